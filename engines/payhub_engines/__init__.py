@@ -1,0 +1,1 @@
+"""One Payment Realtime Engine: a Raft group that runs payments as BPMN processes."""

@@ -1,0 +1,53 @@
+"""What a connector is given and what it answers. A connector never decides the flow."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from payhub_engines.connectors.context import ConnectorContext
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One activation of a service task."""
+
+    key: int
+    type: str
+    tenant: str
+    process: str
+    instance: int
+    payment: str  # business key: the transaction id; outside ids are derived from it
+    element: str
+    variables: dict[str, Any]
+    headers: dict[str, str]  # zeebe:taskHeaders of the element
+    attempt: int  # from 1
+    trace: str  # W3C traceparent
+
+
+class BpmnError(Exception):
+    """A business refusal that the process handles with a boundary event.
+
+    Attributes:
+        code: the BPMN error code, such as ``payer-refused``.
+        description: for people, without personal data.
+        variables: merged into the instance before the error is caught.
+    """
+
+    def __init__(self, code: str, description: str, variables: dict[str, Any] | None = None) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+        self.variables = variables or {}
+
+
+class JobFailedError(Exception):
+    """A technical failure: the job is tried again after ``retry_after_ms``."""
+
+    def __init__(self, message: str, retry_after_ms: int = 500) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
+Handler = Callable[[Job, ConnectorContext], Awaitable[dict[str, Any]]]
+"""Does a job and returns the variables to merge; raises BpmnError or JobFailedError."""

@@ -1,0 +1,1 @@
+"""The `payhub` command: runs, shows and demonstrates payhub."""

@@ -1,0 +1,1 @@
+"""The back office: audit and payment read model, search and detail pages."""

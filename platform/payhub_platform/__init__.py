@@ -1,0 +1,1 @@
+"""The kernel that every payhub process shares: money, ids, errors, contracts, bus, security, telemetry."""

@@ -1,0 +1,1 @@
+"""NATS: subjects, connection and the tenants' configuration as every process holds it."""

@@ -1,0 +1,72 @@
+"""The channel API: what a SACCO's channel sends and is told (Payment Hub EE's bodies, made strict)."""
+
+from typing import Literal
+
+from payhub_platform.contracts.base import Contract
+
+PartyIdType = Literal["MSISDN", "EMAIL", "PERSONAL_ID", "BUSINESS", "DEVICE", "ACCOUNT_ID", "IBAN", "ALIAS"]
+PaymentState = Literal["PENDING", "COMPLETED", "FAILED"]
+
+
+class PartyIdInfo(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A party's identifier (FSPIOP 1.1 section 7.4.13)."""
+
+    party_id_type: PartyIdType
+    party_identifier: str
+    party_sub_id_or_type: str | None = None
+    fsp_id: str | None = None
+
+
+class ChannelParty(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Payer or payee."""
+
+    party_id_info: PartyIdInfo
+    name: str | None = None
+
+
+class ChannelMoney(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A decimal string in major units with its currency."""
+
+    amount: str
+    currency: str
+
+
+class TransferRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transfer``."""
+
+    payer: ChannelParty
+    payee: ChannelParty
+    amount: ChannelMoney
+    amount_type: Literal["SEND", "RECEIVE"] = "SEND"
+    client_ref_id: str | None = None
+    note: str | None = None
+    expiration: str | None = None  # ISO 8601 with offset
+
+
+class TransferAccepted(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer 202: the payment is committed to disk and will reach a final state."""
+
+    transaction_id: str
+
+
+class TransferError(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Why a payment failed."""
+
+    code: str  # FSPIOP error code where one exists, such as 3204
+    description: str
+
+
+class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/transfer/{id}``."""
+
+    transaction_id: str
+    state: PaymentState
+    amount: ChannelMoney
+    payer: PartyIdInfo
+    payee: PartyIdInfo
+    started_at: str
+    ended_at: str | None = None
+    transfer_id: str | None = None
+    client_ref_id: str | None = None
+    error: TransferError | None = None
+    handed_over: bool = False  # a callback of this payment came in at another engine

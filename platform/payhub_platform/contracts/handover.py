@@ -1,0 +1,37 @@
+"""Engine to engine: a callback that reached the wrong engine travels to the one that waits for it."""
+
+from typing import Any
+
+from payhub_platform.contracts.base import Contract
+
+
+class Callback(Contract, frozen=True, kw_only=True):
+    """A scheme message as the engine correlates it, whichever engine it reached."""
+
+    tenant: str
+    name: str  # BPMN message name, such as quote-response
+    correlation_key: str
+    variables: dict[str, Any]
+    start_process: str = ""  # BPMN process id that this message starts when nothing waits for it
+    payment: str = ""  # business key of the instance it starts
+    fingerprint: str = ""  # hash of the message that starts; the same key with another is refused
+    broadcast: bool = False  # correlate to every waiting instance, not to one
+    ttl_ms: int = 0  # how long it is kept when nothing waits for it yet
+    trace: str = ""
+
+
+class HandoverRequest(Contract, frozen=True, kw_only=True):
+    """Request on ``payhub.handover.<owner engine>``, repeated until the owner has committed it."""
+
+    origin: str  # engine that received the callback
+    sequence: int  # grows by one per origin and owner: (origin, sequence) is done once
+    lowest_open: int  # sequences below are acknowledged for good; the owner forgets them
+    callback: Callback
+
+
+class HandoverReply(Contract, frozen=True, kw_only=True):
+    """The owner's answer: committed, or not able to now (the sender tries again)."""
+
+    sequence: int
+    committed: bool
+    reason: str = ""

@@ -1,0 +1,1 @@
+"""Sealed secrets, FSPIOP signatures and the credential between payhub's own processes."""

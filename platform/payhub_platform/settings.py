@@ -1,0 +1,34 @@
+"""Settings come from environment variables and are read once, at the edge of a process."""
+
+import os
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from payhub_platform.errors import InvalidInputError
+
+SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
+
+
+def load(
+    kind: type[SettingsT], environment: Mapping[str, str] | None = None, prefix: str = "PAYHUB_"
+) -> SettingsT:
+    """Build a settings Struct from variables named prefix + FIELD.
+
+    Fields that are lists, dicts or Structs are read as JSON; the others are converted from text.
+
+    Raises:
+        InvalidInputError: code ``invalid-settings``; names the variable and what is wrong with it.
+    """
+    source = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    for field in msgspec.structs.fields(kind):
+        text = source.get(prefix + field.name.upper())
+        if text is None:
+            continue
+        values[field.name] = msgspec.json.decode(text) if text[:1] in ("[", "{") else text
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError("invalid-settings", f"{kind.__name__}: {error}", prefix) from error

@@ -1,0 +1,1 @@
+"""OpenTelemetry: one trace id from channel to audit."""

@@ -1,0 +1,1 @@
+"""A Mojaloop switch and Fineract-shaped core banks to try payhub against."""
