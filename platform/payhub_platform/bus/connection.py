@@ -1,44 +1,102 @@
-"""A NATS connection that never gives up, and says when it is cut."""
+"""A NATS connection that never gives up, and never makes its owner wait."""
 
+import asyncio
+import contextlib
 import logging
+from typing import Any, Final
 
-import nats
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
 _logger = logging.getLogger(__name__)
 
-RECONNECT_WAIT_S = 0.25
-PENDING_BYTES_MAX = 8 * 1024 * 1024
-CONNECT_TIMEOUT_S = 2
+RECONNECT_WAIT_S: Final = 1
+PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
+CONNECT_TIMEOUT_S: Final = 2
 
 
-async def connect(url: str, name: str) -> Client:
-    """Connect to NATS; when no server answers yet, go on trying in the background.
+class BusDownError(NatsError):
+    """No server has answered yet; what was asked did not leave this process."""
 
-    The client is usable at once: what needs the bus fails or waits until it is there. That is why an
-    engine starts with NATS down.
+    def __str__(self) -> str:
+        return "NATS: no server has answered yet"
+
+
+class Bus(Client):
+    """A NATS client that connects in the background, so that a process starts with NATS down.
+
+    Until the first connection publishing and subscribing raise ``BusDownError``; later the client
+    reconnects for ever, and its subscriptions come back with it.
     """
 
-    async def on_disconnected() -> None:
-        _logger.warning("NATS: connection lost")
+    _connecting: asyncio.Task[None] | None = None
 
-    async def on_reconnected() -> None:
-        _logger.info("NATS: connected again")
+    def connect_in_background(self, url: str, name: str) -> None:
+        """Start connecting; returns at once."""
+        self._connecting = asyncio.create_task(self._connect_until_there(url, name), name="nats-connect")
 
-    async def on_error(error: Exception) -> None:
-        if not isinstance(error, NoServersError | ConnectionRefusedError):
-            _logger.warning("NATS: %s", type(error).__name__)
+    async def publish(self, *args: Any, **options: Any) -> None:
+        """Publish as the base class does."""
+        self._require_started()
+        await super().publish(*args, **options)
 
-    return await nats.connect(
-        url,
-        name=name,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=RECONNECT_WAIT_S,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        pending_size=PENDING_BYTES_MAX,
-        allow_reconnect=True,
-        disconnected_cb=on_disconnected,
-        reconnected_cb=on_reconnected,
-        error_cb=on_error,
-    )
+    async def subscribe(self, *args: Any, **options: Any) -> Any:
+        """Subscribe as the base class does."""
+        self._require_started()
+        return await super().subscribe(*args, **options)
+
+    async def close(self) -> None:
+        """Stop connecting, or close the connection."""
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._connecting
+        # Closing while the server is gone finds the socket gone too; there is nothing left to flush.
+        with contextlib.suppress(ConnectionError):
+            await super().close()
+
+    def _require_started(self) -> None:
+        if self._status == Client.DISCONNECTED or (self.is_connecting and not self._started):
+            raise BusDownError
+
+    @property
+    def _started(self) -> bool:
+        return self._connecting is not None and self._connecting.done()
+
+    async def _connect_until_there(self, url: str, name: str) -> None:
+        await self.connect(
+            url,
+            name=name,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            pending_size=PENDING_BYTES_MAX,
+            disconnected_cb=_on_disconnected,
+            reconnected_cb=_on_reconnected,
+            error_cb=_on_error,
+        )
+        _logger.info("NATS: connected")
+
+
+async def connect(url: str, name: str) -> Bus:
+    """Return a client at once; it connects in the background and stays connected."""
+    bus = Bus()
+    bus.connect_in_background(url, name)
+    # One turn of the loop lets a server that is there answer before the first use in most cases.
+    await asyncio.sleep(0)
+    return bus
+
+
+async def _on_disconnected() -> None:
+    _logger.warning("NATS: connection lost")
+
+
+async def _on_reconnected() -> None:
+    _logger.info("NATS: connected again")
+
+
+async def _on_error(error: Exception) -> None:
+    # A server that is not there is tried again quietly; the disconnection was logged once.
+    if not isinstance(error, NoServersError | OSError):
+        _logger.warning("NATS: %s", type(error).__name__)

@@ -1,0 +1,91 @@
+"""The receiving half: commit the callback first, then acknowledge; a repeated one takes effect once."""
+
+import asyncio
+import logging
+from typing import Final
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from payhub_engines.core.commands import CorrelateMessage
+from payhub_engines.core.processor import Rejected
+from payhub_engines.server.stream import StreamProcessor
+from payhub_platform.bus import subjects
+from payhub_platform.bus.connection import Bus
+from payhub_platform.contracts.handover import HandoverReply, HandoverRequest
+from payhub_platform.errors import UnavailableError
+
+_logger = logging.getLogger(__name__)
+
+SUBSCRIBE_RETRY_S: Final = 0.3
+AT_ONCE_MAX: Final = 128
+
+
+class HandoverReceiver:
+    """Takes callbacks from other engines and gives them to this engine's stream processor."""
+
+    def __init__(self, engine_id: str, stream: StreamProcessor, bus: Bus) -> None:
+        self._subject = subjects.handover(engine_id)
+        self._stream = stream
+        self._bus = bus
+        self._places = asyncio.Semaphore(AT_ONCE_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Subscribe as soon as NATS is there; the client keeps the subscription from then on."""
+        while True:
+            try:
+                await self._bus.subscribe(self._subject, cb=self._on_request)
+            except NatsError:
+                await asyncio.sleep(SUBSCRIBE_RETRY_S)
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Drop what is under way; the senders repeat it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _on_request(self, message: Msg) -> None:
+        # Waiting for a place here holds NATS's delivery back, which bounds what is under way.
+        await self._places.acquire()
+        task = asyncio.create_task(self._take(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._places.release()
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _logger.error("a hand-over could not be taken", exc_info=task.exception())
+
+    async def _take(self, message: Msg) -> None:
+        try:
+            request = msgspec.msgpack.decode(message.data, type=HandoverRequest)
+        except msgspec.DecodeError:
+            _logger.exception("a hand-over that cannot be read was dropped")
+            return
+        reply = await self._commit(request)
+        try:
+            await message.respond(msgspec.msgpack.encode(reply))
+        except NatsError as error:
+            _logger.info("hand-over reply lost, it will be asked again: %s", type(error).__name__)
+
+    async def _commit(self, request: HandoverRequest) -> HandoverReply:
+        command = CorrelateMessage(
+            callback=request.callback,
+            origin=request.origin,
+            sequence=request.sequence,
+            lowest_open=request.lowest_open,
+        )
+        try:
+            reply = await self._stream.submit(command)
+        except UnavailableError as error:
+            return HandoverReply(sequence=request.sequence, committed=False, reason=error.code)
+        if isinstance(reply, Rejected):
+            # The callback contradicts what is there; repeating it would not change that, and the
+            # refusal is in this engine's log.
+            _logger.warning("a handed-over callback was refused: %s", reply.code)
+        return HandoverReply(sequence=request.sequence, committed=True)

@@ -1,0 +1,142 @@
+"""The engine's own API, for the gateway and for operators' tools; never for people or channels."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from opentelemetry.trace import SpanKind
+
+from payhub_engines.connectors.payment import PROCESS_PAYER, start_variables, transfer_status
+from payhub_engines.core.commands import StartInstance
+from payhub_engines.core.processor import Rejected
+from payhub_engines.server.engine import Engine
+from payhub_platform.contracts.channel import TransferAccepted
+from payhub_platform.contracts.engine import (
+    HEADER_EPOCH,
+    HEADER_TENANT,
+    PATH_PAYMENTS,
+    StartPayment,
+)
+from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    UnprocessableError,
+)
+from payhub_platform.http import decode_body
+from payhub_platform.security.internal import require_internal
+from payhub_platform.telemetry.tracing import traceparent_of
+
+AnyRequest = Request[Any, Any, Any]
+_START: Final = msgspec.json.Decoder(StartPayment)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class PaymentsController(Controller):
+    """``/engine/v1/payments``."""
+
+    path = PATH_PAYMENTS
+
+    @post()
+    async def start(self, request: AnyRequest, engine: Engine) -> Response[bytes]:
+        """Start a payment; 202 once it is committed to disk.
+
+        Raises:
+            UnprocessableError: ``key-reused``, the idempotency key was used with another body.
+        """
+        tenant = _placed_tenant(request, engine)
+        body = await request.body()
+        start: StartPayment = decode_body(body, _START.decode)
+        if tenant.status != "active":
+            raise ForbiddenError("tenant-suspended", "The institution is suspended.")
+        with engine.tracing.span(
+            "engine start payment",
+            request.headers.get("traceparent", ""),
+            SpanKind.SERVER,
+            tenant=tenant.tenant_id,
+            payment=start.payment_id,
+        ) as span:
+            command = StartInstance(
+                process=PROCESS_PAYER,
+                tenant=tenant.tenant_id,
+                payment=start.payment_id,
+                fingerprint=start.fingerprint,
+                variables=start_variables(start, tenant, engine.clock()),
+                trace=traceparent_of(span),
+            )
+            reply = await engine.stream.submit(command)
+        if isinstance(reply, Rejected):
+            raise UnprocessableError(reply.code, reply.detail, "header:X-CorrelationID")
+        return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
+
+    @get("/{payment_id:str}")
+    async def status(self, request: AnyRequest, engine: Engine, payment_id: str) -> Response[bytes]:
+        """Return a payment's TransferStatus; 404 where this tenant has no such payment."""
+        require_internal(request.headers, engine.settings.internal_token)
+        tenant_id = request.headers.get(HEADER_TENANT, "")
+        instance = engine.stream.view.find_instance(tenant_id, PROCESS_PAYER, payment_id)
+        if instance is None:
+            raise NotFoundError("payment-not-found", "There is no payment with this id.", "/transactionId")
+        return _json(
+            transfer_status(
+                payment_id,
+                instance.variables,
+                instance.started_at_ms,
+                instance.ended_at_ms,
+                handed_over=instance.handed_over,
+            )
+        )
+
+
+@get("/engine/v1/overview")
+async def overview(request: AnyRequest, engine: Engine) -> Response[bytes]:
+    """Return what is in flight, and how far the log is."""
+    require_internal(request.headers, engine.settings.internal_token)
+    view = engine.stream.view
+    return _json(
+        {
+            "engine": engine.settings.engine_id,
+            "site": engine.settings.site,
+            "leader": engine.stream.is_ready,
+            "nextPosition": view.next_position,
+            "inFlight": engine.stream.instances_running,
+            "counts": view.counts(),
+            "incidents": [msgspec.to_builtins(incident) for incident in view.incidents()],
+        }
+    )
+
+
+@get("/health/live")
+async def live() -> Response[bytes]:
+    """Answer as long as the event loop runs."""
+    return _json({"status": "live"})
+
+
+@get("/health/ready")
+async def ready(engine: Engine) -> Response[bytes]:
+    """Answer 200 when this replica takes commands."""
+    is_ready = engine.stream.is_ready
+    return _json({"status": "ready" if is_ready else "starting"}, status=200 if is_ready else 503)
+
+
+def _placed_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
+    """Return the tenant that the gateway names, when it is placed here and the placement is current."""
+    require_internal(request.headers, engine.settings.internal_token)
+    tenant = engine.tenant(request.headers.get(HEADER_TENANT, ""))
+    try:
+        epoch = int(request.headers.get(HEADER_EPOCH, ""))
+    except ValueError:
+        raise InvalidInputError(
+            "invalid-epoch", "The placement epoch must be a number.", f"header:{HEADER_EPOCH}"
+        ) from None
+    if epoch < tenant.epoch:
+        raise ConflictError("stale-epoch", "The tenant's placement has changed.", f"header:{HEADER_EPOCH}")
+    if engine.settings.engine_id not in tenant.placement:
+        raise ConflictError("not-placed-here", "The tenant is not served by this engine.")
+    return tenant
+
+
+def _json(value: Any, status: int = 200) -> Response[bytes]:
+    return Response(_ENCODER.encode(value), status_code=status, media_type="application/json")

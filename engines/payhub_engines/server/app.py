@@ -1,0 +1,86 @@
+"""The replica's process: Litestar on uvicorn in the same event loop as Raft."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from litestar import Litestar
+from litestar.di import Provide
+
+from payhub_engines.server.api import PaymentsController, live, overview, ready
+from payhub_engines.server.engine import Engine
+from payhub_engines.server.fspiop_api import fspiop
+from payhub_engines.server.settings import EngineSettings
+from payhub_platform.http import BODY_BYTES_MAX, exception_handlers
+from payhub_platform.settings import load
+
+_logger = logging.getLogger(__name__)
+
+GRACE_S = 3
+
+
+def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
+    """Build the HTTP interface of an engine; starting the app starts the engine and sets ``started``."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        await engine.start()
+        started.set()
+        try:
+            yield
+        finally:
+            await engine.stop()
+
+    return Litestar(
+        route_handlers=[PaymentsController, overview, live, ready, fspiop],
+        dependencies={"engine": Provide(lambda: engine, sync_to_thread=False, use_cache=True)},
+        exception_handlers=exception_handlers(),
+        lifespan=[lifespan],
+        openapi_config=None,
+        request_max_body_size=BODY_BYTES_MAX,
+    )
+
+
+def main() -> None:
+    """Run one replica until SIGTERM; exit 1 when it can no longer go on."""
+    settings = load(EngineSettings)
+    logging.basicConfig(
+        level=settings.log_level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    sys.exit(asyncio.run(_serve(settings)))
+
+
+async def _serve(settings: EngineSettings) -> int:
+    engine, started = Engine(settings), asyncio.Event()
+    config = uvicorn.Config(
+        create_app(engine, started),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(), name="http")
+    await _first(serving, asyncio.create_task(started.wait(), name="started"))
+    failing = asyncio.create_task(engine.failure(), name="failure")
+    await _first(serving, failing)
+    if serving.done():
+        failing.cancel()
+        return 0 if started.is_set() else 1
+    # Money first: a replica whose log, state or workers failed must not go on answering.
+    _logger.critical("the engine stops: %r", failing.result())
+    server.should_exit = True
+    await serving
+    return 1
+
+
+async def _first(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

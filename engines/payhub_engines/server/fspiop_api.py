@@ -1,0 +1,100 @@
+"""Scheme ingress: the switch's messages are committed before they are acknowledged."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from litestar import HttpMethod, Request, Response, route
+from opentelemetry.trace import SpanKind
+
+from payhub_engines.connectors.mojaloop.ingress import (
+    FspiopRefusal,
+    Inbound,
+    translate,
+    verify_signature,
+)
+from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
+from payhub_engines.core.processor import Rejected
+from payhub_engines.server.engine import Engine
+from payhub_platform.contracts.fspiop import ErrorInformation, ErrorResponse
+from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.errors import UnavailableError
+
+PREFIX: Final = "/fspiop"
+CODE_BUSY: Final = "2003"  # service currently unavailable: the switch delivers again
+CODE_MODIFIED: Final = "3106"
+CODE_DESTINATION: Final = "3201"
+
+_METHODS: Final = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH]
+
+
+@route(PREFIX + "/{path:path}", http_method=_METHODS)
+async def fspiop(request: Request[Any, Any, Any], engine: Engine, path: str) -> Response[bytes]:
+    """Take one FSPIOP message for a tenant of this installation."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    with engine.tracing.span(
+        f"fspiop {request.method} /{path.strip('/').partition('/')[0]}",
+        headers.get("traceparent", ""),
+        SpanKind.SERVER,
+        engine=engine.settings.engine_id,
+    ):
+        try:
+            body = await request.body()
+            tenant = _tenant(engine, headers)
+            inbound = _read(engine, request.method, path, headers, body, tenant)
+            if inbound.callback is not None:
+                await _commit(engine, tenant, inbound.callback)
+        except FspiopRefusal as refusal:
+            return _refusal(refusal.status, refusal.error_code, refusal.description)
+        except UnavailableError as error:
+            return _refusal(error.status, CODE_BUSY, error.detail, error.headers())
+    return Response(b"", status_code=inbound.status)
+
+
+def _tenant(engine: Engine, headers: Mapping[str, str]) -> TenantConfig:
+    tenant = engine.directory.by_fsp(headers.get("fspiop-destination", ""))
+    if tenant is None:
+        raise FspiopRefusal(400, CODE_DESTINATION, "FSPIOP-Destination is no FSP of this hub.")
+    return tenant
+
+
+def _read(
+    engine: Engine,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    tenant: TenantConfig,
+) -> Inbound:
+    """Check the signature with the key of FSPIOP-Source, then translate the message."""
+    source_key = engine.source_key(headers.get("fspiop-source", ""), tenant)
+    verify_signature(method, path, headers, body, source_key)
+    return translate(method, path, headers, body, tenant, engine.clock())
+
+
+async def _commit(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
+    """Give the callback to who waits for it: an instance here, or the engine that owns the tenant."""
+    waits_here = engine.stream.view.has_subscription(callback.tenant, callback.name, callback.correlation_key)
+    command: Command
+    if waits_here or tenant.home_engine == engine.settings.engine_id:
+        command = CorrelateMessage(callback=callback)
+    else:
+        command = QueueHandover(owner=tenant.home_engine, callback=callback)
+    reply = await engine.stream.submit(command)
+    if isinstance(reply, Rejected):
+        raise FspiopRefusal(400, CODE_MODIFIED, "The same id was used before with another body.")
+
+
+def _refusal(
+    status: int, code: str, description: str, headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
+    body = ErrorResponse(
+        error_information=ErrorInformation(error_code=code, error_description=description[:128])
+    )
+    return Response(
+        msgspec.json.encode(body),
+        status_code=status,
+        headers=dict(headers or {}),
+        media_type="application/json",
+    )

@@ -1,0 +1,185 @@
+"""The stream processor: commands in, one committed log entry a batch, effects after the commit.
+
+It decides as many commands as wait (bounded), appends their events as one Raft entry, and only when
+that entry is on disk and committed writes the state, answers the callers and wakes the workers.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from payhub_engines.consensus.errors import ConsensusError
+from payhub_engines.consensus.log import ReplicatedLog
+from payhub_engines.core.appliers import apply_entry
+from payhub_engines.core.commands import Command, StartInstance
+from payhub_engines.core.events import (
+    InstanceCompleted,
+    InstanceStarted,
+    LogEntry,
+    decode_entry,
+    encode_entry,
+)
+from payhub_engines.core.processor import Outcome, Processor, Reply
+from payhub_engines.core.state import State
+from payhub_engines.storage.rocks import RocksState, Transaction
+from payhub_platform.clock import Clock
+from payhub_platform.errors import UnavailableError
+
+_logger = logging.getLogger(__name__)
+
+COMMANDS_WAITING_MAX: Final = 4096
+COMMANDS_A_BATCH_MAX: Final = 128
+INSTANCES_RUNNING_MAX: Final = 20_000
+
+Listener = Callable[[LogEntry], None]
+
+
+class _Waiting(NamedTuple):
+    command: Command
+    reply: asyncio.Future[Reply]
+
+
+class _Deciding(NamedTuple):
+    transaction: Transaction
+    data: bytes
+
+
+class StreamProcessor:
+    """The only writer of an engine's state."""
+
+    def __init__(self, processor: Processor, state: RocksState, log: ReplicatedLog, clock: Clock) -> None:
+        self._processor = processor
+        self._state = state
+        self._log = log
+        self._clock = clock
+        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(COMMANDS_WAITING_MAX)
+        self._listeners: list[Listener] = []
+        self._deciding: _Deciding | None = None
+        self._running = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def view(self) -> State:
+        """The committed state, to read."""
+        return State(self._state.reader())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether commands are taken: the replica leads and its loop runs."""
+        return self._log.is_leader and self._task is not None and not self._task.done()
+
+    @property
+    def instances_running(self) -> int:
+        """How many process instances have not ended."""
+        return self._running
+
+    def on_committed(self, listener: Listener) -> None:
+        """Call ``listener`` with every entry committed from now on, in order."""
+        self._listeners.append(listener)
+
+    async def start(self) -> None:
+        """Replay what the log holds beyond the state, become leader, take commands."""
+        await self._log.start(self._state.applied_index, self._apply)
+        self._running = self.view.counts()["instances"]
+        self._task = asyncio.create_task(self._run(), name="stream-processor")
+
+    async def stop(self) -> None:
+        """Stop taking commands; those that wait are refused, for their senders try again."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        while not self._waiting.empty():
+            self._refuse(self._waiting.get_nowait(), "engine-stopping", "The engine is stopping.")
+        await self._log.stop()
+
+    async def submit(self, command: Command) -> Reply:
+        """Decide a command and return its reply once its events are committed to disk.
+
+        Raises:
+            UnavailableError: ``engine-overloaded``, ``engine-stopping`` or ``engine-not-leader``; nothing
+                was done, or it is unknown and the same command may be sent again.
+        """
+        if not self.is_ready:
+            raise UnavailableError("engine-not-leader", "This engine takes no commands right now.")
+        if isinstance(command, StartInstance) and self._running >= INSTANCES_RUNNING_MAX:
+            raise UnavailableError("engine-overloaded", "Too many payments are in flight.")
+        waiting = _Waiting(command, asyncio.get_running_loop().create_future())
+        try:
+            self._waiting.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise UnavailableError("engine-overloaded", "Too many commands are waiting.") from None
+        return await waiting.reply
+
+    async def failure(self) -> BaseException | None:
+        """Wait until the loop has ended; return why, or None where it was stopped."""
+        if self._task is None:
+            return None
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([self._task])
+        return None if self._task.cancelled() else self._task.exception()
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < COMMANDS_A_BATCH_MAX and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            try:
+                await self._commit(batch)
+            except ConsensusError as error:
+                _logger.warning("batch of %d commands not committed: %s", len(batch), error.code)
+                for waiting in batch:
+                    self._refuse(waiting, "engine-not-leader", "The engine could not commit.")
+            except BaseException:
+                for waiting in batch:
+                    self._refuse(waiting, "engine-stopping", "The engine is stopping.")
+                raise
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        transaction = self._state.begin()
+        now_ms = self._clock()
+        try:
+            outcomes: list[Outcome] = [
+                self._processor.process(waiting.command, transaction, now_ms) for waiting in batch
+            ]
+            if any(outcome.events for outcome in outcomes):
+                entry = self._processor.seal(outcomes, transaction, now_ms)
+                data = encode_entry(entry)
+                self._deciding = _Deciding(transaction, data)
+                await self._log.append(data)
+                self._tell(entry)
+        finally:
+            if self._deciding is not None or not transaction.is_closed:
+                transaction.discard()
+            self._deciding = None
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if not waiting.reply.done():
+                waiting.reply.set_result(outcome.reply)
+
+    def _apply(self, index: int, data: bytes) -> None:
+        """Write a committed entry to the state: what was just decided, or a replayed one."""
+        deciding, self._deciding = self._deciding, None
+        if deciding is not None and deciding.data == data:
+            deciding.transaction.commit(index)
+            return
+        if deciding is not None:
+            deciding.transaction.discard()
+        transaction = self._state.begin()
+        apply_entry(decode_entry(data), transaction)
+        transaction.commit(index)
+
+    def _tell(self, entry: LogEntry) -> None:
+        for event in entry.events:
+            if isinstance(event, InstanceStarted):
+                self._running += 1
+            elif isinstance(event, InstanceCompleted):
+                self._running -= 1
+        for listener in self._listeners:
+            listener(entry)
+
+    @staticmethod
+    def _refuse(waiting: _Waiting, code: str, detail: str) -> None:
+        if not waiting.reply.done():
+            waiting.reply.set_exception(UnavailableError(code, detail))

@@ -1,0 +1,61 @@
+"""Timers and the lifetime of kept messages: fired by the leader from replicated state."""
+
+import asyncio
+import logging
+from typing import Final
+
+from payhub_engines.core.commands import Command, ExpireMessage, TriggerTimer
+from payhub_engines.core.events import LogEntry, MessageBuffered, TimerCreated
+from payhub_engines.server.stream import StreamProcessor
+from payhub_platform.clock import Clock
+from payhub_platform.errors import UnavailableError
+
+_logger = logging.getLogger(__name__)
+
+SLEEP_MS_MAX: Final = 1_000
+RETRY_S: Final = 0.1
+DUE_A_TURN_MAX: Final = 256
+
+
+class TimerWorker:
+    """Sleeps until the next due time in the state, or until a nearer one is committed."""
+
+    def __init__(self, stream: StreamProcessor, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._wake = asyncio.Event()
+        stream.on_committed(self._on_committed)
+
+    async def run(self) -> None:
+        """Fire what is due, for ever."""
+        while True:
+            self._wake.clear()
+            commands = self._due()
+            if not commands:
+                await self._sleep()
+                continue
+            try:
+                await asyncio.gather(*(self._stream.submit(command) for command in commands))
+            except UnavailableError as error:
+                _logger.warning("timers wait: %s", error.code)
+                await asyncio.sleep(RETRY_S)
+
+    def _due(self) -> list[Command]:
+        view, now_ms = self._stream.view, self._clock()
+        due: list[Command] = [TriggerTimer(timer=timer.key) for timer in view.due_timers(now_ms)]
+        due += [ExpireMessage(message=message.key) for message in view.expired_messages(now_ms)]
+        return due[:DUE_A_TURN_MAX]
+
+    async def _sleep(self) -> None:
+        view = self._stream.view
+        next_ms = [view.next_timer_due_ms(), view.next_message_expiry_ms()]
+        waits_ms = [due_ms - self._clock() for due_ms in next_ms if due_ms is not None]
+        wait_ms = max(0, min([SLEEP_MS_MAX, *waits_ms]))
+        try:
+            await asyncio.wait_for(self._wake.wait(), wait_ms / 1000)
+        except TimeoutError:
+            return
+
+    def _on_committed(self, entry: LogEntry) -> None:
+        if any(isinstance(event, TimerCreated | MessageBuffered) for event in entry.events):
+            self._wake.set()

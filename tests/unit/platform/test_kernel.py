@@ -1,0 +1,109 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payhub_platform import clock, ids, settings
+from payhub_platform.contracts.channel import TransferRequest
+from payhub_platform.errors import InvalidInputError, UnauthenticatedError, UnavailableError, problem_of
+from payhub_platform.http import decode_body
+from payhub_platform.security.internal import internal_headers, require_internal
+from payhub_platform.security.secrets import SealError, SecretBox
+from payhub_platform.telemetry.tracing import Tracing, remote_context, traceparent_of
+
+
+def test_derived_ids_are_stable_version_5_uuids_and_parts_do_not_run_together() -> None:
+    assert ids.derive("a", "bc") == ids.derive("a", "bc")
+    assert ids.derive("a", "bc") != ids.derive("ab", "c")
+    assert ids.is_uuid(ids.derive("x"))
+    assert ids.derive("x")[14] == "5"
+    assert ids.payment_id("lion", "c", "k") != ids.payment_id("rhino", "c", "k")
+
+
+@given(st.integers(0, 4_102_444_800_000))
+def test_times_read_back_to_the_millisecond(at_ms: int) -> None:
+    text = clock.iso(at_ms)
+    assert len(text) == len("2026-01-31T09:05:00.000Z")
+    assert clock.parse_iso(text) == at_ms
+
+
+def test_a_time_without_offset_is_refused() -> None:
+    with pytest.raises(ValueError, match="offset"):
+        clock.parse_iso("2026-01-31T09:05:00")
+
+
+def test_secrets_open_only_for_their_purpose_and_key() -> None:
+    box = SecretBox(SecretBox.new_key())
+    sealed = box.seal("password", "ams:lion")
+    assert box.open(sealed, "ams:lion") == "password"
+    for other, context, text in (
+        (box, "ams:rhino", sealed),
+        (SecretBox(SecretBox.new_key()), "ams:lion", sealed),
+        (box, "ams:lion", "A" + sealed[1:] if sealed[0] != "A" else "B" + sealed[1:]),
+        (box, "ams:lion", "!"),
+    ):
+        with pytest.raises(SealError):
+            other.open(text, context)
+    with pytest.raises(SealError):
+        SecretBox("c2hvcnQ=")
+
+
+def test_internal_credential() -> None:
+    require_internal(internal_headers("t"), "t")
+    for headers, token in (({}, "t"), (internal_headers("x"), "t"), (internal_headers(""), "")):
+        with pytest.raises(UnauthenticatedError):
+            require_internal(headers, token)
+
+
+class Some(msgspec.Struct):
+    port: int
+    name: str = "x"
+    engines: dict[str, str] = {}
+
+
+def test_settings_come_from_the_environment() -> None:
+    loaded = settings.load(Some, {"PAYHUB_PORT": "80", "PAYHUB_ENGINES": '{"north":"http://n"}'})
+    assert loaded == Some(port=80, engines={"north": "http://n"})
+    with pytest.raises(InvalidInputError, match="port"):
+        settings.load(Some, {"PAYHUB_PORT": "eighty"})
+    with pytest.raises(InvalidInputError, match="port"):
+        settings.load(Some, {})
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "where"),
+    [
+        (b"{", "malformed-json", "/"),
+        (b"\xff", "malformed-json", "/"),
+        (b'{"payer":1}', "invalid-field", "/payer"),
+        (b'{"extra":1}', "unknown-field", "/extra"),
+        (b'{"payer":{"partyIdInfo":{"partyIdType":"X","partyIdentifier":"1"}}}', "invalid-field", None),
+        (b"[]", "invalid-field", "/"),
+    ],
+)
+def test_a_body_that_does_not_fit_says_where(body: bytes, code: str, where: str | None) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        decode_body(body, msgspec.json.Decoder(TransferRequest).decode)
+    assert caught.value.code == code
+    assert caught.value.where == (where or "/payer/partyIdInfo/partyIdType")
+
+
+def test_problems_tell_users_what_and_where_and_nothing_of_defects() -> None:
+    problem, headers = problem_of(UnavailableError("busy", "Later.", "/x", retry_after_s=3), "/path")
+    assert (problem.status, problem.code, headers["Retry-After"]) == (503, "busy", "3")
+    assert problem.errors == [{"pointer": "/x", "detail": "Later."}]
+    hidden, _ = problem_of(KeyError("password=1"), "/path")
+    assert hidden.code == "internal-error"
+    assert "password" not in msgspec.json.encode(hidden).decode()
+
+
+def test_one_trace_id_runs_through_processes() -> None:
+    first, second = Tracing("a"), Tracing("b")
+    with first.span("one") as span:
+        carried = traceparent_of(span)
+    with second.span("two", carried) as span:
+        assert traceparent_of(span)[3:35] == carried[3:35]
+    for bad in ("", "00-0-0-0", f"00-{'0' * 32}-{'1' * 16}-01", "xx" + carried[2:]):
+        assert remote_context(bad) is None
+    first.shutdown()
+    second.shutdown()
