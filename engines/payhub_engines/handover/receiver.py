@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from payhub_engines.core.commands import CorrelateMessage
-from payhub_engines.core.processor import Rejected
+from payhub_engines.core.reply import Rejected
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.bus import subjects
 from payhub_platform.bus.connection import Bus

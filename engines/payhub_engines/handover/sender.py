@@ -1,6 +1,7 @@
 """The sending half: the outbox in replicated state is repeated until the owner has committed it."""
 
 import asyncio
+import itertools
 import logging
 from typing import Final
 
@@ -9,7 +10,7 @@ from nats.errors import Error as NatsError
 
 from payhub_engines.core.commands import AcknowledgeHandover
 from payhub_engines.core.events import HandoverQueued, LogEntry
-from payhub_engines.core.state import HandoverRecord
+from payhub_engines.core.records import OutboxRecord
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.bus import subjects
 from payhub_platform.bus.connection import Bus
@@ -24,7 +25,7 @@ AT_ONCE_MAX: Final = 64
 
 
 class HandoverSender:
-    """Hands the outbox over, oldest first, at most ``AT_ONCE_MAX`` callbacks at once."""
+    """Hands the outbox over: the owners beside each other, each oldest first, bounded."""
 
     def __init__(self, engine_id: str, stream: StreamProcessor, bus: Bus) -> None:
         self._engine_id = engine_id
@@ -35,20 +36,24 @@ class HandoverSender:
 
     async def run(self) -> None:
         """Send what waits, for ever. NATS may lose or repeat anything: the outbox decides."""
-        while True:
-            self._wake.clear()
-            waiting = list(self._stream.view.outbox())
-            if not waiting:
+        draining: dict[str, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                for owner in {record.owner for record in self._stream.view.outbox()}:
+                    if owner not in draining or draining[owner].done():
+                        draining[owner] = group.create_task(self._drain(owner))
                 await self._wake.wait()
-                continue
-            lowest = {record.owner: record.sequence for record in reversed(waiting)}
-            results = await asyncio.gather(
-                *(self._send(record, lowest[record.owner]) for record in waiting[:AT_ONCE_MAX])
-            )
-            if not any(results):
+
+    async def _drain(self, owner: str) -> None:
+        """Hand over what waits for one owner; a dead one holds no other up."""
+        while waiting := list(itertools.islice(self._stream.view.outbox(owner), AT_ONCE_MAX)):
+            lowest_open = waiting[0].sequence
+            results = await asyncio.gather(*(self._send(record, lowest_open) for record in waiting))
+            if not all(results):
                 await asyncio.sleep(RETRY_S)
 
-    async def _send(self, record: HandoverRecord, lowest_open: int) -> bool:
+    async def _send(self, record: OutboxRecord, lowest_open: int) -> bool:
         request = HandoverRequest(
             origin=self._engine_id,
             sequence=record.sequence,

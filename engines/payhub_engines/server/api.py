@@ -6,9 +6,9 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from opentelemetry.trace import SpanKind
 
-from payhub_engines.connectors.payment import PROCESS_PAYER, start_variables, transfer_status
+from payhub_engines.connectors.payment import PAYER_PROCESS, start_variables, transfer_status
 from payhub_engines.core.commands import StartInstance
-from payhub_engines.core.processor import Rejected
+from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
@@ -59,7 +59,7 @@ class PaymentsController(Controller):
             payment=start.payment_id,
         ) as span:
             command = StartInstance(
-                process=PROCESS_PAYER,
+                process=PAYER_PROCESS,
                 tenant=tenant.tenant_id,
                 payment=start.payment_id,
                 fingerprint=start.fingerprint,
@@ -76,7 +76,7 @@ class PaymentsController(Controller):
         """Return a payment's TransferStatus; 404 where this tenant has no such payment."""
         require_internal(request.headers, engine.settings.internal_token)
         tenant_id = request.headers.get(HEADER_TENANT, "")
-        instance = engine.stream.view.find_instance(tenant_id, PROCESS_PAYER, payment_id)
+        instance = engine.stream.view.find_instance(tenant_id, PAYER_PROCESS, payment_id)
         if instance is None:
             raise NotFoundError("payment-not-found", "There is no payment with this id.", "/transactionId")
         return _json(
@@ -102,7 +102,7 @@ async def overview(request: AnyRequest, engine: Engine) -> Response[bytes]:
             "leader": engine.stream.is_ready,
             "nextPosition": view.next_position,
             "inFlight": engine.stream.instances_running,
-            "counts": view.counts(),
+            "counts": msgspec.to_builtins(view.counts()),
             "incidents": [msgspec.to_builtins(incident) for incident in view.incidents()],
         }
     )

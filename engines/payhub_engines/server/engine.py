@@ -9,8 +9,10 @@ import aiohttp
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.registry import handlers
+from payhub_engines.consensus.disk import FileDisk
 from payhub_engines.consensus.raft import RaftLog
-from payhub_engines.core.bpmn.catalogue import Catalogue
+from payhub_engines.core.bpmn.model import Catalogue
+from payhub_engines.core.bpmn.parse import parse
 from payhub_engines.core.processor import Processor
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
@@ -33,6 +35,7 @@ from payhub_platform.telemetry.tracing import Tracing
 
 _logger = logging.getLogger(__name__)
 
+REPLICA: Final = "1"  # the one replica of the group
 HTTP_CONNECTIONS_MAX: Final = 256
 HTTP_TIMEOUT_S: Final = 10.0
 
@@ -45,11 +48,11 @@ class Engine:
         self.clock = clock
         self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file)
         self.directory = TenantDirectory(settings.data_dir / "tenants.cache")
-        catalogue = Catalogue()
-        for name, xml in load():
-            catalogue.deploy(name, xml)
+        catalogue = Catalogue(tuple(parse(xml) for _, xml in load()))
         self._state = RocksState(settings.data_dir / "state")
-        self._log = RaftLog(settings.data_dir / "raft", settings.engine_id)
+        self._log = RaftLog(
+            FileDisk(settings.data_dir / "journal"), cluster=settings.engine_id, replica=REPLICA
+        )
         self.stream = StreamProcessor(Processor(catalogue), self._state, self._log, clock)
         self._keys: dict[str, PublicKey] = {}
         self._tasks: list[asyncio.Task[None]] = []

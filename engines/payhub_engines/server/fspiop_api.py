@@ -14,7 +14,7 @@ from payhub_engines.connectors.mojaloop.ingress import (
     verify_signature,
 )
 from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
-from payhub_engines.core.processor import Rejected
+from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.fspiop import ErrorInformation, ErrorResponse
 from payhub_platform.contracts.handover import Callback

@@ -9,7 +9,7 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedError
 from payhub_engines.core.commands import Command, CompleteJob, FailJob, ThrowJobError
 from payhub_engines.core.events import JobCreated, JobFailed, LogEntry
-from payhub_engines.core.state import JobRecord
+from payhub_engines.core.records import JobRecord
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -42,8 +42,7 @@ class JobWorker:
     def resume(self) -> None:
         """Take up every job that is open in the state: after a start, or as a new leader."""
         for record in self._stream.view.jobs():
-            if record.retries > 0:
-                self._schedule(record.key, record.retry_at_ms)
+            self._schedule(record.key, record.retry_at_ms)
 
     async def stop(self) -> None:
         """Stop all handlers; what they did is asked for again after the next start."""
@@ -54,9 +53,9 @@ class JobWorker:
     def _on_committed(self, entry: LogEntry) -> None:
         for event in entry.events:
             if isinstance(event, JobCreated):
-                self._schedule(event.key, 0)
+                self._schedule(event.job, 0)
             elif isinstance(event, JobFailed) and event.retries_left > 0:
-                self._schedule(event.key, event.retry_at_ms)
+                self._schedule(event.job, event.retry_at_ms)
 
     def _schedule(self, key: int, at_ms: int) -> None:
         task = asyncio.create_task(self._attempt(key, at_ms), name=f"job-{key}")
@@ -107,21 +106,18 @@ class JobWorker:
             )
 
     def _job(self, record: JobRecord) -> Job:
-        instance = self._stream.view.instance(record.instance)
-        if instance is None:
-            raise UnavailableError("job-without-instance", "The job's instance has ended.")
         return Job(
             key=record.key,
             type=record.type,
-            tenant=instance.tenant,
-            process=instance.process,
-            instance=instance.key,
-            payment=instance.payment,
+            tenant=record.tenant,
+            process=record.process,
+            instance=record.instance,
+            payment=record.payment,
             element=record.element,
-            variables={**instance.variables, **record.variables},
+            variables=self._stream.view.job_variables(record),
             headers=record.headers,
             attempt=record.attempt,
-            trace=instance.trace,
+            trace=record.trace,
         )
 
     async def _submit(self, command: Command) -> None:

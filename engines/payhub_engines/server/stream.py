@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from payhub_engines.consensus.errors import ConsensusError
+from payhub_engines.consensus.errors import EntryTooLargeError, LogUnavailableError
 from payhub_engines.consensus.log import ReplicatedLog
 from payhub_engines.core.appliers import apply_entry
 from payhub_engines.core.commands import Command, StartInstance
@@ -21,11 +21,12 @@ from payhub_engines.core.events import (
     decode_entry,
     encode_entry,
 )
-from payhub_engines.core.processor import Outcome, Processor, Reply
+from payhub_engines.core.processor import Processor, seal
+from payhub_engines.core.reply import Outcome, Reply
 from payhub_engines.core.state import State
 from payhub_engines.storage.rocks import RocksState, Transaction
 from payhub_platform.clock import Clock
-from payhub_platform.errors import UnavailableError
+from payhub_platform.errors import PayhubError, UnavailableError
 
 _logger = logging.getLogger(__name__)
 
@@ -41,23 +42,27 @@ class _Waiting(NamedTuple):
     reply: asyncio.Future[Reply]
 
 
-class _Deciding(NamedTuple):
-    transaction: Transaction
-    data: bytes
-
-
 class StreamProcessor:
     """The only writer of an engine's state."""
 
-    def __init__(self, processor: Processor, state: RocksState, log: ReplicatedLog, clock: Clock) -> None:
+    def __init__(
+        self,
+        processor: Processor,
+        state: RocksState,
+        log: ReplicatedLog,
+        clock: Clock,
+        instances_running_max: int = INSTANCES_RUNNING_MAX,
+    ) -> None:
         self._processor = processor
         self._state = state
         self._log = log
         self._clock = clock
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(COMMANDS_WAITING_MAX)
         self._listeners: list[Listener] = []
-        self._deciding: _Deciding | None = None
+        self._deciding: Transaction | None = None
+        self._deciding_data = b""
         self._running = 0
+        self._running_max = instances_running_max
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -82,7 +87,7 @@ class StreamProcessor:
     async def start(self) -> None:
         """Replay what the log holds beyond the state, become leader, take commands."""
         await self._log.start(self._state.applied_index, self._apply)
-        self._running = self.view.counts()["instances"]
+        self._running = self.view.counts().instances
         self._task = asyncio.create_task(self._run(), name="stream-processor")
 
     async def stop(self) -> None:
@@ -92,7 +97,7 @@ class StreamProcessor:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         while not self._waiting.empty():
-            self._refuse(self._waiting.get_nowait(), "engine-stopping", "The engine is stopping.")
+            self._refuse([self._waiting.get_nowait()], _stopping())
         await self._log.stop()
 
     async def submit(self, command: Command) -> Reply:
@@ -104,7 +109,7 @@ class StreamProcessor:
         """
         if not self.is_ready:
             raise UnavailableError("engine-not-leader", "This engine takes no commands right now.")
-        if isinstance(command, StartInstance) and self._running >= INSTANCES_RUNNING_MAX:
+        if isinstance(command, StartInstance) and self._running >= self._running_max:
             raise UnavailableError("engine-overloaded", "Too many payments are in flight.")
         waiting = _Waiting(command, asyncio.get_running_loop().create_future())
         try:
@@ -127,48 +132,59 @@ class StreamProcessor:
             while len(batch) < COMMANDS_A_BATCH_MAX and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             try:
-                await self._commit(batch)
-            except ConsensusError as error:
+                await self._commit_bounded(batch)
+            except LogUnavailableError as error:
                 _logger.warning("batch of %d commands not committed: %s", len(batch), error.code)
-                for waiting in batch:
-                    self._refuse(waiting, "engine-not-leader", "The engine could not commit.")
-            except BaseException:
-                for waiting in batch:
-                    self._refuse(waiting, "engine-stopping", "The engine is stopping.")
-                raise
+                self._refuse(batch, error)
+            finally:
+                # Whatever else ends the loop, nobody waits for it in vain.
+                self._refuse(batch, _stopping())
+
+    async def _commit_bounded(self, batch: list[_Waiting]) -> None:
+        """Commit a batch; one whose entry is too large for the log is halved, down to one command."""
+        try:
+            await self._commit(batch)
+        except EntryTooLargeError as error:
+            if len(batch) == 1:
+                self._refuse(batch, error)
+                return
+            middle = len(batch) // 2
+            await self._commit_bounded(batch[:middle])
+            await self._commit_bounded(batch[middle:])
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        transaction = self._state.begin()
+        transaction = self._deciding = self._state.begin()
         now_ms = self._clock()
         try:
             outcomes: list[Outcome] = [
                 self._processor.process(waiting.command, transaction, now_ms) for waiting in batch
             ]
             if any(outcome.events for outcome in outcomes):
-                entry = self._processor.seal(outcomes, transaction, now_ms)
-                data = encode_entry(entry)
-                self._deciding = _Deciding(transaction, data)
-                await self._log.append(data)
+                entry = seal(outcomes, transaction, now_ms)
+                self._deciding_data = encode_entry(entry)
+                await self._log.append(self._deciding_data)
                 self._tell(entry)
         finally:
-            if self._deciding is not None or not transaction.is_closed:
-                transaction.discard()
-            self._deciding = None
+            self._discard_deciding()
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.reply.done():
                 waiting.reply.set_result(outcome.reply)
 
     def _apply(self, index: int, data: bytes) -> None:
-        """Write a committed entry to the state: what was just decided, or a replayed one."""
-        deciding, self._deciding = self._deciding, None
-        if deciding is not None and deciding.data == data:
-            deciding.transaction.commit(index)
+        """Write a committed entry to the state: the one that was just decided, or a replayed one."""
+        if self._deciding is not None and data == self._deciding_data:
+            self._deciding.commit(index)
+            self._deciding = None
             return
-        if deciding is not None:
-            deciding.transaction.discard()
+        self._discard_deciding()
         transaction = self._state.begin()
         apply_entry(decode_entry(data), transaction)
         transaction.commit(index)
+
+    def _discard_deciding(self) -> None:
+        if self._deciding is not None:
+            self._deciding.discard()
+        self._deciding, self._deciding_data = None, b""
 
     def _tell(self, entry: LogEntry) -> None:
         for event in entry.events:
@@ -180,6 +196,11 @@ class StreamProcessor:
             listener(entry)
 
     @staticmethod
-    def _refuse(waiting: _Waiting, code: str, detail: str) -> None:
-        if not waiting.reply.done():
-            waiting.reply.set_exception(UnavailableError(code, detail))
+    def _refuse(batch: list[_Waiting], error: PayhubError) -> None:
+        for waiting in batch:
+            if not waiting.reply.done():
+                waiting.reply.set_exception(error)
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("engine-stopping", "The engine is stopping.")
