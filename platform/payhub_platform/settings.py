@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +30,13 @@ def load(
             continue
         values[field.name] = msgspec.json.decode(text) if text[:1] in ("[", "{") else text
     try:
-        return msgspec.convert(values, kind, strict=False)
+        return msgspec.convert(values, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise InvalidInputError("invalid-settings", f"{kind.__name__}: {error}", prefix) from error
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    """Read a file name; the one kind of setting that msgspec does not know."""
+    if kind is not Path:
+        raise NotImplementedError(f"settings cannot hold {kind.__name__}")
+    return Path(value)

@@ -72,14 +72,14 @@ async def _serve(settings: EngineSettings) -> int:
     await _first(serving, asyncio.create_task(started.wait(), name="started"))
     failing = asyncio.create_task(engine.failure(), name="failure")
     await _first(serving, failing)
-    if serving.done():
-        failing.cancel()
-        return 0 if started.is_set() else 1
-    # Money first: a replica whose log, state or workers failed must not go on answering.
-    _logger.critical("the engine stops: %r", failing.result())
-    server.should_exit = True
+    failure = failing.result() if failing.done() else None
+    failing.cancel()
+    if failure is not None:
+        # Money first: a replica whose log, state or workers failed must not go on answering.
+        _logger.critical("the engine stops: %r", failure)
+        server.should_exit = True
     await serving
-    return 1
+    return 0 if started.is_set() and failure is None else 1
 
 
 async def _first(*tasks: asyncio.Task[Any]) -> None:

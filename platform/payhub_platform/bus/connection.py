@@ -46,6 +46,15 @@ class Bus(Client):
         self._require_started()
         return await super().subscribe(*args, **options)
 
+    async def request(self, *args: Any, **options: Any) -> Any:
+        """Ask as the base class does.
+
+        The base class remembers its reply subject before it has subscribed to it, so a request that
+        fails there would leave the client deaf to every later reply.
+        """
+        self._require_started()
+        return await super().request(*args, **options)
+
     async def close(self) -> None:
         """Stop connecting, or close the connection."""
         if self._connecting is not None and not self._connecting.done():

@@ -15,12 +15,13 @@ from nats.js.errors import NotFoundError as BucketNotFoundError
 from nats.js.kv import KeyValue
 
 from payhub_platform.bus import subjects
+from payhub_platform.bus.connection import BusDownError
 from payhub_platform.contracts.tenant import OAuthClient, TenantConfig
 
 _logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
-WATCH_WAIT_S: Final = 5.0
+WATCH_WAIT_S: Final = 10.0
 
 
 class TenantDirectory:
@@ -81,8 +82,10 @@ class TenantDirectory:
                 finally:
                     with contextlib.suppress(NatsError):
                         await watcher.stop()
-            except (NatsError, TimeoutError, OSError) as error:
-                _logger.warning("configuration bucket not readable: %s", type(error).__name__)
+            except (BusDownError, TimeoutError) as error:
+                _logger.debug("configuration bucket: %s", type(error).__name__)
+            except (NatsError, OSError) as error:
+                _logger.info("configuration bucket is opened again: %s", type(error).__name__)
             await asyncio.sleep(RETRY_S)
 
     async def _take_all(self, watcher: KeyValue.KeyWatcher) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -59,11 +61,13 @@ class Some(msgspec.Struct):
     port: int
     name: str = "x"
     engines: dict[str, str] = {}
+    folder: Path | None = None
 
 
 def test_settings_come_from_the_environment() -> None:
     loaded = settings.load(Some, {"PAYHUB_PORT": "80", "PAYHUB_ENGINES": '{"north":"http://n"}'})
     assert loaded == Some(port=80, engines={"north": "http://n"})
+    assert settings.load(Some, {"PAYHUB_PORT": "1", "PAYHUB_FOLDER": "/x/y"}).folder == Path("/x/y")
     with pytest.raises(InvalidInputError, match="port"):
         settings.load(Some, {"PAYHUB_PORT": "eighty"})
     with pytest.raises(InvalidInputError, match="port"):

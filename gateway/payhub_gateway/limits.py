@@ -1,0 +1,85 @@
+"""Everything a client can make the gateway hold is bounded here."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+from litestar import Request
+
+from payhub_platform.errors import PayhubError, UnavailableError
+
+BODY_BYTES_MAX: Final = 64 * 1024
+BODY_WAIT_S: Final = 10.0
+IN_FLIGHT_PER_CLIENT_MAX: Final = 64
+IN_FLIGHT_MAX: Final = 512
+RETRY_AFTER_S: Final = 1
+
+
+class TooManyRequestsError(PayhubError):
+    """One client has too many requests at work at once; others are not affected."""
+
+    status: ClassVar[int] = 429
+    title: ClassVar[str] = "Too many requests at once"
+
+
+class RequestTimeoutError(PayhubError):
+    """The client did not send its request in time."""
+
+    status: ClassVar[int] = 408
+    title: ClassVar[str] = "The request did not arrive in time"
+
+
+class InFlight:
+    """Counts requests at work, per client of a tenant and altogether."""
+
+    def __init__(
+        self, per_client_max: int = IN_FLIGHT_PER_CLIENT_MAX, total_max: int = IN_FLIGHT_MAX
+    ) -> None:
+        self._per_client_max = per_client_max
+        self._total_max = total_max
+        self._total = 0
+        self._by_client: Counter[tuple[str, str]] = Counter()
+
+    @contextlib.contextmanager
+    def slot(self, tenant_id: str, client_id: str) -> Iterator[None]:
+        """Hold one slot while the block runs.
+
+        Raises:
+            UnavailableError: code ``overloaded``; the gateway is full.
+            TooManyRequestsError: code ``too-many-requests``; this client's share is used up.
+        """
+        client = (tenant_id, client_id)
+        if self._by_client[client] >= self._per_client_max:
+            raise TooManyRequestsError(
+                "too-many-requests",
+                f"At most {self._per_client_max} requests of one client are served at once.",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        if self._total >= self._total_max:
+            raise UnavailableError("overloaded", "The gateway is full.", retry_after_s=RETRY_AFTER_S)
+        self._by_client[client] += 1
+        self._total += 1
+        try:
+            yield
+        finally:
+            self._total -= 1
+            self._by_client[client] -= 1
+            if not self._by_client[client]:
+                del self._by_client[client]
+
+
+async def read_body(request: Request[Any, Any, Any]) -> bytes:
+    """Read a request's body; Litestar refuses more than ``BODY_BYTES_MAX`` before it is parsed.
+
+    Raises:
+        RequestTimeoutError: code ``request-timeout``; it did not arrive within ``BODY_WAIT_S``.
+    """
+    try:
+        async with asyncio.timeout(BODY_WAIT_S):
+            return await request.body()
+    except TimeoutError as error:
+        raise RequestTimeoutError(
+            "request-timeout", f"The body did not arrive within {BODY_WAIT_S:g} s."
+        ) from error

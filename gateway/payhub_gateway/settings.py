@@ -1,0 +1,55 @@
+"""The gateway's settings, read once from ``PAYHUB_*`` variables."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from payhub_platform.errors import InvalidInputError
+
+_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gateway process needs to know.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on.
+        data_dir: folder of this process alone: its token signing key and its configuration cache.
+        nats_url: where the tenants' configuration is published.
+        internal_token: the credential between payhub's own processes.
+        engines: engine id -> base URL.
+        issuer: the public address that clients know this gateway by, without a trailing slash. Clients
+            sign their assertions for it. Empty means ``http://<host>:<port>``.
+        trace_file: where spans are written; empty records none.
+        log_level: name of a level of the standard library.
+    """
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    data_dir: Annotated[str, msgspec.Meta(min_length=1)]
+    nats_url: Annotated[str, msgspec.Meta(min_length=1)]
+    internal_token: Annotated[str, msgspec.Meta(min_length=1)]
+    engines: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+    host: str = "127.0.0.1"
+    issuer: str = ""
+    trace_file: str = ""
+    log_level: str = "INFO"
+
+    def issuer_url(self) -> str:
+        """Return the issuer identifier (RFC 8414 section 2).
+
+        Raises:
+            InvalidInputError: code ``invalid-settings``; OAuth2 needs https, except on this machine alone.
+        """
+        issuer = self.issuer or f"http://{self.host}:{self.port}"
+        parts = urlsplit(issuer)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS)
+        if not secure or not parts.hostname or parts.query or parts.fragment or issuer.endswith("/"):
+            raise InvalidInputError(
+                "invalid-settings",
+                f"The issuer {issuer!r} must be an https address without a trailing slash, query or fragment "
+                "(http is allowed on loopback).",
+                "PAYHUB_ISSUER",
+            )
+        return issuer

@@ -1,0 +1,184 @@
+"""The gateway's engine client against a server on a real socket that behaves well and badly."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from unit.gateway.gateway_kit import tenant_config
+
+from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
+from payhub_platform.contracts.channel import PartyIdInfo, TransferAccepted
+from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.errors import NotFoundError
+from payhub_platform.money import Money
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TENANT = tenant_config("buffalo", [])
+PAYMENT = StartPayment(
+    payment_id="p-1",
+    idempotency_key="k",
+    fingerprint="f",
+    client_id="c",
+    payer=PartyIdInfo(party_id_type="MSISDN", party_identifier="1"),
+    payee=PartyIdInfo(party_id_type="MSISDN", party_identifier="2"),
+    amount=Money(1, "KES"),
+)
+
+
+class Engine:
+    """A server whose one handler a test sets."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[web.Request, bytes]] = []
+        self.handler: Handler
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((request, await request.read()))
+        return await self.handler(request)
+
+
+def problem(status: int, code: str, **headers: str) -> Handler:
+    body = {"type": f"urn:payhub:problem:{code}", "title": "t", "status": status, "code": code, "detail": "d"}
+
+    async def answer(_request: web.Request) -> web.Response:
+        response = web.json_response(body, status=status, headers=headers)
+        response.content_type = "application/problem+json"
+        return response
+
+    return answer
+
+
+async def accepted(_request: web.Request) -> web.Response:
+    return web.json_response({"transactionId": "p-1"}, status=202)
+
+
+@pytest.fixture
+async def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+async def client(engine: Engine) -> AsyncIterator[HttpEngineClient]:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", engine.handle)
+    async with TestServer(application) as server:
+        held = HttpEngineClient({"north": str(server.make_url("/"))}, "secret", call_timeout_s=0.5)
+        await held.open()
+        yield held
+        await held.close()
+
+
+async def test_a_payment_is_sent_with_its_tenant_and_trace(client: HttpEngineClient, engine: Engine):
+    engine.handler = accepted
+    assert await client.start(TENANT, PAYMENT, TRACE) == TransferAccepted(transaction_id="p-1")
+    [(request, body)] = engine.requests
+    assert (request.method, request.path) == ("POST", "/engine/v1/payments")
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    assert sent["authorization"] == "Bearer secret"
+    assert (sent["x-payhub-tenant"], sent["x-payhub-epoch"]) == ("buffalo", "7")
+    assert sent["traceparent"] == TRACE
+    assert b'"payment_id":"p-1"' in body
+
+
+async def test_what_the_engine_says_of_the_payment_is_passed_on(client: HttpEngineClient, engine: Engine):
+    engine.handler = problem(422, "key-reused")
+    with pytest.raises(EngineRefusalError) as refused:
+        await client.start(TENANT, PAYMENT, TRACE)
+    told = refused.value.problem("/channel/transfer")
+    assert (told.status, told.code, told.detail) == (422, "key-reused", "d")
+    assert told.instance == "/channel/transfer"
+
+
+async def test_an_overloaded_engine_says_when_to_come_back(client: HttpEngineClient, engine: Engine):
+    engine.handler = problem(503, "overloaded", **{"Retry-After": "3"})
+    with pytest.raises(EngineRefusalError) as refused:
+        await client.start(TENANT, PAYMENT, TRACE)
+    assert refused.value.headers() == {"Retry-After": "3"}
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 500])
+async def test_what_is_between_gateway_and_engine_stays_there(
+    client: HttpEngineClient, engine: Engine, status: int
+):
+    engine.handler = problem(status, "internal-affair")
+    with pytest.raises(EngineUnavailableError):
+        await client.start(TENANT, PAYMENT, TRACE)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 200, "text": "{}"},
+        {"status": 202, "text": "not json"},
+        {"status": 202, "text": "{}"},
+        {"status": 422, "text": "plain"},
+        {"status": 422, "text": "{", "content_type": "application/problem+json"},
+        {"status": 302, "headers": {"Location": "http://127.0.0.1:1/"}},
+        {"status": 202, "body": b"x" * 100_000},
+    ],
+)
+async def test_an_answer_that_makes_no_sense(
+    client: HttpEngineClient, engine: Engine, answer: dict[str, Any]
+):
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(**answer)
+
+    engine.handler = handler
+    with pytest.raises(EngineUnavailableError):
+        await client.start(TENANT, PAYMENT, TRACE)
+
+
+async def test_an_unknown_payment_is_not_found(client: HttpEngineClient, engine: Engine):
+    engine.handler = problem(404, "payment-not-found")
+    with pytest.raises(NotFoundError, match="unknown-payment"):
+        await client.status(TENANT, "p-1", TRACE)
+    assert engine.requests[0][0].path == "/engine/v1/payments/p-1"
+
+
+async def test_a_lost_connection_is_tried_once_more(client: HttpEngineClient, engine: Engine):
+    async def lose_first(request: web.Request) -> web.StreamResponse:
+        if len(engine.requests) == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        return await accepted(request)
+
+    engine.handler = lose_first
+    assert (await client.start(TENANT, PAYMENT, TRACE)).transaction_id == "p-1"
+    assert len(engine.requests) == 2
+    assert engine.requests[0][1] == engine.requests[1][1]
+
+
+async def test_a_connection_that_is_always_lost_is_given_up(client: HttpEngineClient, engine: Engine):
+    async def lose(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    engine.handler = lose
+    with pytest.raises(EngineUnavailableError):
+        await client.start(TENANT, PAYMENT, TRACE)
+    assert len(engine.requests) == 2
+
+
+async def test_an_engine_that_is_silent_is_given_up_in_time(client: HttpEngineClient, engine: Engine):
+    async def silent(_request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    engine.handler = silent
+    async with asyncio.timeout(5):
+        with pytest.raises(EngineUnavailableError):
+            await client.start(TENANT, PAYMENT, TRACE)
+    assert len(engine.requests) == 1
+
+
+async def test_an_engine_without_an_address_is_unavailable(client: HttpEngineClient, engine: Engine):
+    engine.handler = accepted
+    elsewhere = tenant_config("lion", [], placement=["west"])
+    with pytest.raises(EngineUnavailableError):
+        await client.start(elsewhere, PAYMENT, TRACE)
+    assert engine.requests == []

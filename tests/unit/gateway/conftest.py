@@ -1,0 +1,56 @@
+"""The gateway's fixtures."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from joserfc.jwk import ECKey, Key
+from litestar.testing import AsyncTestClient
+from unit.gateway.gateway_kit import (
+    ISSUER,
+    Gateway,
+    MemoryEngine,
+    StillClock,
+    oauth_client,
+    tenant_config,
+)
+
+from payhub_gateway.app import Parts
+from payhub_gateway.limits import InFlight
+from payhub_platform.bus.directory import TenantDirectory
+from payhub_platform.telemetry.tracing import Tracing
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    keys: dict[str, Key] = {
+        "buffalo-ussd": ECKey.generate_key("P-256"),
+        "buffalo-reader": ECKey.generate_key("P-256"),
+        "lion-app": ECKey.generate_key("P-256"),
+    }
+    directory = TenantDirectory(tmp_path / "tenants.cache")
+    directory.put(
+        tenant_config(
+            "buffalo",
+            [
+                oauth_client("buffalo-ussd", keys["buffalo-ussd"]),
+                oauth_client("buffalo-reader", keys["buffalo-reader"], "payments:read"),
+            ],
+        )
+    )
+    directory.put(tenant_config("lion", [oauth_client("lion-app", keys["lion-app"])]))
+    clock, engine = StillClock(), MemoryEngine()
+    parts = Parts(
+        issuer=ISSUER,
+        signing_key=ECKey.generate_key("P-256"),
+        directory=directory,
+        engines=engine,
+        tracing=Tracing("gateway"),
+        clock=clock,
+        in_flight=InFlight(per_client_max=2, total_max=3),
+    )
+    held = Gateway(parts, clock, engine, keys)
+    async with AsyncTestClient(held.app) as client:
+        held.client = client
+        yield held
+    parts.tracing.shutdown()

@@ -1,0 +1,135 @@
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+from unit.gateway.gateway_kit import transfer
+
+from payhub_gateway.channel import model
+from payhub_gateway.limits import InFlight
+from payhub_gateway.oauth2.keys import SigningKeyError, load_or_create_signing_key
+from payhub_gateway.oauth2.replay import HOLD_MS, ReplayStore
+from payhub_gateway.settings import GatewaySettings
+from payhub_platform.contracts.channel import TransferRequest
+from payhub_platform.errors import InvalidInputError, UnavailableError
+from payhub_platform.settings import load
+
+ENVIRONMENT = {
+    "PAYHUB_PORT": "8080",
+    "PAYHUB_DATA_DIR": "/data",
+    "PAYHUB_NATS_URL": "nats://127.0.0.1:4222",
+    "PAYHUB_INTERNAL_TOKEN": "t",
+    "PAYHUB_ENGINES": '{"north": "http://127.0.0.1:1"}',
+}
+
+
+def request_of(body: bytes) -> TransferRequest:
+    return msgspec.json.decode(body, type=TransferRequest)
+
+
+def test_the_order_of_keys_does_not_matter_to_the_fingerprint():
+    body = transfer()
+    turned = {name: dict(reversed(value.items())) for name, value in reversed(body.items())}
+    assert msgspec.json.encode(body) != msgspec.json.encode(turned)
+    one, other = request_of(msgspec.json.encode(body)), request_of(msgspec.json.encode(turned))
+    assert model.fingerprint(one) == model.fingerprint(other)
+    assert len(model.fingerprint(one)) == 64
+
+
+def test_defaults_said_and_unsaid_are_one_request():
+    one = request_of(msgspec.json.encode(transfer()))
+    other = request_of(msgspec.json.encode(transfer(amountType="SEND", note=None)))
+    assert model.fingerprint(one) == model.fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"note": "x"}, {"amountType": "RECEIVE"}, {"amount": {"amount": "10.51", "currency": "KES"}}]
+)
+def test_another_request_has_another_fingerprint(changes: dict[str, object]):
+    one = request_of(msgspec.json.encode(transfer()))
+    other = request_of(msgspec.json.encode(transfer(**changes)))
+    assert model.fingerprint(one) != model.fingerprint(other)
+
+
+def test_the_signing_key_is_made_once_and_for_its_owner_only(tmp_path: Path):
+    path = tmp_path / "new" / "key.json"
+    made = load_or_create_signing_key(path)
+    again = load_or_create_signing_key(path)
+    assert made.thumbprint() == again.thumbprint() == again.kid
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["key.json"]
+
+
+def test_a_signing_key_that_others_can_read_is_refused(tmp_path: Path):
+    path = tmp_path / "key.json"
+    load_or_create_signing_key(path)
+    path.chmod(0o640)
+    with pytest.raises(SigningKeyError, match="signing-key-exposed"):
+        load_or_create_signing_key(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}'])
+def test_a_damaged_signing_key_is_refused(tmp_path: Path, content: bytes):
+    path = tmp_path / "key.json"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(SigningKeyError, match="signing-key-damaged"):
+        load_or_create_signing_key(path)
+
+
+def test_replays_are_forgotten_when_they_can_do_no_harm():
+    store = ReplayStore()
+    assert store.use("c", "1", 0)
+    assert not store.use("c", "1", HOLD_MS - 1)
+    assert store.use("other", "1", HOLD_MS - 1)
+    assert store.use("c", "1", HOLD_MS)
+
+
+def test_a_full_replay_store_refuses_rather_than_forgets():
+    store = ReplayStore(per_client_max=2, total_max=3)
+    for jti in ("1", "2"):
+        assert store.use("a", jti, 0)
+    with pytest.raises(UnavailableError, match="overloaded"):
+        store.use("a", "3", 0)
+    assert store.use("b", "1", 0)
+    with pytest.raises(UnavailableError, match="overloaded"):
+        store.use("b", "2", 0)
+    assert not store.use("a", "1", 0)
+    assert store.use("a", "3", HOLD_MS)
+
+
+def test_slots_are_given_back_after_a_failure():
+    slots = InFlight(per_client_max=1, total_max=1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="x"), slots.slot("t", "c"):
+            raise ValueError("x")
+
+
+def test_settings_come_from_the_environment():
+    settings = load(GatewaySettings, ENVIRONMENT)
+    assert settings.engines == {"north": "http://127.0.0.1:1"}
+    assert settings.issuer_url() == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"PAYHUB_PORT": "0"}, {"PAYHUB_PORT": "x"}, {"PAYHUB_ENGINES": "{}"}, {"PAYHUB_INTERNAL_TOKEN": ""}],
+)
+def test_wrong_settings_are_refused(changes: dict[str, str]):
+    with pytest.raises(InvalidInputError, match="invalid-settings"):
+        load(GatewaySettings, {**ENVIRONMENT, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PAYHUB_HOST": "0.0.0.0"},
+        {"PAYHUB_ISSUER": "http://pay.example"},
+        {"PAYHUB_ISSUER": "https://pay.example/"},
+        {"PAYHUB_ISSUER": "pay.example"},
+    ],
+)
+def test_an_issuer_that_is_not_secure_is_refused(changes: dict[str, str]):
+    settings = load(GatewaySettings, {**ENVIRONMENT, **changes})
+    with pytest.raises(InvalidInputError, match="invalid-settings"):
+        settings.issuer_url()
