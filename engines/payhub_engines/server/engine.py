@@ -115,7 +115,11 @@ class Engine:
         Any worker that ends by an error counts: an engine that no longer fires timers or hands over
         must be started again, not go on half alive.
         """
-        watched = {asyncio.create_task(self.stream.failure()), *self._tasks}
+        watched: set[asyncio.Task[Any]] = {
+            asyncio.create_task(self._log.wait_stopped(), name="log"),
+            asyncio.create_task(self.stream.failure(), name="stream"),
+            *self._tasks,
+        }
         while watched:
             done, watched = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -1,0 +1,122 @@
+"""What can go wrong with the log. Refusals may be tried again; a ``ConsensusError`` stops the replica."""
+
+from typing import Final
+
+from payhub_platform.errors import PayhubError, UnavailableError
+
+RESTORE_HINT: Final = (
+    "Do not delete the file: restore this replica's folder from a backup, or replace the replica."
+)
+
+
+class LogUnavailableError(UnavailableError):
+    """The log does not take entries now; another replica, or this one later, may."""
+
+
+class NotLeaderError(LogUnavailableError):
+    """This replica is not the leader, or lost its leadership before the entry was committed.
+
+    In the second case the entry may or may not take effect: the caller has to ask.
+    """
+
+    def __init__(self, detail: str = "This replica does not lead its group.") -> None:
+        super().__init__("not-leader", detail)
+
+
+class LogFullError(LogUnavailableError):
+    """More entries wait than the log takes; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("log-full", "The log has too much to write; try again shortly.")
+
+
+class LogStoppedError(LogUnavailableError):
+    """The log was stopped, or failed; what still waited may or may not take effect."""
+
+    def __init__(self, detail: str = "The log is stopped.") -> None:
+        super().__init__("log-stopped", detail)
+
+
+class EntryTooLargeError(PayhubError):
+    """An entry is larger than the log takes; nothing was written."""
+
+    status = 413
+    title = "The entry is too large"
+
+    def __init__(self, size: int, size_max: int) -> None:
+        super().__init__("entry-too-large", f"The entry has {size} bytes; the log takes {size_max}.")
+
+
+class EntriesTrimmedError(PayhubError):
+    """Somebody asks for entries that the log has forgotten: there would be a gap."""
+
+    status = 410
+    title = "The entries are gone"
+
+    def __init__(self, from_index: int, first_index: int) -> None:
+        super().__init__("entries-trimmed", f"Entry {from_index} is gone; the log begins at {first_index}.")
+
+
+class ConsensusError(PayhubError):
+    """The replica cannot go on without risking what it acknowledged; it stops."""
+
+    title = "The replica has stopped"
+
+
+class ConsensusVersionError(ConsensusError):
+    """The installed pysyncobj is not the release whose private names payhub overrides."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("consensus-version", detail)
+
+
+class JournalDamagedError(ConsensusError):
+    """A journal file was changed or lost after it was written; starting would forget entries."""
+
+    def __init__(self, name: str, offset: int, detail: str) -> None:
+        super().__init__("journal-damaged", f"{name}, byte {offset}: {detail} {RESTORE_HINT}")
+        self.name = name
+        self.offset = offset
+
+
+class JournalWriteError(ConsensusError):
+    """The disk refused a write. What it holds is unknown until the journal is read again at start-up."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("journal-write", f"The journal cannot be written: {detail}.")
+
+
+class JournalOrderError(ConsensusError):
+    """The journal was used out of order: a defect of payhub, stopped before it reaches the disk."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("journal-order", detail)
+
+
+class ReplicaIdentityError(ConsensusError):
+    """The data folder belongs to another replica, lost its journal, or is in use."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+
+
+class StateMismatchError(ConsensusError):
+    """State and journal do not belong together: one of them lost something."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+
+
+class ApplyFailedError(ConsensusError):
+    """A committed entry could not be applied. Skipping it would make replicas differ, so this one stops."""
+
+    def __init__(self, index: int, cause: str) -> None:
+        super().__init__("apply-failed", f"Entry {index} could not be applied: {cause}.")
+        self.index = index
+
+
+class UnexpectedMessageError(ConsensusError):
+    """A Raft message or command arrived that this group never sends."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("unexpected-message", detail)
