@@ -85,7 +85,7 @@ class HandoverReceiver:
         except UnavailableError as error:
             return HandoverReply(sequence=request.sequence, committed=False, reason=error.code)
         if isinstance(reply, Rejected):
-            # The callback contradicts what is there; repeating it would not change that, and the
-            # refusal is in this engine's log.
+            # Nothing was committed, so the origin keeps it and goes on asking: an operator sees it there.
             _logger.warning("a handed-over callback was refused: %s", reply.code)
+            return HandoverReply(sequence=request.sequence, committed=False, reason=reply.code)
         return HandoverReply(sequence=request.sequence, committed=True)

@@ -10,6 +10,7 @@ from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedErro
 from payhub_engines.core.commands import Command, CompleteJob, FailJob, ThrowJobError
 from payhub_engines.core.events import JobCreated, JobFailed, LogEntry
 from payhub_engines.core.records import JobRecord
+from payhub_engines.core.reply import Rejected
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -123,9 +124,12 @@ class JobWorker:
     async def _submit(self, command: Command) -> None:
         while True:
             try:
-                await self._stream.submit(command)
+                reply = await self._stream.submit(command)
             except UnavailableError as error:
                 _logger.warning("a job's result waits: %s", error.code)
                 await asyncio.sleep(SUBMIT_RETRY_S)
-            else:
-                return
+                continue
+            if isinstance(reply, Rejected):
+                # Its element was left meanwhile, so the result has no effect; its record is in the log.
+                _logger.info("a job's result came too late: %s", reply.code)
+            return

@@ -1,0 +1,65 @@
+"""Keys and value codecs of the state: one-byte table prefixes, big-endian numbers, msgpack values.
+
+Texts inside a key carry their length, so that no text can reach into its neighbour's place and the keys
+of one (tenant, name, correlation key) share an exact prefix.
+"""
+
+from typing import Final
+
+import msgspec
+
+META_NEXT_KEY: Final = b"mk"
+META_NEXT_POSITION: Final = b"mp"
+
+INSTANCE: Final = b"i"  # + instance -> InstanceRow
+VARIABLES: Final = b"v"  # + instance -> variables
+TOKENS: Final = b"t"  # + instance -> Tokens; running instances only
+BUSINESS_KEY: Final = b"p"  # + tenant, process, payment -> instance
+JOB: Final = b"j"  # + job -> JobRecord
+TIMER: Final = b"d"  # + timer -> TimerRecord
+TIMER_DUE: Final = b"D"  # + due_ms + timer
+SUBSCRIPTION: Final = b"s"  # + subscription -> SubscriptionRecord
+SUBSCRIPTION_KEY: Final = b"S"  # + tenant, name, correlation key + subscription
+MESSAGE: Final = b"b"  # + message -> MessageRecord
+MESSAGE_KEY: Final = b"B"  # + tenant, name, correlation key + message
+MESSAGE_EXPIRY: Final = b"x"  # + expires_at_ms + message
+OUTBOX: Final = b"o"  # + owner + sequence -> OutboxRecord
+OUTBOX_LAST: Final = b"O"  # + owner -> last sequence given
+RECEIVED: Final = b"h"  # + origin + sequence
+RECEIVED_FLOOR: Final = b"H"  # + origin -> sequences below are done for good
+INCIDENT: Final = b"n"  # + incident -> IncidentRecord
+
+NUMBER_BYTES: Final = 8
+NUMBER_MAX: Final = 2 ** (8 * NUMBER_BYTES) - 1
+_LENGTH_BYTES: Final = 2
+KEY_TEXT_CHARS_MAX: Final = 512
+
+encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def number(value: int) -> bytes:
+    """Write a number so that byte order is number order."""
+    return value.to_bytes(NUMBER_BYTES, "big")
+
+
+def last_number(key: bytes) -> int:
+    """Read the number at the end of a key."""
+    return int.from_bytes(key[-NUMBER_BYTES:], "big")
+
+
+def texts(*values: str) -> bytes:
+    """Write texts with their lengths; callers bound them by ``KEY_TEXT_CHARS_MAX``."""
+    raws = [value.encode() for value in values]
+    return b"".join(len(raw).to_bytes(_LENGTH_BYTES, "big") + raw for raw in raws)
+
+
+def fits_key(*values: str) -> bool:
+    """Tell whether texts may stand in a key: bounded, and valid Unicode."""
+    for value in values:
+        if len(value) > KEY_TEXT_CHARS_MAX:
+            return False
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
