@@ -89,5 +89,7 @@ def _on_http(request: Request[Any, Any, Any], error: Exception) -> Response[byte
 
 
 def _on_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    _logger.error("unexpected error at %s", request.url.path, exc_info=error)
+    # Only the first parts of the path: what follows may be a member's identifier.
+    resource = "/".join(request.url.path.split("/")[:3])
+    _logger.error("unexpected error at %s", resource, exc_info=error)
     return problem_response(error, request.url.path)

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors.payment import PAYER_PROCESS, start_variables, transfer_status
@@ -40,7 +42,7 @@ class PaymentsController(Controller):
     path = PATH_PAYMENTS
 
     @post()
-    async def start(self, request: AnyRequest, engine: Engine) -> Response[bytes]:
+    async def start(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
         """Start a payment; 202 once it is committed to disk.
 
         Raises:
@@ -72,7 +74,9 @@ class PaymentsController(Controller):
         return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
 
     @get("/{payment_id:str}")
-    async def status(self, request: AnyRequest, engine: Engine, payment_id: str) -> Response[bytes]:
+    async def status(
+        self, request: AnyRequest, engine: NamedDependency[Engine], payment_id: FromPath[str]
+    ) -> Response[bytes]:
         """Return a payment's TransferStatus; 404 where this tenant has no such payment."""
         require_internal(request.headers, engine.settings.internal_token)
         tenant_id = request.headers.get(HEADER_TENANT, "")
@@ -91,7 +95,7 @@ class PaymentsController(Controller):
 
 
 @get("/engine/v1/overview")
-async def overview(request: AnyRequest, engine: Engine) -> Response[bytes]:
+async def overview(request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
     """Return what is in flight, and how far the log is."""
     require_internal(request.headers, engine.settings.internal_token)
     view = engine.stream.view
@@ -115,13 +119,13 @@ async def live() -> Response[bytes]:
 
 
 @get("/health/ready")
-async def ready(engine: Engine) -> Response[bytes]:
+async def ready(engine: NamedDependency[Engine]) -> Response[bytes]:
     """Answer 200 when this replica takes commands."""
     is_ready = engine.stream.is_ready
     return _json({"status": "ready" if is_ready else "starting"}, status=200 if is_ready else 503)
 
 
-def _placed_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
+def _placed_tenant(request: AnyRequest, engine: NamedDependency[Engine]) -> TenantConfig:
     """Return the tenant that the gateway names, when it is placed here and the placement is current."""
     require_internal(request.headers, engine.settings.internal_token)
     tenant = engine.tenant(request.headers.get(HEADER_TENANT, ""))

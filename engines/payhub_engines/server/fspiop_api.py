@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 from litestar import HttpMethod, Request, Response, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors.mojaloop.ingress import (
@@ -30,7 +32,9 @@ _METHODS: Final = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.P
 
 
 @route(PREFIX + "/{path:path}", http_method=_METHODS)
-async def fspiop(request: Request[Any, Any, Any], engine: Engine, path: str) -> Response[bytes]:
+async def fspiop(
+    request: Request[Any, Any, Any], engine: NamedDependency[Engine], path: FromPath[str]
+) -> Response[bytes]:
     """Take one FSPIOP message for a tenant of this installation."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     with engine.tracing.span(

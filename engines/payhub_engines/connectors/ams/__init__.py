@@ -1,0 +1,1 @@
+"""Core banking: Apache Fineract's interoperation API, defended against its traps."""

@@ -1,0 +1,112 @@
+"""A payment as the process ``payer-fund-transfer`` knows it: its first variables, and its status."""
+
+from typing import Any, Final
+
+import msgspec
+
+from payhub_engines.connectors.variables import (
+    CALLBACK_TIMEOUT,
+    NOTE_CHARACTERS_MAX,
+    Outcome,
+    Payment,
+    party_key,
+)
+from payhub_platform import ids
+from payhub_platform.clock import iso
+from payhub_platform.contracts.channel import (
+    ChannelMoney,
+    PartyIdInfo,
+    PaymentState,
+    TransferError,
+    TransferStatus,
+)
+from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.fspiop import FspMoney
+from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
+from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.money import Money
+
+PAYER_PROCESS: Final = "payer-fund-transfer"
+
+
+def start_variables(
+    request: StartPayment, tenant: TenantConfig, now_ms: int, callback_timeout: str = CALLBACK_TIMEOUT
+) -> dict[str, Any]:
+    """Return the variables that ``payer-fund-transfer`` starts with.
+
+    Every id that leaves payhub is derived from the payment id here, once, so that whatever is sent again
+    is the same act.
+
+    Args:
+        request: what the gateway asks for.
+        tenant: the payer's institution.
+        now_ms: when the payment was accepted.
+        callback_timeout: ISO 8601 duration that the process waits for each answer of the scheme.
+    """
+    payee = _fspiop_party(request.payee, request.payee.fsp_id)
+    payment = Payment(
+        transaction_id=request.payment_id,
+        quote_id=ids.derive(request.payment_id, "quote"),
+        transfer_id=ids.derive(request.payment_id, "transfer"),
+        payer=_fspiop_party(request.payer, tenant.fsp_id),
+        payee=payee,
+        amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
+        amount_type="RECEIVE" if request.amount_type == "RECEIVE" else "SEND",
+        # The scheme's Note is shorter than what a channel may send.
+        note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
+        expires_at_ms=request.expires_at_ms,
+    )
+    return {
+        **msgspec.to_builtins(payment),
+        "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
+        "clientRefId": request.client_ref_id,
+        "acceptedAtMs": now_ms,
+        "callbackTimeout": callback_timeout,
+        "sendRefusal": None,
+        "error": None,
+    }
+
+
+def transfer_status(
+    payment_id: str,
+    variables: dict[str, Any],
+    started_at_ms: int,
+    ended_at_ms: int | None,
+    handed_over: bool,
+) -> TransferStatus:
+    """Tell a channel how its payment stands.
+
+    The state is final only once the process has ended; until then it is PENDING, whatever the switch
+    has said.
+    """
+    payment = msgspec.convert(variables, Payment)
+    outcome = msgspec.convert(variables, Outcome)
+    state: PaymentState = outcome.payment_state if ended_at_ms is not None else "PENDING"
+    money = Money.parse(payment.amount.amount, payment.amount.currency)
+    error = outcome.error if state == "FAILED" else None
+    return TransferStatus(
+        transaction_id=payment_id,
+        state=state,
+        amount=ChannelMoney(amount=money.decimal_text(), currency=money.currency),
+        payer=_channel_party(payment.payer),
+        payee=_channel_party(payment.payee),
+        started_at=iso(started_at_ms),
+        ended_at=None if ended_at_ms is None else iso(ended_at_ms),
+        transfer_id=payment.transfer_id,
+        client_ref_id=outcome.client_ref_id,
+        error=None if error is None else TransferError(code=error.code, description=error.description),
+        handed_over=handed_over,
+    )
+
+
+def _fspiop_party(party: PartyIdInfo, fsp_id: str | None) -> FspPartyIdInfo:
+    return FspPartyIdInfo(
+        party_id_type=party.party_id_type,
+        party_identifier=party.party_identifier,
+        party_sub_id_or_type=party.party_sub_id_or_type,
+        fsp_id=fsp_id,
+    )
+
+
+def _channel_party(party: FspPartyIdInfo) -> PartyIdInfo:
+    return msgspec.convert(msgspec.to_builtins(party), PartyIdInfo)

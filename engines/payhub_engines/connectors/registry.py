@@ -1,0 +1,22 @@
+"""Which connector does which job of the processes."""
+
+from payhub_engines.connectors.ams.client import FineractClient
+from payhub_engines.connectors.ams.jobs import AmsJobs
+from payhub_engines.connectors.http import AiohttpClient, HttpFactory
+from payhub_engines.connectors.job import Handler
+from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.jobs import MojaloopJobs
+from payhub_engines.connectors.mojaloop.keys import KeyRing
+
+
+def handlers(http: HttpFactory = AiohttpClient) -> dict[str, Handler]:
+    """Return every job type of the process files with what does it.
+
+    Call it once per engine process: opened keys and the bounds on each core bank live as long as the result.
+
+    Args:
+        http: how to send with the context's session; tests give another client.
+    """
+    keys = KeyRing()
+    mojaloop = MojaloopJobs(FspiopClient(http, keys), keys)
+    return {**mojaloop.handlers(), **AmsJobs(FineractClient(http)).handlers()}

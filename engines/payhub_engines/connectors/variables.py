@@ -1,0 +1,177 @@
+"""The variables of the payment processes, as connectors read them; names in the process are camelCase."""
+
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from payhub_engines.connectors.job import Job, JobFailedError
+from payhub_platform.contracts.channel import PaymentState
+from payhub_platform.contracts.fspiop import (
+    FspMoney,
+    Party,
+    PartyIdInfo,
+    QuoteRequest,
+    QuoteResponse,
+    TransferPrepare,
+)
+from payhub_platform.money import Money
+
+CALLBACK_TIMEOUT: Final = "PT10S"
+NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
+VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payer-fund-transfer`` starts with."""
+
+    transaction_id: str
+    quote_id: str
+    transfer_id: str
+    payer: PartyIdInfo
+    payee: PartyIdInfo
+    amount: FspMoney
+    amount_type: Literal["SEND", "RECEIVE"] = "SEND"
+    note: str | None = None
+    expires_at_ms: int | None = None
+
+
+class ErrorValue(msgspec.Struct, frozen=True, kw_only=True):
+    """The variable ``error``."""
+
+    code: str
+    description: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a payment ended, and what its channel calls it."""
+
+    payment_state: PaymentState = "PENDING"
+    error: ErrorValue | None = None
+    client_ref_id: str | None = None
+
+
+class PayerFunds(Payment, frozen=True, kw_only=True, rename="camel"):
+    """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat."""
+
+    payer_account: str
+    payer_fee: str  # decimal text in the payment's currency
+
+
+class FoundParty(Payment, frozen=True, kw_only=True, rename="camel"):
+    """Set by the message ``party-response``."""
+
+    party: Party
+    payee_fsp: str
+
+
+class QuotedPayment(FoundParty, frozen=True, kw_only=True, rename="camel"):
+    """Set by the message ``quote-response``, and by ``mojaloop-check-quote``."""
+
+    quote_response: QuoteResponse
+    transfer_expiration: str = ""
+
+
+class TransferResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The variable ``transferResult``: what the scheme last said of a transfer.
+
+    ``state`` is FSPIOP's TransferState, or NOT_FOUND (the scheme does not know the transfer), or UNKNOWN
+    (it could not say).
+    """
+
+    state: str
+    fulfilment: str | None = None
+    completed_timestamp: str | None = None
+
+
+class AnsweredTransfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A payer's transfer with the scheme's answer."""
+
+    quote_response: QuoteResponse
+    transfer_result: TransferResult
+
+
+class TransferReference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All that asking for a transfer's state needs."""
+
+    transfer_id: str
+
+
+class PartyQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payee-party-lookup`` starts with, set by the message ``party-request``."""
+
+    party_id: PartyIdInfo
+    requester_fsp: str
+
+
+class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Set once by ``ams-quote-payee``, so that an answer sent again is the same answer."""
+
+    transfer_amount: FspMoney
+    payee_receive_amount: FspMoney
+    expiration: str
+
+
+class PayeeQuote(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payee-quote-transfer`` starts with, set by the message ``quote-request``."""
+
+    quote: QuoteRequest
+    requester_fsp: str
+
+
+class PricedQuote(PayeeQuote, frozen=True, kw_only=True, rename="camel"):
+    """A quote with its terms and the account it pays into."""
+
+    quote_terms: QuoteTerms
+    payee_account: str
+
+
+class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):
+    """Set by ``mojaloop-answer-quote`` and the message ``transfer-prepare``."""
+
+    own_quote: QuoteResponse
+    transfer: TransferPrepare
+    transfer_source: str
+
+
+class RefusedQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a refusal to another institution needs."""
+
+    error: ErrorValue
+    requester_fsp: str
+
+
+def read(job: Job, kind: type[VariablesT]) -> VariablesT:
+    """Read a job's variables.
+
+    Raises:
+        JobFailedError: the process does not provide what the job needs, which no retry mends but an
+            incident shows.
+    """
+    try:
+        return msgspec.convert(job.variables, kind)
+    except msgspec.ValidationError as error:
+        raise JobFailedError(f"{job.type}: the variables do not fit: {error}") from error
+
+
+def money_of(amount: FspMoney) -> Money:
+    """Read FSPIOP's money exactly.
+
+    Raises:
+        InvalidInputError: it is no amount of a known currency.
+    """
+    return Money.parse(amount.amount, amount.currency)
+
+
+def fsp_money(money: Money) -> FspMoney:
+    """Write money as FSPIOP does."""
+    return FspMoney(amount=money.fspiop_text(), currency=money.currency)
+
+
+def builtin(value: msgspec.Struct) -> Any:
+    """Turn a message into what a process variable may hold."""
+    return msgspec.to_builtins(value)
+
+
+def party_key(kind: str, identifier: str, sub_id: str | None) -> str:
+    """Return the correlation key of ``party-response``: ``MSISDN/254700100001``."""
+    return f"{kind}/{identifier}" + (f"/{sub_id}" if sub_id else "")
