@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,6 +19,7 @@ from payhub_platform.errors import PayhubError, UnavailableError
 _logger = logging.getLogger(__name__)
 
 JOBS_AT_ONCE_MAX: Final = 256
+JOBS_A_TENANT_MAX: Final = 64
 SUBMIT_RETRY_S: Final = 0.1
 UNEXPECTED_RETRY_MS: Final = 1_000
 
@@ -37,6 +39,9 @@ class JobWorker:
         self._context = context
         self._clock = clock
         self._places = asyncio.Semaphore(JOBS_AT_ONCE_MAX)
+        self._tenant_places: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(JOBS_A_TENANT_MAX)
+        )
         self._tasks: dict[int, asyncio.Task[None]] = {}
         stream.on_committed(self._on_committed)
 
@@ -74,10 +79,11 @@ class JobWorker:
         wait_ms = at_ms - self._clock()
         if wait_ms > 0:
             await asyncio.sleep(wait_ms / 1000)
-        async with self._places:
-            record = self._stream.view.job(key)
-            if record is None:
-                return
+        record = self._stream.view.job(key)
+        if record is None:
+            return
+        # A tenant's place comes first: jobs that wait for a slow bank hold no place of the others.
+        async with self._tenant_places[record.tenant], self._places:
             command = await self._perform(record)
         await self._submit(command)
 

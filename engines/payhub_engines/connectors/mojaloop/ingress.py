@@ -29,7 +29,7 @@ __all__ = ["FspiopRefusal", "Inbound", "translate", "verify_signature"]
 
 ACCEPTED: Final = 202
 OK: Final = 200
-PARTY_TTL_MS: Final = 10_000
+PARTY_TTL_MS: Final = 3_000  # a look-up that is asked again meanwhile must not get an old answer for long
 MESSAGE_TTL_MS: Final = 60_000  # an answer may overtake the commit of the job that asked for it
 PAYEE_PARTY_LOOKUP: Final = "payee-party-lookup"
 PAYEE_QUOTE_TRANSFER: Final = "payee-quote-transfer"

@@ -1,0 +1,65 @@
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from payhub_engines.connectors.http import ANSWER_BYTES_MAX, AiohttpClient, UnreachableError
+
+
+async def echo(request: web.Request) -> web.Response:
+    body = await request.read()
+    return web.Response(status=202, body=f"{request.method} {request.raw_path} ".encode() + body)
+
+
+async def slow(_request: web.Request) -> web.Response:
+    await asyncio.sleep(5)
+    return web.Response()
+
+
+async def long(_request: web.Request) -> web.Response:
+    return web.Response(body=b"x" * (ANSWER_BYTES_MAX + 1))
+
+
+async def moved(_request: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"})
+
+
+@pytest.fixture
+async def server():
+    app = web.Application()
+    app.router.add_route("*", "/slow", slow)
+    app.router.add_route("*", "/long", long)
+    app.router.add_route("*", "/moved", moved)
+    app.router.add_route("*", "/{rest:.*}", echo)
+    async with TestServer(app) as running:
+        yield running
+
+
+@pytest.fixture
+async def client():
+    async with aiohttp.ClientSession() as session:
+        yield AiohttpClient(session)
+
+
+async def test_a_request_keeps_its_encoded_path_and_body(server, client):
+    url = str(server.make_url("/")) + "parties/EMAIL/a%20b+c@d"
+    answer = await client.request("PUT", url, headers={"X-A": "1"}, body=b"body", timeout_s=2)
+    assert (answer.status, answer.body) == (202, b"PUT /parties/EMAIL/a%20b+c@d body")
+
+
+@pytest.mark.parametrize("path", ["/slow", "/long"])
+async def test_an_answer_out_of_bounds_is_no_answer(server, client, path):
+    with pytest.raises(UnreachableError):
+        await client.request("GET", str(server.make_url(path)), headers={}, body=b"", timeout_s=0.5)
+
+
+async def test_redirects_are_not_followed(server, client):
+    url = str(server.make_url("/moved"))
+    assert (await client.request("GET", url, headers={}, body=b"", timeout_s=2)).status == 302
+
+
+async def test_nobody_listening_is_no_answer(client):
+    with pytest.raises(UnreachableError):
+        await client.request("GET", "http://127.0.0.1:1/", headers={}, body=b"", timeout_s=2)
