@@ -1,1 +1,1 @@
-"""The control plane: onboarding, keys, channels, party identifiers, placement."""
+"""The control plane: who the tenants are, their keys, clients and party identifiers, and where they run."""

@@ -1,0 +1,62 @@
+r"""The kinds of text that requests carry, with their limits.
+
+Patterns end in ``\Z``, because ``$`` also matches before a trailing newline.
+"""
+
+from typing import Annotated, Final
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Meta, Struct
+
+from payhub_platform.errors import InvalidInputError
+
+BODY_BYTES_MAX: Final = 64 * 1024
+URL_CHARS_MAX: Final = 512
+PORT_MAX: Final = 65_535
+
+TenantId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,30}\Z")]
+EngineId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,30}\Z")]
+# FSPIOP 1.1 section 7.3.16 allows any 32 characters; these are safe in headers, paths and subjects.
+FspId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")]
+ClientId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+DisplayName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,120}\Z")]
+HeaderText = Annotated[str, Meta(pattern=r"^[!-~]{1,100}\Z")]
+Username = Annotated[str, Meta(pattern=r"^[!-9;-~]{1,100}\Z")]  # RFC 7617: no colon
+Password = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,256}\Z")]
+Pem = Annotated[str, Meta(pattern=r"^[\t\r\n -~]{1,16384}\Z")]
+Url = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=URL_CHARS_MAX)]
+
+
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The base of every request body: strict, immutable, camelCase."""
+
+
+class View(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The base of every answer."""
+
+
+def base_url(url: str, where: str) -> str:
+    """Check the address of another system and return it without a trailing slash.
+
+    Raises:
+        InvalidInputError: code ``invalid-url``.
+    """
+    parts = _split(url, where)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInputError("invalid-url", "The address must be an http or https URL with a host.", where)
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInputError("invalid-url", "Credentials do not belong into an address.", where)
+    if "?" in url or "#" in url:
+        raise InvalidInputError("invalid-url", "The address must have no query and no fragment.", where)
+    return url.rstrip("/")
+
+
+def _split(url: str, where: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        # Reading the port is what checks it.
+        if parts.port is not None and not 1 <= parts.port <= PORT_MAX:
+            raise InvalidInputError("invalid-url", "The address has an impossible port.", where)
+    except ValueError as error:
+        raise InvalidInputError("invalid-url", f"The address is no URL: {error}.", where) from error
+    return parts

@@ -1,0 +1,1 @@
+"""Party identifiers: the members whom the scheme can find at a tenant."""

@@ -1,0 +1,194 @@
+"""What registration needs of a tenant's core bank and of the scheme, and how both are called over HTTP."""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, Protocol
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from payhub_platform.clock import Clock
+from payhub_platform.contracts.fspiop import ErrorResponse, ParticipantRegistration
+from payhub_platform.security import jws
+from payhub_tenants.identifiers.errors import RegistrationError
+from payhub_tenants.identifiers.model import PartyIdentifier
+
+CALL_TIMEOUT_S: Final = 5
+CONNECT_TIMEOUT_S: Final = 2
+ANSWER_BYTES_MAX: Final = 64 * 1024
+CONNECTIONS_MAX: Final = 16
+
+_PARTICIPANTS: Final = "application/vnd.interoperability.participants+json"
+
+
+class AmsAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """A core bank with the credentials for it."""
+
+    base_url: str
+    platform_tenant: str
+    username: str
+    password: str
+
+
+class SchemeAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """A switch, and who we are to it."""
+
+    base_url: str
+    fsp_id: str
+    currency: str
+    key: jws.PrivateKey
+
+
+class AmsParties(Protocol):
+    """A core bank's directory of party identifiers."""
+
+    async def ensure(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
+        """Have the core bank know an identifier for its account; repeatable.
+
+        Raises:
+            RegistrationError: it does not, and why.
+        """
+        ...
+
+
+class SchemeParticipants(Protocol):
+    """The scheme's directory of which FSP serves an identifier."""
+
+    async def register(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
+        """Have the scheme know which FSP serves an identifier; repeatable.
+
+        Raises:
+            RegistrationError: it refused, or could not be asked.
+        """
+        ...
+
+
+class _PartyAccount(msgspec.Struct):
+    """Fineract's PartyAccount; other fields are ignored."""
+
+    account_id: str = msgspec.field(name="accountId")
+
+
+class FineractParties:
+    """Fineract's interoperation API: GET and POST /interoperation/parties/{type}/{value}[/{subId}]."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+
+    async def ensure(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
+        """Look first, because Fineract accepts a second account under one value and then answers 500."""
+        account_id = await self._look_up(access, identifier)
+        if account_id is None:
+            refused = await self._create(access, identifier)
+            account_id = await self._look_up(access, identifier) if refused else identifier.account_id
+            if account_id is None:
+                raise RegistrationError("ams-refused", f"The core bank answered HTTP {refused}.")
+        if account_id != identifier.account_id:
+            raise RegistrationError(
+                "account-mismatch", "The core bank knows this identifier for another account."
+            )
+
+    async def _look_up(self, access: AmsAccess, identifier: PartyIdentifier) -> str | None:
+        status, body = await self._call("GET", access, identifier, None)
+        if status == HTTPStatus.NOT_FOUND:
+            return None
+        if status != HTTPStatus.OK:
+            raise RegistrationError("ams-refused", f"The core bank answered HTTP {status}.")
+        try:
+            return msgspec.json.decode(body, type=_PartyAccount).account_id
+        except msgspec.MsgspecError as error:
+            raise RegistrationError("ams-refused", "The core bank's answer is not readable.") from error
+
+    async def _create(self, access: AmsAccess, identifier: PartyIdentifier) -> int | None:
+        body = msgspec.json.encode({"accountId": identifier.account_id})
+        status, _ = await self._call("POST", access, identifier, body)
+        # Repeated or raced, Fineract refuses; another look then tells whether it knows the identifier.
+        return None if status == HTTPStatus.OK else status
+
+    async def _call(
+        self, method: str, access: AmsAccess, identifier: PartyIdentifier, body: bytes | None
+    ) -> tuple[int, bytes]:
+        url = f"{access.base_url}/interoperation/parties/{_path(identifier)}"
+        headers = {
+            "Accept": "application/json",
+            "Authorization": aiohttp.encode_basic_auth(access.username, access.password),
+            "Content-Type": "application/json",
+            "Fineract-Platform-TenantId": access.platform_tenant,
+        }
+        status, answer = await _send(self._http, method, url, headers, body, "ams")
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise RegistrationError("ams-credentials", "The core bank refuses the credentials.")
+        return status, answer
+
+
+class FspiopParticipants:
+    """FSPIOP 1.1 section 6.2.2.2: POST /participants/{Type}/{ID}[/{SubId}], signed by the tenant."""
+
+    def __init__(self, http: aiohttp.ClientSession, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+
+    async def register(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
+        """Send the registration; 202 means that the switch has taken it."""
+        url = f"{access.base_url}/participants/{_path(identifier)}"
+        body = msgspec.json.encode(ParticipantRegistration(fsp_id=access.fsp_id, currency=access.currency))
+        headers = {
+            "Accept": f"{_PARTICIPANTS};version=1",
+            "Content-Type": f"{_PARTICIPANTS};version=1.1",
+            "Date": formatdate(self._clock() / 1000, usegmt=True),
+            "FSPIOP-Source": access.fsp_id,
+        }
+        path = URL(url, encoded=True).raw_path
+        headers.update(jws.sign(body, headers, path, "POST", access.key))
+        status, answer = await _send(self._http, "POST", url, headers, body, "scheme")
+        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+            raise RegistrationError(
+                "scheme-refused", f"The switch answered HTTP {status}{_error_code(answer)}."
+            )
+
+
+def http_session() -> aiohttp.ClientSession:
+    """Open the client that both use: bounded in time and connections, without proxies or cookies."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def _send(
+    http: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], body: bytes | None, whom: str
+) -> tuple[int, bytes]:
+    try:
+        # A redirect would carry credentials and signatures to somewhere nobody agreed to.
+        async with http.request(
+            method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+        ) as response:
+            return response.status, await _bounded(response)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise RegistrationError(f"{whom}-unreachable", f"No answer ({type(error).__name__}).") from error
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    parts = bytearray()
+    async for part in response.content.iter_any():
+        parts += part
+        if len(parts) > ANSWER_BYTES_MAX:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+    return bytes(parts)
+
+
+def _path(identifier: PartyIdentifier) -> str:
+    segments = [identifier.type, identifier.value, identifier.sub_id]
+    return "/".join(quote(segment, safe="+@:") for segment in segments if segment)
+
+
+def _error_code(answer: bytes) -> str:
+    # Only the code is told: a description may quote the identifier.
+    try:
+        code = msgspec.json.decode(answer, type=ErrorResponse).error_information.error_code
+    except msgspec.MsgspecError:
+        return ""
+    return f", error {code}" if code.isdecimal() else ""

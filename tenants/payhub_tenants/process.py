@@ -1,0 +1,127 @@
+"""The process: settings, start-up in the background, serving, and a clean stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+
+from payhub_platform.bus.connection import connect
+from payhub_platform.clock import system_clock
+from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_platform.security.secrets import SecretBox
+from payhub_platform.settings import load
+from payhub_tenants.app import Services, create_app
+from payhub_tenants.clients.service import ClientService
+from payhub_tenants.database import Database
+from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
+from payhub_tenants.identifiers.service import IdentifierService
+from payhub_tenants.publisher import NatsConfigBus, Publisher
+from payhub_tenants.settings import Settings
+from payhub_tenants.tenants.service import TenantService
+
+_logger = logging.getLogger(__name__)
+
+GRACE_S: Final = 3
+MIGRATIONS: Final = "payhub_tenants.migrations"
+MIGRATE_TIMEOUT_S: Final = 60.0
+MIGRATE_WAIT_MIN_S: Final = 0.25
+MIGRATE_WAIT_MAX_S: Final = 5.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a stop that was asked for is no death by signal: the exit code is 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ask the loop for the signals, and do not raise them again afterwards as uvicorn does."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def main() -> None:
+    """Run the control plane until SIGTERM."""
+    try:
+        settings = load(Settings)
+        secrets = SecretBox(settings.secrets_key)
+    except PayhubError as error:
+        sys.exit(f"payhub_tenants: {error}")
+    logging.basicConfig(
+        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    asyncio.run(_run(settings, secrets))
+
+
+async def _run(settings: Settings, secrets: SecretBox) -> None:
+    fingerprints = Fingerprints(settings.secrets_key)
+    clock = system_clock
+    async with contextlib.AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.close)
+        bus = await connect(settings.nats_url, "tenants")
+        stack.push_async_callback(bus.close)
+        http = await stack.enter_async_context(http_session())
+        publisher = Publisher(database, NatsConfigBus(bus))
+        ams, scheme = FineractParties(http), FspiopParticipants(http, clock)
+        engines = frozenset(settings.engines)
+        services = Services(
+            tenants=TenantService(database, secrets, fingerprints, engines, clock, publisher.wake),
+            clients=ClientService(database, fingerprints, clock, publisher.wake),
+            identifiers=IdentifierService(database, ams, scheme, secrets, clock),
+            is_ready=database.is_ready,
+        )
+        server = _Server(
+            uvicorn.Config(
+                create_app(services, settings.aggregator_token),
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        # An unexpected failure in the background ends the process; whoever supervises it starts it anew.
+        async with asyncio.TaskGroup() as tasks:
+            background = tasks.create_task(_migrate_and_publish(database, publisher), name="publisher")
+            await server.serve()
+            background.cancel()
+
+
+async def _migrate_and_publish(database: Database, publisher: Publisher) -> None:
+    wait_s = MIGRATE_WAIT_MIN_S
+    while not await _is_migrated(database):
+        await asyncio.sleep(wait_s)
+        wait_s = min(wait_s * 2, MIGRATE_WAIT_MAX_S)
+    await publisher.run()
+
+
+async def _is_migrated(database: Database) -> bool:
+    try:
+        if await database.is_current():
+            return True
+        await _migrate()
+        return await database.is_current()
+    except (UnavailableError, TimeoutError) as error:
+        _logger.warning("waiting for the database: %s", error or type(error).__name__)
+        return False
+
+
+async def _migrate() -> None:
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", MIGRATIONS)
+    try:
+        async with asyncio.timeout(MIGRATE_TIMEOUT_S):
+            await child.wait()
+    finally:
+        # One transaction does it all, so a migration that is cut off has not happened.
+        if child.returncode is None:
+            child.kill()
+            await child.wait()

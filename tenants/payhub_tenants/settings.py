@@ -1,0 +1,20 @@
+"""What the control plane is told by its environment."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Secret = Annotated[str, Meta(min_length=16)]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Read from ``PAYHUB_<FIELD>``; see ``payhub_platform.settings``."""
+
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+    database_url: str  # postgresql://user:password@host:port/database; owns the schema ``tenants``
+    nats_url: str
+    aggregator_token: Secret
+    secrets_key: str  # payhub_platform.security.secrets.SecretBox
+    engines: dict[str, str]  # engine id -> base URL; placements name these ids only
+    host: str = "127.0.0.1"
+    log_level: str = "INFO"

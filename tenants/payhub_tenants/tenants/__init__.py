@@ -1,0 +1,1 @@
+"""Tenants: who they are, their keys and connections, and which engines serve them."""

@@ -1,0 +1,90 @@
+"""``/v1/tenants``: the aggregator creates, reads and changes tenants."""
+
+import re
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Controller, Request, Response, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, Parameter
+
+from payhub_platform.http import decode_body
+from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.tenants.model import (
+    ChangePlacement,
+    ChangeStatus,
+    CreateTenant,
+    TenantPage,
+    TenantView,
+)
+from payhub_tenants.tenants.service import TenantService
+
+PAGE_MAX: Final = 200
+
+_TENANT_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_create: Final = msgspec.json.Decoder(CreateTenant)
+_placement: Final = msgspec.json.Decoder(ChangePlacement)
+_status: Final = msgspec.json.Decoder(ChangeStatus)
+
+
+def known_form(tenant_id: str) -> str:
+    """Return a tenant id from a path; one that cannot be an id is not looked for.
+
+    Raises:
+        TenantNotFoundError: no tenant can have this id.
+    """
+    if _TENANT_ID.fullmatch(tenant_id) is None:
+        raise TenantNotFoundError
+    return tenant_id
+
+
+class TenantController(Controller):
+    """Tenants."""
+
+    path = "/v1/tenants"
+
+    @post("/")
+    async def create(
+        self, request: Request[Any, Any, Any], tenants: NamedDependency[TenantService]
+    ) -> Response[TenantView]:
+        """Create a tenant: 201, or 200 where the same request did so before."""
+        body: CreateTenant = decode_body(await request.body(), _create.decode)
+        view, created = await tenants.create(body)
+        return Response(view, status_code=201 if created else 200)
+
+    @get("/")
+    async def page(
+        self,
+        tenants: NamedDependency[TenantService],
+        after: Annotated[str, Parameter(max_length=64, pattern=r"^[a-z0-9-]*\Z")] = "",
+        limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+    ) -> TenantPage:
+        """List tenants in the order of their ids."""
+        return await tenants.page(after, limit)
+
+    @get("/{tenant_id:str}")
+    async def read(self, tenant_id: FromPath[str], tenants: NamedDependency[TenantService]) -> TenantView:
+        """Return one tenant."""
+        return await tenants.get(known_form(tenant_id))
+
+    @put("/{tenant_id:str}/placement")
+    async def place(
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        tenants: NamedDependency[TenantService],
+    ) -> TenantView:
+        """Change which engines serve a tenant."""
+        body: ChangePlacement = decode_body(await request.body(), _placement.decode)
+        return await tenants.place(known_form(tenant_id), body.placement)
+
+    @put("/{tenant_id:str}/status")
+    async def set_status(
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        tenants: NamedDependency[TenantService],
+    ) -> TenantView:
+        """Suspend or activate a tenant."""
+        body: ChangeStatus = decode_body(await request.body(), _status.decode)
+        return await tenants.set_status(known_form(tenant_id), body.status)

@@ -1,0 +1,352 @@
+"""A tenant, what creates and changes it, and how it is shown and published. Pure."""
+
+import hashlib
+from typing import Annotated, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from payhub_platform.contracts.tenant import (
+    AmsConnection,
+    OAuthClient,
+    SchemeConnection,
+    SigningKey,
+    TenantConfig,
+    TenantStatus,
+)
+from payhub_platform.errors import InvalidInputError
+from payhub_platform.money import CURRENCIES
+from payhub_platform.security import jws
+from payhub_tenants.clients.model import Client, ClientView, client_view
+from payhub_tenants.fields import (
+    Body,
+    DisplayName,
+    EngineId,
+    FspId,
+    HeaderText,
+    Password,
+    Pem,
+    TenantId,
+    Url,
+    Username,
+    View,
+    base_url,
+)
+from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, identifier_view
+from payhub_tenants.tenants.errors import UnknownEngineError, UnsuitableKeyError
+
+PLACEMENT_MAX: Final = 16
+QUOTE_VALIDITY_MS: Final = 30_000
+KEY_ID_CHARS: Final = 16
+
+Placement = Annotated[list[EngineId], Meta(min_length=1, max_length=PLACEMENT_MAX)]
+QuoteValidityMs = Annotated[int, Meta(ge=100, le=3_600_000)]
+
+
+class SchemeBody(Body, frozen=True, kw_only=True):
+    """How the switch is reached, and whose signature its own messages bear."""
+
+    base_url: Url
+    switch_fsp_id: FspId
+    switch_public_key_pem: Pem
+
+
+class AmsBody(Body, frozen=True, kw_only=True):
+    """How the tenant's core banking system is reached."""
+
+    base_url: Url
+    platform_tenant: HeaderText
+    username: Username
+    password: Password
+
+
+class CreateTenant(Body, frozen=True, kw_only=True):
+    """Body of ``POST /v1/tenants``."""
+
+    tenant_id: TenantId
+    fsp_id: FspId
+    name: DisplayName
+    currency: str
+    scheme: SchemeBody
+    ams: AmsBody
+    placement: Placement
+    signing_key_pem: Pem | None = None
+    quote_validity_ms: QuoteValidityMs = QUOTE_VALIDITY_MS
+
+
+class ChangePlacement(Body, frozen=True, kw_only=True):
+    """Body of ``PUT /v1/tenants/{id}/placement``."""
+
+    placement: Placement
+
+
+class ChangeStatus(Body, frozen=True, kw_only=True):
+    """Body of ``PUT /v1/tenants/{id}/status``."""
+
+    status: TenantStatus
+
+
+class Tenant(Struct, frozen=True, kw_only=True):
+    """A tenant as it is kept; secrets are sealed."""
+
+    tenant_id: str
+    fsp_id: str
+    name: str
+    currency: str
+    status: TenantStatus
+    version: int
+    epoch: int
+    published_version: int  # the newest version that is on the bus; 0 where it must be published anew
+    placement: list[str]
+    scheme_base_url: str
+    switch_fsp_id: str
+    switch_public_key_pem: str
+    ams_base_url: str
+    ams_platform_tenant: str
+    ams_username: str
+    ams_password_sealed: str
+    key_id: str
+    public_key_pem: str
+    private_key_sealed: str
+    quote_validity_ms: int
+    request_fingerprint: str
+    created_at_ms: int
+    updated_at_ms: int
+
+
+class SchemeView(View, frozen=True, kw_only=True):
+    """How the switch is reached."""
+
+    base_url: str
+    switch_fsp_id: str
+    switch_public_key_pem: str
+
+
+class AmsView(View, frozen=True, kw_only=True):
+    """How the core banking system is reached; the password is never told."""
+
+    base_url: str
+    platform_tenant: str
+    username: str
+
+
+class IdentifierCounts(View, frozen=True, kw_only=True, omit_defaults=False):
+    """How many party identifiers are in each state."""
+
+    registered: int = 0
+    pending: int = 0
+    failed: int = 0
+
+
+class TenantView(View, frozen=True, kw_only=True):
+    """A tenant as the aggregator sees it; holds no secret."""
+
+    tenant_id: str
+    fsp_id: str
+    name: str
+    currency: str
+    status: TenantStatus
+    version: int
+    epoch: int
+    published: bool  # this version has reached the bus
+    placement: list[str]
+    scheme: SchemeView
+    ams: AmsView
+    key_id: str
+    public_key_pem: str
+    quote_validity_ms: int
+    clients: list[ClientView]
+    party_identifiers: list[IdentifierView]  # the first ones only; the counts are of all
+    party_identifier_counts: IdentifierCounts
+
+
+class TenantSummary(View, frozen=True, kw_only=True):
+    """A tenant in a list."""
+
+    tenant_id: str
+    fsp_id: str
+    name: str
+    currency: str
+    status: TenantStatus
+    version: int
+    epoch: int
+    published: bool
+    placement: list[str]
+
+
+class TenantPage(View, frozen=True, kw_only=True):
+    """Some tenants in the order of their ids; ``next`` is the ``after`` of the following page."""
+
+    tenants: list[TenantSummary]
+    next: str | None = None
+
+
+def checked_request(request: CreateTenant, engines: frozenset[str]) -> CreateTenant:
+    """Check what the types of the fields cannot say; return the request with clean addresses.
+
+    Raises:
+        InvalidInputError: ``unknown-currency``, ``invalid-url``, ``unsuitable-key``, ``duplicate-engine``
+            or ``invalid-field``.
+        UnknownEngineError: the placement names an engine that is not in ``engines``.
+    """
+    if request.currency not in CURRENCIES:
+        raise InvalidInputError("unknown-currency", "This is no currency payhub knows.", "/currency")
+    if request.fsp_id == request.scheme.switch_fsp_id:
+        raise InvalidInputError(
+            "invalid-field", "The tenant and the switch need different FSP ids.", "/fspId"
+        )
+    check_placement(request.placement, engines)
+    scheme = replace(
+        request.scheme,
+        base_url=base_url(request.scheme.base_url, "/scheme/baseUrl"),
+        switch_public_key_pem=checked_public_key(
+            request.scheme.switch_public_key_pem, "/scheme/switchPublicKeyPem"
+        ),
+    )
+    ams = replace(request.ams, base_url=base_url(request.ams.base_url, "/ams/baseUrl"))
+    return replace(request, scheme=scheme, ams=ams)
+
+
+def check_placement(placement: list[str], engines: frozenset[str]) -> None:
+    """Refuse a placement that names an engine twice, or one that is not there."""
+    for index, engine in enumerate(placement):
+        if engine in placement[:index]:
+            raise InvalidInputError("duplicate-engine", "Each engine is named once.", f"/placement/{index}")
+        if engine not in engines:
+            raise UnknownEngineError(engine, f"/placement/{index}")
+
+
+def checked_public_key(pem: str, where: str) -> str:
+    """Return a public key's PEM as it is kept; refuse what is no P-256 or RSA public key."""
+    try:
+        jws.load_public_key(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnsuitableKeyError("This is no public key in PEM form.", where) from error
+    except InvalidInputError as error:
+        raise UnsuitableKeyError(error.detail, where) from error
+    return pem.strip() + "\n"
+
+
+def checked_private_key(pem: str, where: str) -> str:
+    """Return a private key's PEM as it is kept; refuse what is no P-256 or RSA key without a password."""
+    try:
+        jws.load_private_key(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # The library's words may quote the key, so they are not passed on.
+        raise UnsuitableKeyError("This is no unencrypted private key in PEM form.", where) from error
+    except InvalidInputError as error:
+        raise UnsuitableKeyError(error.detail, where) from error
+    return pem.strip() + "\n"
+
+
+def key_id_of(public_key_pem: str) -> str:
+    """Name a key by the SHA-256 of its SubjectPublicKeyInfo, shortened."""
+    der = jws.load_public_key(public_key_pem).public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(der).hexdigest()[:KEY_ID_CHARS]
+
+
+def with_placement(tenant: Tenant, placement: list[str], at_ms: int) -> Tenant:
+    """Move a tenant: epoch and version grow; moving to where it is changes nothing."""
+    if placement == tenant.placement:
+        return tenant
+    moved = replace(tenant, placement=placement, epoch=tenant.epoch + 1)
+    return changed(moved, at_ms)
+
+
+def with_status(tenant: Tenant, status: TenantStatus, at_ms: int) -> Tenant:
+    """Suspend or activate a tenant: the version grows, unless it already is what is asked for."""
+    if status == tenant.status:
+        return tenant
+    return changed(replace(tenant, status=status), at_ms)
+
+
+def changed(tenant: Tenant, at_ms: int) -> Tenant:
+    """Return the next version of a tenant; it waits to be published."""
+    return replace(tenant, version=tenant.version + 1, updated_at_ms=at_ms)
+
+
+def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
+    """Return what gateways and engines need to know; secrets stay sealed."""
+    return TenantConfig(
+        tenant_id=tenant.tenant_id,
+        fsp_id=tenant.fsp_id,
+        name=tenant.name,
+        currency=tenant.currency,
+        status=tenant.status,
+        version=tenant.version,
+        epoch=tenant.epoch,
+        placement=tenant.placement,
+        scheme=SchemeConnection(
+            base_url=tenant.scheme_base_url,
+            switch_fsp_id=tenant.switch_fsp_id,
+            switch_public_key_pem=tenant.switch_public_key_pem,
+        ),
+        ams=AmsConnection(
+            base_url=tenant.ams_base_url,
+            platform_tenant=tenant.ams_platform_tenant,
+            username=tenant.ams_username,
+            password_sealed=tenant.ams_password_sealed,
+        ),
+        signing_key=SigningKey(
+            key_id=tenant.key_id,
+            public_key_pem=tenant.public_key_pem,
+            private_key_sealed=tenant.private_key_sealed,
+        ),
+        clients=[
+            OAuthClient(client_id=client.client_id, name=client.name, jwks=client.jwks, scopes=client.scopes)
+            for client in clients
+        ],
+        quote_validity_ms=tenant.quote_validity_ms,
+    )
+
+
+def tenant_view(
+    tenant: Tenant, clients: list[Client], shown: list[PartyIdentifier], counts: IdentifierCounts
+) -> TenantView:
+    """Return what the aggregator sees of a tenant."""
+    return TenantView(
+        tenant_id=tenant.tenant_id,
+        fsp_id=tenant.fsp_id,
+        name=tenant.name,
+        currency=tenant.currency,
+        status=tenant.status,
+        version=tenant.version,
+        epoch=tenant.epoch,
+        published=tenant.published_version >= tenant.version,
+        placement=tenant.placement,
+        scheme=SchemeView(
+            base_url=tenant.scheme_base_url,
+            switch_fsp_id=tenant.switch_fsp_id,
+            switch_public_key_pem=tenant.switch_public_key_pem,
+        ),
+        ams=AmsView(
+            base_url=tenant.ams_base_url,
+            platform_tenant=tenant.ams_platform_tenant,
+            username=tenant.ams_username,
+        ),
+        key_id=tenant.key_id,
+        public_key_pem=tenant.public_key_pem,
+        quote_validity_ms=tenant.quote_validity_ms,
+        clients=[client_view(client) for client in clients],
+        party_identifiers=[identifier_view(identifier) for identifier in shown],
+        party_identifier_counts=counts,
+    )
+
+
+def tenant_summary(tenant: Tenant) -> TenantSummary:
+    """Return a tenant's line in a list."""
+    return TenantSummary(
+        tenant_id=tenant.tenant_id,
+        fsp_id=tenant.fsp_id,
+        name=tenant.name,
+        currency=tenant.currency,
+        status=tenant.status,
+        version=tenant.version,
+        epoch=tenant.epoch,
+        published=tenant.published_version >= tenant.version,
+        placement=tenant.placement,
+    )

@@ -1,0 +1,89 @@
+"""Where tenants are kept: the agreement, and how PostgreSQL keeps it."""
+
+from typing import Any, Protocol
+
+from msgspec.structs import asdict
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payhub_tenants.schema import tenants
+from payhub_tenants.tenants.model import Tenant
+
+
+class TenantRepository(Protocol):
+    """Tenants within one transaction."""
+
+    async def add(self, tenant: Tenant) -> bool:
+        """Keep a new tenant; False where its id or FSP id is taken."""
+        ...
+
+    async def get(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant."""
+        ...
+
+    async def lock(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant that nobody else changes until the transaction ends."""
+        ...
+
+    async def page(self, after: str, limit: int) -> list[Tenant]:
+        """Return up to ``limit`` tenants whose ids come after ``after``, in order."""
+        ...
+
+    async def save(self, tenant: Tenant) -> None:
+        """Keep a locked tenant's new version."""
+        ...
+
+    async def lock_unpublished(self) -> Tenant | None:
+        """Return and lock a tenant whose newest version is not on the bus, unless another has it."""
+        ...
+
+    async def unpublish_all(self) -> None:
+        """Have every tenant published anew."""
+        ...
+
+
+class SqlTenantRepository:
+    """Tenants in PostgreSQL."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, tenant: Tenant) -> bool:
+        """Keep a new tenant; two that come at once are told apart by the unique keys."""
+        statement = upsert(tenants).values(asdict(tenant)).on_conflict_do_nothing()
+        added = await self._connection.execute(statement.returning(tenants.c.tenant_id))
+        return added.first() is not None
+
+    async def get(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant."""
+        return await self._first(select(tenants).where(tenants.c.tenant_id == tenant_id))
+
+    async def lock(self, tenant_id: str) -> Tenant | None:
+        """Return a tenant and hold its row."""
+        return await self._first(select(tenants).where(tenants.c.tenant_id == tenant_id).with_for_update())
+
+    async def page(self, after: str, limit: int) -> list[Tenant]:
+        """Return tenants by keyset."""
+        query = select(tenants).where(tenants.c.tenant_id > after).order_by(tenants.c.tenant_id)
+        rows = await self._connection.execute(query.limit(limit))
+        return [Tenant(**row) for row in rows.mappings()]
+
+    async def save(self, tenant: Tenant) -> None:
+        """Write all columns of a locked tenant."""
+        same = tenants.c.tenant_id == tenant.tenant_id
+        await self._connection.execute(update(tenants).where(same).values(asdict(tenant)))
+
+    async def lock_unpublished(self) -> Tenant | None:
+        """Hold one row of the outbox; other copies of the process skip it."""
+        waiting = select(tenants).where(tenants.c.published_version < tenants.c.version)
+        query = waiting.order_by(tenants.c.tenant_id).limit(1).with_for_update(skip_locked=True)
+        return await self._first(query)
+
+    async def unpublish_all(self) -> None:
+        """Reset the outbox."""
+        await self._connection.execute(update(tenants).values(published_version=0))
+
+    async def _first(self, query: Any) -> Tenant | None:
+        row = (await self._connection.execute(query)).mappings().first()
+        return None if row is None else Tenant(**row)

@@ -1,0 +1,208 @@
+"""The whole house from outside: refusals, isolation, idempotency, one trace id, pages."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from support.house import House, running_house
+
+from payhub_cli.demo import story
+from payhub_cli.demo.channel import Channel
+from payhub_platform.clock import iso, system_clock
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+PROBLEM = "application/problem+json"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(server_folder: Path) -> AsyncIterator[House]:
+    async with running_house(server_folder / "speaking-house") as running:
+        yield running
+
+
+def party(number: str) -> dict[str, Any]:
+    return {"partyIdInfo": {"partyIdType": "MSISDN", "partyIdentifier": number}}
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    return {
+        "payer": party(story.msisdn("buffalo", 1)),
+        "payee": party(story.msisdn("lion", 1)),
+        "amount": {"amount": "1.00", "currency": "KES"},
+        **changes,
+    }
+
+
+async def send(house: House, content: bytes | dict[str, Any], **headers: str) -> tuple[int, str, dict]:
+    data = content if isinstance(content, bytes) else msgspec.json.encode(content)
+    sent = {
+        "Content-Type": "application/json",
+        "X-CorrelationID": str(uuid.uuid4()),
+        **house.channel._headers,
+        **headers,
+    }
+    return await house.raw(
+        "POST", "/channel/transfer", data=data, headers={k: v for k, v in sent.items() if v}
+    )
+
+
+BAD = {
+    "malformed JSON": (b'{"payer":', 400, "malformed-json", "/"),
+    "unknown field": (body(colour="red"), 400, "unknown-field", "/colour"),
+    "amount 0": (body(amount={"amount": "0", "currency": "KES"}), 400, "invalid-amount", "/amount/amount"),
+    "amount -1": (body(amount={"amount": "-1", "currency": "KES"}), 400, "invalid-amount", "/amount/amount"),
+    "amount 1e3": (
+        body(amount={"amount": "1e3", "currency": "KES"}),
+        400,
+        "invalid-amount",
+        "/amount/amount",
+    ),
+    "too many decimals": (
+        body(amount={"amount": "1.001", "currency": "KES"}),
+        400,
+        "too-many-decimals",
+        "/amount/amount",
+    ),
+    "unknown currency": (
+        body(amount={"amount": "1", "currency": "KEX"}),
+        400,
+        "unknown-currency",
+        "/amount/currency",
+    ),
+    "same payer and payee": (body(payee=party(story.msisdn("buffalo", 1))), 422, "same-party", "/payee"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_bad_input_is_a_problem_that_says_what_and_where(house: House, case: str) -> None:
+    content, status, code, where = BAD[case]
+    before = [await engine.get("/engine/v1/overview") for engine in house.engines]
+    answered, media_type, problem = await send(house, content)
+    assert (answered, media_type, problem["code"]) == (status, PROBLEM, code)
+    assert problem["errors"][0]["pointer"].startswith(where)
+    assert problem["type"] == f"urn:payhub:problem:{code}"
+    after = [await engine.get("/engine/v1/overview") for engine in house.engines]
+    assert [now["nextPosition"] for now in after] == [was["nextPosition"] for was in before]
+
+
+async def test_credentials_that_do_not_hold(house: House) -> None:
+    cases = [
+        ({"Authorization": ""}, 401, "missing-token"),
+        ({"Authorization": "Bearer nonsense"}, 401, "invalid-token"),
+        ({"X-CorrelationID": ""}, 400, "missing-idempotency-key"),
+        ({"Platform-TenantId": "lion"}, 403, "tenant-mismatch"),
+        ({"Platform-TenantId": "nobody"}, 403, "tenant-mismatch"),
+    ]
+    for headers, status, code in cases:
+        answered, media_type, problem = await send(house, body(), **headers)
+        assert (answered, media_type, problem["code"]) == (status, PROBLEM, code), headers
+
+
+def gateway_token(house: House, **changes: Any) -> str:
+    """Sign a token with the gateway's own key, as only the gateway could."""
+    folder = house.installation.around.folder / "gateway"
+    key = ECKey.import_key(msgspec.json.decode((folder / "token-signing-key.json").read_bytes()))
+    genuine = house.channel._headers["Authorization"].removeprefix("Bearer ")
+    token = jwt.decode(genuine, key, algorithms=["ES256"])
+    return jwt.encode(token.header, {**token.claims, **changes}, key, algorithms=["ES256"])
+
+
+async def test_expired_token_and_unknown_tenant(house: House) -> None:
+    past = int(time.time()) - 600
+    for changes, status, code in (
+        ({"exp": past, "iat": past - 300}, 401, "token-expired"),
+        ({"tenant": "nobody"}, 403, "unknown-tenant"),
+    ):
+        authorization = f"Bearer {gateway_token(house, **changes)}"
+        answered, media_type, problem = await send(house, body(), Authorization=authorization)
+        assert (answered, media_type, problem["code"]) == (status, PROBLEM, code)
+
+
+async def other_channel(house: House, tenant: str) -> Channel:
+    """Register a channel of another institution and get it a token."""
+    import payhub_cli.demo.channel as demo_channel  # noqa: PLC0415 - its client id is looked up below
+
+    channel = Channel(house.gateway)
+    client = {
+        "clientId": f"{tenant}-mobile",
+        "name": "Mobile",
+        "jwks": channel.public_keys(),
+        "scopes": ["payments:write", "payments:read"],
+    }
+    secrets = house.installation.around.secrets
+    url = f"{house.installation.url('tenants')}/v1/tenants/{tenant}/clients"
+    headers = {"Authorization": f"Bearer {secrets.aggregator_token}"}
+    async with house.session.post(url, json=client, headers=headers) as answer:
+        assert answer.status in (200, 201), await answer.text()
+    channel.client_id = client["clientId"]
+    assert demo_channel.CLIENT_ID != channel.client_id
+    await channel.authenticate()
+    return channel
+
+
+async def test_another_tenants_token_finds_nothing_and_the_same_key_is_its_own_payment(house: House) -> None:
+    key = f"shared-{uuid.uuid4()}"
+    status, _, accepted = await send(house, body(), **{"X-CorrelationID": key})
+    assert status == 202
+    lion = await other_channel(house, "lion")
+    path = f"/channel/transfer/{accepted['transactionId']}"
+    answered, media_type, problem = await house.raw("GET", path, headers=lion._headers)
+    assert (answered, media_type, problem["code"]) == (404, PROBLEM, "unknown-payment")
+    theirs = body(payer=party(story.msisdn("lion", 2)), payee=party(story.msisdn("buffalo", 2)))
+    status, _, other = await send(house, theirs, **{"X-CorrelationID": key, **lion._headers})
+    assert status == 202
+    assert other["transactionId"] != accepted["transactionId"]
+
+
+async def test_same_key_same_answer_and_another_body_is_refused(house: House) -> None:
+    key = {"X-CorrelationID": f"twice-{uuid.uuid4()}"}
+    first = await send(house, body(), **key)
+    reordered = dict(reversed(body().items()))
+    second = await send(house, reordered, **key)
+    assert first == second
+    assert first[0] == 202
+    other = await send(house, body(amount={"amount": "2.00", "currency": "KES"}), **key)
+    assert (other[0], other[1], other[2]["code"]) == (422, PROBLEM, "key-reused")
+
+
+async def test_a_past_expiration_is_refused(house: House) -> None:
+    answered, media_type, problem = await send(house, body(expiration=iso(system_clock() - 1000)))
+    assert (answered, media_type, problem["code"]) == (422, PROBLEM, "expired")
+
+
+async def test_one_trace_id_from_gateway_to_engine_to_operations(house: House) -> None:
+    [planned] = house.plan(1)
+    trace_id = uuid.uuid4().hex
+    content = {
+        "payer": party(planned.payer),
+        "payee": party(planned.payee),
+        "amount": {"amount": "1.00", "currency": "KES"},
+    }
+    status, _, _ = await send(house, content, traceparent=f"00-{trace_id}-{'1' * 16}-01")
+    assert status == 202
+    wanted = {"gateway", "engine-north", "operations"}
+    folder = house.installation.around.folder / "traces"
+    async with asyncio.timeout(20):
+        while True:
+            spans = [
+                msgspec.json.decode(line)
+                for file in folder.glob("*.jsonl")
+                for line in file.read_bytes().splitlines()
+                if trace_id.encode() in line
+            ]
+            if wanted <= {span["service"] for span in spans}:
+                break
+            await asyncio.sleep(0.2)
+    assert {span["trace_id"] for span in spans} == {trace_id}
+    names = {span["name"] for span in spans if span["service"] == "engine-north"}
+    assert any(name.startswith("job ") for name in names)
+    assert any(name.startswith("fspiop ") for name in names)

@@ -1,0 +1,163 @@
+"""The repositories on a real PostgreSQL: what two processes at once may and may not do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from unit.tenants.tenants_kit import ENGINES, NOW_MS, Plane, client_request, create_request, identifier
+
+from payhub_cli.local.server import LocalServer
+from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_tenants.clients.model import RegisterClient
+from payhub_tenants.clients.service import ClientService
+from payhub_tenants.database import Database
+from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.model import PartyIdentifier, RegisterIdentifiers, pending_identifiers
+from payhub_tenants.tenants.model import CreateTenant, Tenant
+from payhub_tenants.tenants.service import TenantService
+
+
+def clock() -> int:
+    return NOW_MS
+
+
+@pytest.fixture
+async def databases(postgres_server: LocalServer) -> AsyncIterator[list[Database]]:
+    """Three copies of the process, as far as the database is concerned, migrating at once."""
+    copies = [Database(postgres_server.url) for _ in range(3)]
+    await asyncio.gather(*(database.migrate() for database in copies))
+    yield copies
+    for database in copies:
+        await database.close()
+
+
+def tenants_of(database: Database, plane: Plane) -> TenantService:
+    fingerprints = Fingerprints(plane.secrets_key)
+    return TenantService(database, plane.secrets, fingerprints, ENGINES, clock, plane.publisher.wake)
+
+
+def request_for(tenant: str, **changes: object) -> CreateTenant:
+    return msgspec.convert(create_request(tenant, **changes), CreateTenant)
+
+
+async def kept(database: Database, tenant_id: str) -> Tenant:
+    async with database.transaction() as transaction:
+        tenant = await transaction.tenants.get(tenant_id)
+    assert tenant is not None
+    return tenant
+
+
+async def test_a_tenant_created_by_all_at_once_is_created_once(databases: list[Database]):
+    plane, request = Plane(), request_for("at-once")
+    answers = await asyncio.gather(*(tenants_of(each, plane).create(request) for each in databases * 3))
+    assert sum(created for _, created in answers) == 1
+    assert len({view.public_key_pem for view, _ in answers}) == 1
+
+
+async def test_different_tenants_of_one_fsp_id_at_once_leave_one(databases: list[Database]):
+    plane = Plane()
+    requests = [request_for(f"same-fsp-{number}", fspId="same-fsp") for number in range(6)]
+    answers = await asyncio.gather(
+        *(tenants_of(databases[0], plane).create(request) for request in requests), return_exceptions=True
+    )
+    refusals = [answer for answer in answers if isinstance(answer, PayhubError)]
+    assert [refusal.code for refusal in refusals] == ["fsp-taken"] * 5
+
+
+async def test_changes_at_once_are_all_counted(databases: list[Database]):
+    plane = Plane()
+    await tenants_of(databases[0], plane).create(request_for("counted"))
+    clients = [
+        ClientService(each, Fingerprints(plane.secrets_key), clock, plane.publisher.wake)
+        for each in databases
+    ]
+    requests = [msgspec.convert(client_request(f"counted-{n}"), RegisterClient) for n in range(9)]
+    await asyncio.gather(
+        *(clients[n % 3].register("counted", request) for n, request in enumerate(requests)),
+        tenants_of(databases[1], plane).place("counted", ["south"]),
+    )
+    tenant = await kept(databases[2], "counted")
+    assert (tenant.version, tenant.epoch) == (11, 2)
+    view = await tenants_of(databases[2], plane).get("counted")
+    assert [client.jwks for client in view.clients] == [
+        {"keys": [msgspec.to_builtins(key) for key in request.jwks.keys]} for request in requests
+    ]
+
+
+async def test_what_fails_half_way_leaves_nothing(databases: list[Database]):
+    plane = Plane()
+    await tenants_of(databases[0], plane).create(request_for("half-way"))
+    tenant = await kept(databases[0], "half-way")
+
+    async def fail() -> None:
+        async with databases[0].transaction() as transaction:
+            await transaction.tenants.save(replace(tenant, version=7))
+            raise ValueError("half-way")
+
+    with pytest.raises(ValueError, match="half-way"):
+        await fail()
+    assert await kept(databases[0], "half-way") == tenant
+
+
+async def test_the_outbox_gives_a_tenant_to_one_publisher(databases: list[Database]):
+    plane = Plane()
+    await tenants_of(databases[0], plane).create(request_for("outbox"))
+    async with databases[0].transaction() as first, databases[1].transaction() as second:
+        await first.tenants.unpublish_all()
+        held: list[str] = []
+        while (tenant := await first.tenants.lock_unpublished()) is not None:
+            held.append(tenant.tenant_id)
+            await first.tenants.save(replace(tenant, published_version=tenant.version))
+        assert "outbox" in held
+        assert await second.tenants.lock_unpublished() is None
+    published = await kept(databases[2], "outbox")
+    assert published.published_version == published.version == 1
+
+
+def attempt(account: str, at_ms: int, value: str = "1") -> PartyIdentifier:
+    body = {"identifiers": [identifier(value, account, subId="joint")]}
+    [pending] = pending_identifiers("claims", msgspec.convert(body, RegisterIdentifiers), at_ms)
+    return pending
+
+
+async def test_an_identifier_is_claimed_for_one_account(databases: list[Database]):
+    await tenants_of(databases[0], Plane()).create(request_for("claims"))
+
+    async def claim(database: Database, identifier: PartyIdentifier, stale_before_ms: int = 0) -> bool:
+        async with database.transaction() as transaction:
+            return await transaction.identifiers.claim(identifier, stale_before_ms)
+
+    async def record(identifier: PartyIdentifier) -> None:
+        async with databases[0].transaction() as transaction:
+            await transaction.identifiers.record(identifier)
+
+    rivals = [attempt(f"A-{number}", 100) for number in range(9)]
+    claims = await asyncio.gather(*(claim(databases[n % 3], rival) for n, rival in enumerate(rivals)))
+    assert sum(claims) == 1
+    winner, loser = rivals[claims.index(True)], rivals[claims.index(False)]
+    assert await claim(databases[1], winner)
+    await record(replace(winner, state="registered"))
+    assert not await claim(databases[1], loser, 1_000)
+    await record(replace(winner, state="failed", reason="ams-refused: no"))
+    assert await claim(databases[1], loser)
+    assert not await claim(databases[1], winner, 100)
+    assert await claim(databases[1], winner, 101)
+    await record(replace(loser, state="registered"))  # its claim is gone
+    async with databases[0].transaction() as transaction:
+        assert await transaction.identifiers.page("claims", ("", "", ""), 9) == [winner]
+        assert await transaction.identifiers.page("claims", ("MSISDN", "1", "joint"), 9) == []
+        assert await transaction.identifiers.counts("claims") == {"pending": 1}
+
+
+async def test_a_database_that_is_not_there_is_unavailable():
+    nowhere = Database("postgresql://payhub:secret@127.0.0.1:1/payhub")
+    with pytest.raises(UnavailableError) as refusal:
+        await nowhere.migrate()
+    assert (refusal.value.code, "secret" in str(refusal.value)) == ("database-unavailable", False)
+    with pytest.raises(UnavailableError):
+        async with nowhere.transaction():
+            pass
+    assert not await nowhere.is_ready()
+    await nowhere.close()

@@ -1,0 +1,147 @@
+"""A whole installation for tests: real processes, four onboarded institutions, one channel of Buffalo."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from payhub_cli.demo import story
+from payhub_cli.demo.audit import until_complete
+from payhub_cli.demo.books import Books, books, conservation, nothing_held
+from payhub_cli.demo.channel import CLIENT_ID, Channel
+from payhub_cli.demo.client import Api
+from payhub_cli.demo.onboarding import Onboarding
+from payhub_cli.demo.result import completed
+from payhub_cli.demo.story import PlannedPayment
+from payhub_cli.installation import Installation, installed, remove_outside
+from payhub_cli.supervisor import Child
+from payhub_platform.contracts.channel import TransferStatus
+from payhub_platform.money import Money
+from payhub_platform.security.internal import internal_headers
+
+SETTLE_WAIT_S = 40.0
+POLL_S = 0.05
+
+
+@dataclass
+class House:
+    """Handles on everything that runs."""
+
+    installation: Installation
+    session: aiohttp.ClientSession
+    channel: Channel
+    sandbox: Api
+    gateway: Api
+    operations: Api
+    engines: list[Api]
+    sent: int = field(default=0)
+
+    def child(self, name: str) -> Child:
+        """Return a supervised process."""
+        return next(child for child in self.installation.supervisor.children if child.spec.name == name)
+
+    def kill(self, name: str) -> None:
+        """Kill a process as a power cut would; the supervisor starts it again."""
+        os.kill(self.child(name).pid, signal.SIGKILL)
+
+    async def until_ready(self, name: str) -> None:
+        """Wait until a process serves again."""
+        async with asyncio.timeout(SETTLE_WAIT_S):
+            while self.child(name).state != "ready":
+                await asyncio.sleep(POLL_S)
+
+    def plan(self, count: int, bank: str = "lion", amount: str = "1.00") -> list[PlannedPayment]:
+        """Plan payments that must all succeed, under keys never used before."""
+        self.sent += count
+        return [
+            PlannedPayment(
+                key=f"house-{number}",
+                payer=story.msisdn(story.PAYER_FSP, 1 + number % 4),
+                payee=story.msisdn(bank, 1 + number % 4),
+                payee_fsp=bank,
+                amount=Money.parse(amount, story.CURRENCY),
+            )
+            for number in range(self.sent - count, self.sent)
+        ]
+
+    async def pay(self, planned: list[PlannedPayment]) -> list[TransferStatus]:
+        """Send payments and wait until each is final; busy or restarting services are tried again."""
+        return await self.channel.pay_all(planned, on_final=lambda: None)
+
+    async def books(self) -> Books:
+        """Read all banks' books and the switch's positions."""
+        fsps = list(story.PLACEMENTS)
+        ledgers = await asyncio.gather(*(self.sandbox.get(f"/banks/{fsp}/admin/ledger") for fsp in fsps))
+        return books(dict(zip(fsps, ledgers, strict=True)), await self.sandbox.get("/switch/admin/positions"))
+
+    async def assert_books(
+        self, before: Books, planned: list[PlannedPayment], statuses: Sequence[TransferStatus]
+    ) -> None:
+        """Assert that exactly the completed payments moved money, once, and that nothing is held."""
+        moved = completed(planned, list(statuses))
+        deadline = time.monotonic() + SETTLE_WAIT_S
+        while True:
+            after = await self.books()
+            failed = [
+                f"{check.name}: {check.detail}"
+                for check in [*conservation(before, after, moved), nothing_held(after)]
+                if not check.holds
+            ]
+            if not failed:
+                return
+            assert time.monotonic() < deadline, failed
+            await asyncio.sleep(POLL_S)
+
+    async def assert_audit_complete(self) -> None:
+        """Assert that every event of every engine's log is in PostgreSQL."""
+        state = await until_complete(self.engines, self.operations)
+        assert state.is_complete, state.figures
+
+    async def stored_events(self) -> int:
+        """Return how many records operations has stored."""
+        audit = await self.operations.get("/api/v1/audit")
+        return sum(engine["storedEvents"] for engine in audit["engines"])
+
+    async def raw(self, method: str, path: str, **options: Any) -> tuple[int, str, dict[str, Any]]:
+        """Ask the gateway and return status, media type and decoded body."""
+        url = self.gateway.base_url + path
+        async with self.session.request(method, url, **options) as answer:
+            content = await answer.read()
+            return answer.status, answer.content_type, msgspec.json.decode(content or b"{}")
+
+
+@contextlib.asynccontextmanager
+async def running_house(folder: Path) -> AsyncIterator[House]:
+    """Start the profile full with the sandbox, onboard everybody, get a token."""
+    async with installed("full", folder, sandbox=True) as installation, aiohttp.ClientSession() as session:
+        await installation.supervisor.start()
+        secrets = installation.around.secrets
+
+        def api(name: str) -> Api:
+            return Api(session, installation.url(name))
+
+        engine_urls = {engine: installation.url(f"engine-{engine}") for engine in ("north", "south")}
+        gateway, sandbox = api("gateway"), api("sandbox")
+        channel = Channel(gateway)
+        tenants = api("tenants").with_headers({"Authorization": f"Bearer {secrets.aggregator_token}"})
+        await Onboarding(tenants, sandbox, engine_urls).run(CLIENT_ID, channel.public_keys())
+        await channel.authenticate()
+        own = internal_headers(secrets.internal_token)
+        yield House(
+            installation=installation,
+            session=session,
+            channel=channel,
+            sandbox=sandbox,
+            gateway=gateway,
+            operations=api("operations").with_headers({"Authorization": f"Bearer {secrets.operator_token}"}),
+            engines=[Api(session, url, own) for url in engine_urls.values()],
+        )
+    remove_outside(folder)

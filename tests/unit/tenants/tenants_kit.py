@@ -1,0 +1,103 @@
+"""Requests of an aggregator, and the control plane wired to a store in memory."""
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from litestar import Litestar
+from support.tenants_memory import MemoryAms, MemoryBus, MemoryScheme, MemoryStore
+
+from payhub_platform.security import jws
+from payhub_platform.security.secrets import SecretBox
+from payhub_tenants.app import Services, create_app
+from payhub_tenants.clients.service import ClientService
+from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.service import IdentifierService
+from payhub_tenants.publisher import Publisher
+from payhub_tenants.tenants.service import TenantService
+
+TOKEN = "aggregator-token-of-a-test"
+NOW_MS = 1_780_000_000_000
+ENGINES = frozenset({"north", "south"})
+SWITCH_PEM = jws.public_pem(jws.new_private_key_pem())
+PASSWORD = "core bank password"
+
+
+def create_request(tenant: str = "buffalo", **changes: Any) -> dict[str, Any]:
+    return {
+        "tenantId": tenant,
+        "fspId": tenant,
+        "name": f"{tenant.title()} SACCO",
+        "currency": "KES",
+        "scheme": {
+            "baseUrl": "http://127.0.0.1:4000/switch",
+            "switchFspId": "switch",
+            "switchPublicKeyPem": SWITCH_PEM,
+        },
+        "ams": {
+            "baseUrl": f"http://127.0.0.1:4000/banks/{tenant}/fineract-provider/api/v1",
+            "platformTenant": "default",
+            "username": "payhub",
+            "password": PASSWORD,
+        },
+        "placement": ["north", "south"],
+        **changes,
+    }
+
+
+def b64(number: int, size: int = 32) -> str:
+    return base64.urlsafe_b64encode(number.to_bytes(size)).rstrip(b"=").decode()
+
+
+def ec_jwk(**changes: Any) -> dict[str, Any]:
+    point = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    return {"kty": "EC", "crv": "P-256", "x": b64(point.x), "y": b64(point.y), "kid": "k1", **changes}
+
+
+def client_request(client: str = "buffalo-ussd", *keys: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "clientId": client,
+        "name": "USSD",
+        "jwks": {"keys": list(keys) or [ec_jwk()]},
+        "scopes": ["payments:write", "payments:read"],
+        **changes,
+    }
+
+
+def identifier(value: str = "254700200001", account: str = "B-1", **changes: Any) -> dict[str, Any]:
+    return {"type": "MSISDN", "value": value, "accountId": account, **changes}
+
+
+@dataclass
+class Plane:
+    """The control plane with everything outside of it in memory."""
+
+    secrets_key: str = field(default_factory=SecretBox.new_key)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    bus: MemoryBus = field(default_factory=MemoryBus)
+    ams: MemoryAms = field(default_factory=MemoryAms)
+    scheme: MemoryScheme = field(default_factory=MemoryScheme)
+    now_ms: int = NOW_MS
+    wait_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        self.secrets = SecretBox(self.secrets_key)
+        self.publisher = Publisher(self.store, self.bus)
+
+    def clock(self) -> int:
+        return self.now_ms
+
+    def app(self) -> Litestar:
+        return create_app(self.services(), TOKEN)
+
+    def services(self) -> Services:
+        fingerprints, wake = Fingerprints(self.secrets_key), self.publisher.wake
+        return Services(
+            tenants=TenantService(self.store, self.secrets, fingerprints, ENGINES, self.clock, wake),
+            clients=ClientService(self.store, fingerprints, self.clock, wake),
+            identifiers=IdentifierService(
+                self.store, self.ams, self.scheme, self.secrets, self.clock, self.wait_s
+            ),
+            is_ready=self.store.is_ready,
+        )
