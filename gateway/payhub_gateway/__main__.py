@@ -1,15 +1,13 @@
 """``python -m payhub_gateway``: one gateway process."""
 
+import asyncio
 import contextlib
 import logging
-import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
-import uvicorn
 from litestar import Litestar
 
 from payhub_gateway.app import Parts, create_app
@@ -21,32 +19,26 @@ from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import system_clock
 from payhub_platform.errors import PayhubError
-from payhub_platform.settings import load
+from payhub_platform.serving import Server, server, start
 from payhub_platform.telemetry.tracing import Tracing
 
 SIGNING_KEY_FILE: Final = "token-signing-key.json"
 TENANTS_FILE: Final = "tenants.cache"
-SHUTDOWN_WAIT_S: Final = 3
-CONNECTIONS_MAX: Final = 2048
-
-_logger = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; exit 0 then, and 1 when the settings do not hold."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn stops gracefully, then raises the signal again for whoever handled it before: us.
-        signal.signal(number, _exit)
+    settings = start("gateway", GatewaySettings)
+    # At DEBUG Authlib writes access tokens to the log.
+    logging.getLogger("authlib").setLevel(logging.INFO)
     try:
-        settings = load(GatewaySettings)
-        _configure_logging(settings.log_level)
-        server = _server(settings)
+        http = _server(settings)
     except PayhubError as error:
         sys.exit(f"payhub gateway: {error}")
-    server.run()
+    asyncio.run(http.serve())
 
 
-def _server(settings: GatewaySettings) -> uvicorn.Server:
+def _server(settings: GatewaySettings) -> Server:
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     directory = TenantDirectory(data_dir / TENANTS_FILE)
@@ -75,30 +67,7 @@ def _server(settings: GatewaySettings) -> uvicorn.Server:
             await bus.close()
             tracing.shutdown()
 
-    config = uvicorn.Config(
-        create_app(parts, [lifespan]),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS_MAX,
-        timeout_graceful_shutdown=SHUTDOWN_WAIT_S,
-    )
-    return uvicorn.Server(config)
-
-
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # At DEBUG Authlib writes access tokens to the log.
-    logging.getLogger("authlib").setLevel(logging.INFO)
-
-
-def _exit(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+    return server(create_app(parts, [lifespan]), settings.host, settings.port)
 
 
 if __name__ == "__main__":

@@ -38,5 +38,5 @@ def load(
 def _path(kind: type[Any], value: Any) -> Any:
     """Read a file name; the one kind of setting that msgspec does not know."""
     if kind is not Path:
-        raise NotImplementedError(f"settings cannot hold {kind.__name__}")
+        raise TypeError(f"settings cannot hold {kind.__name__}")
     return Path(value)

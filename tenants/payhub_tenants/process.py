@@ -3,18 +3,14 @@
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
-from collections.abc import Iterator
 from typing import Final
-
-import uvicorn
 
 from payhub_platform.bus.connection import connect
 from payhub_platform.clock import system_clock
 from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_platform.security.secrets import SecretBox
-from payhub_platform.settings import load
+from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
 from payhub_tenants.clients.service import ClientService
 from payhub_tenants.database import Database
@@ -27,35 +23,19 @@ from payhub_tenants.tenants.service import TenantService
 
 _logger = logging.getLogger(__name__)
 
-GRACE_S: Final = 3
 MIGRATIONS: Final = "payhub_tenants.migrations"
 MIGRATE_TIMEOUT_S: Final = 60.0
 MIGRATE_WAIT_MIN_S: Final = 0.25
 MIGRATE_WAIT_MAX_S: Final = 5.0
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, but a stop that was asked for is no death by signal: the exit code is 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Ask the loop for the signals, and do not raise them again afterwards as uvicorn does."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
 def main() -> None:
     """Run the control plane until SIGTERM."""
+    settings = start("tenants", Settings)
     try:
-        settings = load(Settings)
         secrets = SecretBox(settings.secrets_key)
     except PayhubError as error:
-        sys.exit(f"payhub_tenants: {error}")
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+        sys.exit(f"payhub tenants: {error}")
     asyncio.run(_run(settings, secrets))
 
 
@@ -77,22 +57,12 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
             identifiers=IdentifierService(database, ams, scheme, secrets, clock),
             is_ready=database.is_ready,
         )
-        server = _Server(
-            uvicorn.Config(
-                create_app(services, settings.aggregator_token),
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+        app = create_app(services, settings.aggregator_token)
+        http_server = server(app, settings.host, settings.port, lifespan="off")
         # An unexpected failure in the background ends the process; whoever supervises it starts it anew.
         async with asyncio.TaskGroup() as tasks:
             background = tasks.create_task(_migrate_and_publish(database, publisher), name="publisher")
-            await server.serve()
+            await http_server.serve()
             background.cancel()
 
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from litestar import Litestar
 from litestar.di import Provide
 
@@ -16,11 +15,9 @@ from payhub_engines.server.engine import Engine
 from payhub_engines.server.fspiop_api import fspiop
 from payhub_engines.server.settings import EngineSettings
 from payhub_platform.http import BODY_BYTES_MAX, exception_handlers
-from payhub_platform.settings import load
+from payhub_platform.serving import server, start
 
 _logger = logging.getLogger(__name__)
-
-GRACE_S = 3
 
 
 def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
@@ -41,34 +38,20 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
         exception_handlers=exception_handlers(),
         lifespan=[lifespan],
         openapi_config=None,
+        logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,
     )
 
 
 def main() -> None:
     """Run one replica until SIGTERM; exit 1 when it can no longer go on."""
-    settings = load(EngineSettings)
-    logging.basicConfig(
-        level=settings.log_level,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    sys.exit(asyncio.run(_serve(settings)))
+    sys.exit(asyncio.run(_serve(start("engine", EngineSettings))))
 
 
 async def _serve(settings: EngineSettings) -> int:
     engine, started = Engine(settings), asyncio.Event()
-    config = uvicorn.Config(
-        create_app(engine, started),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(), name="http")
+    http = server(create_app(engine, started), settings.host, settings.port, lifespan="on")
+    serving = asyncio.create_task(http.serve(), name="http")
     await _first(serving, asyncio.create_task(started.wait(), name="started"))
     failing = asyncio.create_task(engine.failure(), name="failure")
     await _first(serving, failing)
@@ -77,7 +60,7 @@ async def _serve(settings: EngineSettings) -> int:
     if failure is not None:
         # Money first: a replica whose log, state or workers failed must not go on answering.
         _logger.critical("the engine stops: %r", failure)
-        server.should_exit = True
+        http.should_exit = True
     await serving
     return 0 if started.is_set() and failure is None else 1
 
