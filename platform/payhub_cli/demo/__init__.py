@@ -1,0 +1,1 @@
+"""`payhub demo`: 20 payments between four institutions over two engines, checked to the cent."""

@@ -1,0 +1,21 @@
+"""What the command refuses or cannot do."""
+
+from payhub_platform.errors import PayhubError
+
+
+class NotRunningError(PayhubError):
+    """The installation is not running."""
+
+    title = "payhub is not running"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("not-running", detail)
+
+
+class AlreadyRunningError(PayhubError):
+    """Another process runs the installation of this folder."""
+
+    title = "payhub already runs here"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("already-running", detail)

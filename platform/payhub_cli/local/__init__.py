@@ -1,0 +1,1 @@
+"""NATS and PostgreSQL on this machine, from the wheels of the extra ``local``."""

@@ -1,0 +1,117 @@
+"""`payhub demo` and `payhub up`, as a newcomer runs them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+DEMO_WALL_S_MAX = 60.0  # 30 s on two idle cores; tests share theirs
+PYTHON_RESIDENT_MB_MAX = 450
+PAYHUB = [sys.executable, "-c", "from payhub_cli.main import main; main()"]
+
+
+@pytest.fixture
+def folder(server_folder: Path, request: pytest.FixtureRequest) -> Path:
+    made = server_folder / request.node.name
+    made.mkdir()
+    return made
+
+
+def _left_running(folder: Path) -> list[str]:
+    """Return the processes that still work on a folder."""
+    left = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        info = process.info
+        mentioned = [info["cwd"] or "", *(info["cmdline"] or [])]
+        if info["status"] != psutil.STATUS_ZOMBIE and any(str(folder) in text for text in mentioned):
+            left.append(" ".join(info["cmdline"] or []))
+    return left
+
+
+def _state_of(folder: Path) -> dict[str, int]:
+    file = folder / "state.json"
+    if not file.exists():
+        return {}
+    processes = json.loads(file.read_text())["processes"]
+    ready = all(process["state"] == "ready" for process in processes)
+    return {process["name"]: process["pid"] for process in processes} if ready else {}
+
+
+def _wait_for_start(folder: Path) -> dict[str, int]:
+    deadline = time.monotonic() + 60
+    while not (pids := _state_of(folder)):
+        assert time.monotonic() < deadline, "the installation did not start"
+        time.sleep(0.1)
+    return pids
+
+
+def test_the_demonstration_holds_and_leaves_nothing_behind(folder: Path):
+    done = subprocess.run(
+        [*PAYHUB, "demo", "--json"], cwd=folder, capture_output=True, text=True, check=False, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document) == {"payments", "balances", "money_conserved", "audit", "ops_url", "wall_s"}
+    assert len(document["payments"]) == 20
+    assert document["money_conserved"] is True
+    assert sum(row["before"] for row in document["balances"]) == sum(
+        row["after"] for row in document["balances"]
+    )
+    assert all(row["held"] == 0 for row in document["balances"])
+    assert document["audit"]["engine_events"] == document["audit"]["stored_events"] > 0
+    assert document["audit"]["gaps"] == 0
+    assert sorted(row["error"] for row in document["payments"] if row["error"])[:3] == [
+        "3204",
+        "3302",
+        "4001",
+    ]
+    assert document["wall_s"] < DEMO_WALL_S_MAX
+    assert list((folder / ".payhub").iterdir()) == []
+    assert _left_running(folder) == []
+
+
+def test_barebone_stays_small_and_stops_on_ctrl_c(folder: Path):
+    data = folder / "data"
+    with subprocess.Popen([*PAYHUB, "up", "--data", str(data)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            _wait_for_start(data)
+            status = subprocess.run(
+                [*PAYHUB, "status", "--data", str(data), "--json"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=30,
+            )
+            measured = json.loads(status.stdout)
+            assert status.returncode == 0, measured
+            assert measured["pythonResidentMb"] < PYTHON_RESIDENT_MB_MAX
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert _left_running(data) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
+def test_a_killed_installation_leaves_no_process_and_starts_again(folder: Path):
+    data = folder / "data"
+    with subprocess.Popen([*PAYHUB, "up", "--data", str(data)], stdout=subprocess.DEVNULL) as process:
+        first = _wait_for_start(data)
+        os.kill(first["gateway"], signal.SIGKILL)
+        process.kill()
+    deadline = time.monotonic() + 10
+    while _left_running(data):
+        assert time.monotonic() < deadline, _left_running(data)
+        time.sleep(0.1)
+    (data / "state.json").unlink()
+    with subprocess.Popen([*PAYHUB, "up", "--data", str(data)], stdout=subprocess.DEVNULL) as process:
+        try:
+            assert set(_wait_for_start(data)) == set(first)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0

@@ -1,0 +1,174 @@
+"""No tenant's rows are seen in another tenant's name, and the catalogue keeps it so."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from support.operations_records import PAYER, batch, outgoing
+from support.operations_servers import IDENTIFY, fresh_database
+
+from payhub_cli.local.server import LocalServer
+from payhub_operations.audit.errors import ReplayError
+from payhub_operations.audit.model import Gap
+from payhub_operations.audit.store import AuditStore
+from payhub_operations.database import Database, DatabaseError
+from payhub_operations.migrations import migrate
+from payhub_operations.payments.errors import PaymentNotFoundError
+from payhub_operations.payments.model import Search
+from payhub_operations.payments.service import PaymentService
+from payhub_operations.payments.views import read_cursor
+from payhub_operations.schema import OVERSEER, READER, WRITER, events, payments, tenants
+from payhub_platform.clock import system_clock
+from payhub_platform.contracts.audit import AuditBatch
+
+TENANTS = ("buffalo", "lion", "rhino")
+TENANT_TABLES = (events, payments, tenants)
+
+
+async def _no_replay(engine: str, gap: Gap) -> AuditBatch:
+    raise ReplayError(engine, f"position {gap.from_position} is not expected to be missing")
+
+
+@pytest.fixture
+async def database(postgres_server: LocalServer) -> AsyncIterator[Database]:
+    """Three tenants with one payment each, under the same id."""
+    async with fresh_database(postgres_server.url) as database:
+        store = AuditStore(database, IDENTIFY, system_clock, _no_replay)
+        for number, tenant in enumerate(TENANTS):
+            await store.store("north", [batch(outgoing(number * 6 + 1, tenant=tenant))])
+        yield database
+
+
+async def _tenants_seen(connection: AsyncConnection) -> list[set[str]]:
+    return [
+        set((await connection.execute(select(table.c.tenant))).scalars().all()) for table in TENANT_TABLES
+    ]
+
+
+async def test_a_tenant_sees_its_own_rows_only(database: Database):
+    for tenant in TENANTS:
+        async with database.tenant(tenant) as connection:
+            assert await _tenants_seen(connection) == [{tenant}] * 3
+
+
+async def test_nobody_and_no_tenant_see_nothing(database: Database):
+    for tenant in ("", "elephant", "buffalo' OR true --"):
+        async with database.tenant(tenant) as connection:
+            assert await _tenants_seen(connection) == [set()] * 3
+    async with database.owner() as connection:
+        assert await _tenants_seen(connection) == [set()] * 3
+
+
+async def test_role_and_tenant_end_with_the_transaction(database: Database):
+    async with database.tenant("buffalo") as connection:
+        await connection.execute(select(1))
+    for _ in range(3):
+        async with database.owner() as connection:
+            setting = select(func.current_setting("app.tenant", True), func.current_user())  # noqa: FBT003 - SQL
+            tenant, user = (await connection.execute(setting)).one()
+            assert not tenant
+            assert user == "payhub"
+
+
+async def test_shared_connections_never_mix_tenants(database: Database):
+    dice = random.Random(7)
+
+    async def look(tenant: str) -> None:
+        async with database.tenant(tenant) as connection:
+            await asyncio.sleep(dice.random() / 500)
+            assert await _tenants_seen(connection) == [{tenant}] * 3
+
+    for _ in range(10):
+        await asyncio.gather(*(look(dice.choice(TENANTS)) for _ in range(9)))
+
+
+async def test_a_reader_cannot_write_and_an_overseer_sees_no_payment(database: Database):
+    for statement in (
+        delete(events),
+        delete(payments),
+        insert(tenants).values(tenant="buffalo", events=1),
+    ):
+        with pytest.raises(DatabaseError):
+            async with database.tenant("buffalo") as connection:
+                await connection.execute(statement)
+    for table in (events, payments):
+        with pytest.raises(DatabaseError):
+            async with database.overseer() as connection:
+                await connection.execute(select(table))
+
+
+async def test_another_tenants_payment_is_not_found(database: Database):
+    service = PaymentService(database, IDENTIFY)
+    assert (await service.detail("lion", "pay-1", None)).payment.tenant == "lion"
+    with pytest.raises(PaymentNotFoundError):
+        await service.detail("elephant", "pay-1", None)
+    with pytest.raises(PaymentNotFoundError):
+        await service.detail("lion", "pay-1", "incoming")
+
+
+async def test_a_search_finds_by_id_trace_and_whole_identifier(database: Database):
+    service = PaymentService(database, IDENTIFY)
+    identifier = PAYER["partyIdentifier"]
+    trace = (await service.detail("lion", "pay-1", None)).payment.trace_id
+    for wanted in ("pay-1", identifier, f"+{identifier}", trace):
+        page = await service.search("lion", Search(text=wanted))
+        assert [(found.tenant, found.payment) for found in page.payments] == [("lion", "pay-1")]
+    for unknown in ("pay", identifier[:-1], "%", "…5678"):
+        assert (await service.search("lion", Search(text=unknown))).payments == []
+    assert (await service.search("lion", Search(state="FAILED"))).payments == []
+    assert (await service.search("lion", Search(direction="incoming"))).payments == []
+
+
+async def test_pages_follow_each_other_without_holes(database: Database):
+    store = AuditStore(database, IDENTIFY, system_clock, _no_replay)
+    log = [item for number in range(120) for item in outgoing(number * 6 + 1, f"p-{number:03d}", "zebra")]
+    await store.store("south", [batch(log, "south")])
+    service, found, cursor = PaymentService(database, IDENTIFY), list[str](), Search()
+    while True:
+        page = await service.search("zebra", cursor)
+        found += [payment.payment for payment in page.payments]
+        if page.next_cursor is None:
+            break
+        cursor = Search(before=read_cursor(page.next_cursor))
+    assert found == [f"p-{number:03d}" for number in reversed(range(120))]
+
+
+async def test_migrations_may_run_again_and_at_once(database: Database):
+    await asyncio.gather(migrate(database), migrate(database), migrate(database))
+
+
+async def test_the_catalogue_forces_isolation_on_every_table_with_a_tenant(database: Database):
+    async with database.owner() as connection:
+        with_tenant = await connection.execute(
+            text("""
+            SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity, c.relkind
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant'
+            WHERE c.relnamespace = 'operations'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')""")
+        )
+        # Views and materialized views would be listed too, as another kind.
+        rows = {name: (enabled, forced, kind) for name, enabled, forced, kind in with_tenant}
+        assert rows == {table.name: (True, True, b"r") for table in TENANT_TABLES}
+        leading = await connection.execute(
+            text("""
+            SELECT c.relname, a.attname FROM pg_index i
+            JOIN pg_class c ON c.oid = i.indrelid
+            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+            WHERE c.relnamespace = 'operations'::regnamespace AND i.indisunique AND EXISTS (
+              SELECT FROM pg_attribute t WHERE t.attrelid = c.oid AND t.attname = 'tenant')""")
+        )
+        assert {(table, column) for table, column in leading} == {
+            (table.name, "tenant") for table in TENANT_TABLES
+        }
+        roles = await connection.execute(
+            text("""SELECT rolname, rolsuper OR rolbypassrls OR rolcanlogin OR rolcreaterole
+            FROM pg_roles WHERE rolname LIKE 'payhub\\_operations\\_%'""")
+        )
+        assert dict(roles.all()) == {READER: False, OVERSEER: False, WRITER: False}
+        owned = await connection.execute(
+            text("""SELECT count(*) FROM pg_class WHERE relnamespace = 'operations'::regnamespace
+            AND pg_get_userbyid(relowner) LIKE 'payhub\\_operations\\_%'""")
+        )
+        assert owned.scalar_one() == 0
