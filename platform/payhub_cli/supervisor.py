@@ -74,8 +74,7 @@ class Supervisor:
         """
         for child in self.children:
             child.log_file.parent.mkdir(parents=True, exist_ok=True)
-            await self._spawn(child)
-            child.keeper = asyncio.create_task(self._keep(child), name=f"keep-{child.spec.name}")
+            await self._start(child)
         deadline = time.monotonic() + READY_WAIT_S
         for child in self.children:
             await _wait_until_ready(child, deadline)
@@ -83,12 +82,30 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop all processes in reverse order; one that does not stop in time is killed."""
         for child in reversed(self.children):
-            if child.keeper is not None:
-                child.keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await child.keeper
-            await _end(child)
-            self._changed(child, "stopped")
+            await self._stop(child)
+
+    async def stop_one(self, name: str) -> None:
+        """Stop one process and keep it stopped: for drills."""
+        await self._stop(self._named(name))
+
+    async def start_one(self, name: str) -> None:
+        """Start a stopped process again; it is supervised as before."""
+        await self._start(self._named(name))
+
+    async def _start(self, child: Child) -> None:
+        await self._spawn(child)
+        child.keeper = asyncio.create_task(self._keep(child), name=f"keep-{child.spec.name}")
+
+    async def _stop(self, child: Child) -> None:
+        if child.keeper is not None:
+            child.keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await child.keeper
+        await _end(child)
+        self._changed(child, "stopped")
+
+    def _named(self, name: str) -> Child:
+        return next(child for child in self.children if child.spec.name == name)
 
     async def _keep(self, child: Child) -> None:
         """Restart a process whenever it ends, with growing pauses while it does not run steadily."""

@@ -1,1 +1,1 @@
-"""The back office: audit and payment read model, search and detail pages."""
+"""The back office: keeps the engines' audit log in PostgreSQL and shows payments to operators."""

@@ -113,7 +113,7 @@ async def answers(process: Process) -> bool:
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(WAIT_S):
-        while not await condition():  # noqa: ASYNC110 - what is waited for is another process
+        while not await condition():
             await asyncio.sleep(0.05)
 
 

@@ -107,7 +107,7 @@ async def sandbox_process(http, log):
         )
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            while not await is_ready(http, port):  # noqa: ASYNC110 - another process starts; there is no event
+            while not await is_ready(http, port):
                 await asyncio.sleep(0.05)
         yield f"http://127.0.0.1:{port}", process
     finally:

@@ -106,7 +106,7 @@ async def running(database_url: str, nats_url: str, log_file: Path) -> AsyncIter
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WAIT_S):
-        while not await condition():  # noqa: ASYNC110 - what is waited for is another process
+        while not await condition():
             await asyncio.sleep(0.05)
 
 

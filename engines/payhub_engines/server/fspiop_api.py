@@ -26,7 +26,6 @@ from payhub_platform.errors import UnavailableError
 PREFIX: Final = "/fspiop"
 CODE_BUSY: Final = "2003"  # service currently unavailable: the switch delivers again
 CODE_MODIFIED: Final = "3106"
-CODE_DESTINATION: Final = "3201"
 
 _METHODS: Final = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH]
 
@@ -59,7 +58,8 @@ async def fspiop(
 def _tenant(engine: Engine, headers: Mapping[str, str]) -> TenantConfig:
     tenant = engine.directory.by_fsp(headers.get("fspiop-destination", ""))
     if tenant is None:
-        raise FspiopRefusal(400, CODE_DESTINATION, "FSPIOP-Destination is no FSP of this hub.")
+        # It may be on its way here, and a callback that the switch gives up on is a payment that waits.
+        raise UnavailableError("unknown-tenant", "FSPIOP-Destination is no FSP that this engine knows yet.")
     return tenant
 
 

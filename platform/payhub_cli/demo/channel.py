@@ -28,14 +28,17 @@ _OK: Final = 200
 class Channel:
     """An OAuth2 client with its own key (ES256).
 
-    Args:
-        gateway: the gateway's HTTP interface; its base URL is the issuer.
+    Attributes:
+        client_id: as the aggregator registered it.
+        headers: what each of its requests carries once it has a token.
     """
 
-    def __init__(self, gateway: Api) -> None:
+    def __init__(self, gateway: Api, client_id: str = CLIENT_ID) -> None:
+        """Make a key; ``gateway`` is the gateway's HTTP interface, whose base URL is the issuer."""
         self._gateway = gateway
         self._key = ECKey.generate_key("P-256", private=True)
-        self._headers: dict[str, str] = {}
+        self.client_id = client_id
+        self.headers: dict[str, str] = {}
 
     def public_keys(self) -> dict[str, Any]:
         """Return the JWK set that the aggregator registers."""
@@ -56,7 +59,7 @@ class Channel:
             }
             status, answer = await self._gateway.form("/oauth2/token", form)
             if status == _OK:
-                self._headers = {"Authorization": f"Bearer {answer['access_token']}"}
+                self.headers = {"Authorization": f"Bearer {answer['access_token']}"}
                 return
             if time.monotonic() > deadline:
                 raise DemoError(f"The gateway gave no token: {answer}")
@@ -71,7 +74,7 @@ class Channel:
         async def pay(payment: PlannedPayment) -> TransferStatus:
             async with free:
                 accepted = await self._gateway.post(
-                    "/channel/transfer", _request(payment), {**self._headers, "X-CorrelationID": payment.key}
+                    "/channel/transfer", _request(payment), {**self.headers, "X-CorrelationID": payment.key}
                 )
             status = await self._final(accepted["transactionId"])
             on_final()
@@ -80,7 +83,7 @@ class Channel:
         return list(await asyncio.gather(*(pay(payment) for payment in planned)))
 
     async def _final(self, transaction_id: str) -> TransferStatus:
-        api = self._gateway.with_headers(self._headers)
+        api = self._gateway.with_headers(self.headers)
         deadline = time.monotonic() + FINAL_WAIT_S
         while True:
             answer = await api.get(f"/channel/transfer/{transaction_id}")
@@ -92,8 +95,8 @@ class Channel:
     def _assertion(self) -> str:
         now_s = int(time.time())
         claims = {
-            "iss": CLIENT_ID,
-            "sub": CLIENT_ID,
+            "iss": self.client_id,
+            "sub": self.client_id,
             "aud": self._gateway.base_url,
             "iat": now_s,
             "exp": now_s + ASSERTION_LIFETIME_S,

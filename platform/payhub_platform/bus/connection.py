@@ -31,6 +31,7 @@ class Bus(Client):
     """
 
     _connecting: asyncio.Task[None] | None = None
+    _closing = False
 
     def connect_in_background(self, url: str, name: str) -> None:
         """Start connecting; returns at once."""
@@ -57,6 +58,7 @@ class Bus(Client):
 
     async def close(self) -> None:
         """Stop connecting, or close the connection."""
+        self._closing = True
         if self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -64,6 +66,10 @@ class Bus(Client):
         # Closing while the server is gone finds the socket gone too; there is nothing left to flush.
         with contextlib.suppress(ConnectionError):
             await super().close()
+
+    async def _on_disconnected(self) -> None:
+        if not self._closing:
+            _logger.warning("NATS: connection lost")
 
     def _require_started(self) -> None:
         if self._status == Client.DISCONNECTED or (self.is_connecting and not self._started):
@@ -81,7 +87,7 @@ class Bus(Client):
             reconnect_time_wait=RECONNECT_WAIT_S,
             connect_timeout=CONNECT_TIMEOUT_S,
             pending_size=PENDING_BYTES_MAX,
-            disconnected_cb=_on_disconnected,
+            disconnected_cb=self._on_disconnected,
             reconnected_cb=_on_reconnected,
             error_cb=_on_error,
         )
@@ -95,10 +101,6 @@ async def connect(url: str, name: str) -> Bus:
     # One turn of the loop lets a server that is there answer before the first use in most cases.
     await asyncio.sleep(0)
     return bus
-
-
-async def _on_disconnected() -> None:
-    _logger.warning("NATS: connection lost")
 
 
 async def _on_reconnected() -> None:

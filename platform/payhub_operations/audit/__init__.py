@@ -1,0 +1,1 @@
+"""The engines' audit log, stored exactly once and without gaps."""

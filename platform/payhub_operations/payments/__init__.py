@@ -1,0 +1,1 @@
+"""Payments as operators look for them and read them: a read model projected from the audit log."""

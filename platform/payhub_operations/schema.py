@@ -1,0 +1,87 @@
+"""The tables as queries see them; the migrations make them and say who may do what.
+
+Every table with a tenant column has forced row level security and unique keys that start with the
+tenant, so that no key of one tenant can collide with, or reveal, another's.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA: Final = "operations"
+EVENTS_TABLE: Final = f"{SCHEMA}.events"
+
+# NOLOGIN roles that the service steps into for one transaction (see database.py).
+READER: Final = "payhub_operations_reader"  # one tenant's rows, read only
+OVERSEER: Final = "payhub_operations_overseer"  # how far the audit got, and no payment at all
+WRITER: Final = "payhub_operations_writer"  # the consumer: all tenants; may not change or delete events
+
+_metadata = MetaData(schema=SCHEMA)
+
+events: Final = Table(
+    "events",
+    _metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("engine", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("payment", Text, nullable=False),
+    Column("instance", BigInteger, nullable=False),
+    Column("element", Text, nullable=False),
+    Column("trace", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+)
+
+payments: Final = Table(
+    "payments",
+    _metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("payment", Text, primary_key=True),
+    Column("direction", Text, primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("payer", Text, nullable=False),
+    Column("payer_hash", Text, nullable=False),
+    Column("payer_fsp", Text, nullable=False),
+    Column("payee", Text, nullable=False),
+    Column("payee_hash", Text, nullable=False),
+    Column("payee_fsp", Text, nullable=False),
+    Column("amount_minor", BigInteger),
+    Column("currency", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("error_description", Text, nullable=False),
+    Column("handed_over", Boolean, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("trace", Text, nullable=False),
+)
+
+tenants: Final = Table(
+    "tenants",
+    _metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+)
+
+positions: Final = Table(
+    "positions",
+    _metadata,
+    Column("engine", Text, primary_key=True),
+    Column("next_position", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+gaps: Final = Table(
+    "gaps",
+    _metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("engine", Text, nullable=False),
+    Column("from_position", BigInteger, nullable=False),
+    Column("to_position", BigInteger, nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("closed_at", DateTime(timezone=True)),
+)

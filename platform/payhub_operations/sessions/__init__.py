@@ -1,0 +1,1 @@
+"""Operators: how people and programs show that they may look."""

@@ -1,0 +1,24 @@
+"""Why somebody is not let in."""
+
+from payhub_platform.errors import UnauthenticatedError
+
+
+class OperatorTokenError(UnauthenticatedError):
+    """A program sent no operator token, or a wrong one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "operator-token", "Send the operator token as a bearer token.", "header:Authorization"
+        )
+
+
+class LoginRequiredError(UnauthenticatedError):
+    """A person has no session, or one that is over; the browser is sent to the login page.
+
+    Attributes:
+        wanted: path and query that were asked for.
+    """
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__("login-required", "Log in first.")
+        self.wanted = wanted
