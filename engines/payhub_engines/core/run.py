@@ -228,8 +228,11 @@ class InstanceRun:
 
     def _kept_message(self, opened: events.SubscriptionOpened) -> MessageRecord | None:
         state = self._decision.state
-        for message in state.messages(self._row.tenant, opened.name, opened.correlation_key):
-            return state.message(message)
+        for key in state.messages(self._row.tenant, opened.name, opened.correlation_key):
+            message = state.message(key)
+            # One whose time is over may still stand here: it is only reported a little later.
+            if message is not None and message.expires_at_ms > self._decision.now_ms:
+                return message
         return None
 
     def _consume(self, key: int, opened: events.SubscriptionOpened, kept: MessageRecord) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from payhub_engines.core.feel import ExpressionError
 
-VARIABLES_UNITS_MAX: Final = 256 * 1024  # characters of texts, plus eight for every other value
+VARIABLES_UNITS_MAX: Final = 256 * 1024  # UTF-8 bytes of texts, plus eight for every value
 DEPTH_MAX: Final = 32
 _UNITS_PER_VALUE: Final = 8
 _INTEGER_MIN: Final = -(2**63)
@@ -71,18 +71,17 @@ class _Checker:
         return self._text(name)
 
     def _text(self, text: str) -> str:
-        self._spend(len(text))
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                raise ExpressionError("A text is not valid Unicode.") from error
-        return text
+        try:
+            self._spend(len(text) if text.isascii() else len(text.encode()))
+        except UnicodeEncodeError as error:
+            raise ExpressionError("A text is not valid Unicode.") from error
+        # Subclasses, as HTTP libraries have them, cannot be written to the log; their text can.
+        return str.__str__(text)
 
     def _spend(self, units: int) -> None:
         self._units_left -= units
         if self._units_left < 0:
-            raise ExpressionError(f"Variables have at most {VARIABLES_UNITS_MAX // 1024} Ki characters.")
+            raise ExpressionError(f"Variables have at most {VARIABLES_UNITS_MAX // 1024} KiB.")
 
 
 def _number(value: float | Decimal) -> int | float:

@@ -85,7 +85,12 @@ class Exporter:
             last = await stream.get_last_msg(subjects.AUDIT_STREAM, self._subject)
         except NotFoundError:
             return 1, 0
-        batch = msgspec.msgpack.decode(last.data or b"", type=AuditBatch)
+        try:
+            batch = msgspec.msgpack.decode(last.data or b"", type=AuditBatch)
+        except msgspec.DecodeError:
+            # Not ours, so it tells nothing; operations knows what it has and skips what comes again.
+            _logger.exception("the last message on %s cannot be read; all is exported again", self._subject)
+            return 1, last.seq or 0
         return batch.first_position + len(batch.records), last.seq or 0
 
     async def _on_replay(self, message: Msg) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -12,13 +13,13 @@ from payhub_engines.connectors.registry import handlers
 from payhub_engines.consensus.disk import FileDisk
 from payhub_engines.consensus.raft import RaftLog
 from payhub_engines.core.bpmn.model import Catalogue
-from payhub_engines.core.bpmn.parse import parse
 from payhub_engines.core.processor import Processor
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
 from payhub_engines.handover.receiver import HandoverReceiver
 from payhub_engines.handover.sender import HandoverSender
 from payhub_engines.processes import load
+from payhub_engines.server.definitions import kept_definitions
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.settings import EngineSettings
 from payhub_engines.server.stream import StreamProcessor
@@ -48,7 +49,7 @@ class Engine:
         self.clock = clock
         self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file)
         self.directory = TenantDirectory(settings.data_dir / "tenants.cache")
-        catalogue = Catalogue(tuple(parse(xml) for _, xml in load()))
+        catalogue = _definitions(settings.data_dir / "definitions")
         self._state = RocksState(settings.data_dir / "state")
         self._log = RaftLog(
             FileDisk(settings.data_dir / "journal"), cluster=settings.engine_id, replica=REPLICA
@@ -159,3 +160,11 @@ class Engine:
 
     def _work(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
+
+
+def _definitions(folder: Path) -> Catalogue:
+    disk = FileDisk(folder)
+    try:
+        return kept_definitions(disk, (xml for _, xml in load()))
+    finally:
+        disk.close()

@@ -26,6 +26,9 @@ from payhub_platform.errors import UnavailableError
 PREFIX: Final = "/fspiop"
 CODE_BUSY: Final = "2003"  # service currently unavailable: the switch delivers again
 CODE_MODIFIED: Final = "3106"
+CODE_MALFORMED: Final = "3101"
+
+_MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
 
 _METHODS: Final = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH]
 
@@ -47,7 +50,7 @@ async def fspiop(
             tenant = _tenant(engine, headers)
             inbound = _read(engine, request.method, path, headers, body, tenant)
             if inbound.callback is not None:
-                await _commit(engine, tenant, inbound.callback)
+                await commit_callback(engine, tenant, inbound.callback)
         except FspiopRefusal as refusal:
             return _refusal(refusal.status, refusal.error_code, refusal.description)
         except UnavailableError as error:
@@ -77,7 +80,7 @@ def _read(
     return translate(method, path, headers, body, tenant, engine.clock())
 
 
-async def _commit(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
+async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
     """Give the callback to who waits for it: an instance here, or the engine that owns the tenant."""
     waits_here = engine.stream.view.has_subscription(callback.tenant, callback.name, callback.correlation_key)
     command: Command
@@ -87,7 +90,16 @@ async def _commit(engine: Engine, tenant: TenantConfig, callback: Callback) -> N
         command = QueueHandover(owner=tenant.home_engine, callback=callback)
     reply = await engine.stream.submit(command)
     if isinstance(reply, Rejected):
-        raise FspiopRefusal(400, CODE_MODIFIED, "The same id was used before with another body.")
+        raise _refusal_of(reply)
+
+
+def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:
+    """Tell the switch whether sending the same message again may help; what is refused is gone for good."""
+    if reply.code == "key-reused":
+        return FspiopRefusal(400, CODE_MODIFIED, "The same id was used before with another body.")
+    if reply.code in _MALFORMED:
+        return FspiopRefusal(400, CODE_MALFORMED, reply.detail)
+    return UnavailableError(reply.code, reply.detail)
 
 
 def _refusal(

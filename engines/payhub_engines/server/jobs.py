@@ -10,6 +10,7 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedError
 from payhub_engines.core.commands import Command, CompleteJob, FailJob, ThrowJobError
 from payhub_engines.core.events import JobCreated, JobFailed, LogEntry
+from payhub_engines.core.processor import JOB_RETRY_MS_MAX
 from payhub_engines.core.records import JobRecord
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.stream import StreamProcessor
@@ -76,7 +77,8 @@ class JobWorker:
             _logger.error("job %d lost its worker", key, exc_info=task.exception())
 
     async def _attempt(self, key: int, at_ms: int) -> None:
-        wait_ms = at_ms - self._clock()
+        # No retry is ever farther away; more only means that the clock was set back meanwhile.
+        wait_ms = min(at_ms - self._clock(), JOB_RETRY_MS_MAX)
         if wait_ms > 0:
             await asyncio.sleep(wait_ms / 1000)
         record = self._stream.view.job(key)
@@ -84,6 +86,10 @@ class JobWorker:
             return
         # A tenant's place comes first: jobs that wait for a slow bank hold no place of the others.
         async with self._tenant_places[record.tenant], self._places:
+            # What was cancelled while it waited for a place must not leave the engine any more.
+            record = self._stream.view.job(key)
+            if record is None:
+                return
             command = await self._perform(record)
         await self._submit(command)
 

@@ -7,13 +7,14 @@ that entry is on disk and committed writes the state, answers the callers and wa
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from payhub_engines.consensus.errors import EntryTooLargeError, LogUnavailableError
 from payhub_engines.consensus.log import ReplicatedLog
 from payhub_engines.core.appliers import apply_entry
-from payhub_engines.core.commands import Command, StartInstance
+from payhub_engines.core.commands import Command, CorrelateMessage, StartInstance
 from payhub_engines.core.events import (
     InstanceCompleted,
     InstanceStarted,
@@ -33,6 +34,7 @@ _logger = logging.getLogger(__name__)
 COMMANDS_WAITING_MAX: Final = 4096
 COMMANDS_A_BATCH_MAX: Final = 128
 INSTANCES_RUNNING_MAX: Final = 20_000
+SCHEME_HEADROOM: Final = 2  # messages may start this many times more, to finish what others have begun
 
 Listener = Callable[[LogEntry], None]
 
@@ -94,10 +96,9 @@ class StreamProcessor:
         """Stop taking commands; those that wait are refused, for their senders try again."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        while not self._waiting.empty():
-            self._refuse([self._waiting.get_nowait()], _stopping())
+            # Whatever ended the loop is told by ``failure``; the log must be closed all the same.
+            await asyncio.wait([self._task])
+        self._refuse_waiting()
         await self._log.stop()
 
     async def submit(self, command: Command) -> Reply:
@@ -109,7 +110,7 @@ class StreamProcessor:
         """
         if not self.is_ready:
             raise UnavailableError("engine-not-leader", "This engine takes no commands right now.")
-        if isinstance(command, StartInstance) and self._running >= self._running_max:
+        if self._running >= self._bound_for(command):
             raise UnavailableError("engine-overloaded", "Too many payments are in flight.")
         waiting = _Waiting(command, asyncio.get_running_loop().create_future())
         try:
@@ -117,6 +118,15 @@ class StreamProcessor:
         except asyncio.QueueFull:
             raise UnavailableError("engine-overloaded", "Too many commands are waiting.") from None
         return await waiting.reply
+
+    def _bound_for(self, command: Command) -> float:
+        """Return how many instances may run for a command to be taken; only what may start one is bounded."""
+        if isinstance(command, StartInstance):
+            return self._running_max
+        if isinstance(command, CorrelateMessage) and command.callback.start_process and not command.origin:
+            # What was handed over is acknowledged already and bounded by the other engine's outbox.
+            return self._running_max * SCHEME_HEADROOM
+        return math.inf
 
     async def failure(self) -> BaseException | None:
         """Wait until the loop has ended; return why, or None where it was stopped."""
@@ -127,18 +137,24 @@ class StreamProcessor:
         return None if self._task.cancelled() else self._task.exception()
 
     async def _run(self) -> None:
-        while True:
-            batch = [await self._waiting.get()]
-            while len(batch) < COMMANDS_A_BATCH_MAX and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            try:
-                await self._commit_bounded(batch)
-            except LogUnavailableError as error:
-                _logger.warning("batch of %d commands not committed: %s", len(batch), error.code)
-                self._refuse(batch, error)
-            finally:
-                # Whatever else ends the loop, nobody waits for it in vain.
-                self._refuse(batch, _stopping())
+        try:
+            while True:
+                await self._next_batch()
+        finally:
+            # Whatever ends the loop, nobody waits for it in vain.
+            self._refuse_waiting()
+
+    async def _next_batch(self) -> None:
+        batch = [await self._waiting.get()]
+        while len(batch) < COMMANDS_A_BATCH_MAX and not self._waiting.empty():
+            batch.append(self._waiting.get_nowait())
+        try:
+            await self._commit_bounded(batch)
+        except LogUnavailableError as error:
+            _logger.warning("batch of %d commands not committed: %s", len(batch), error.code)
+            self._refuse(batch, error)
+        finally:
+            self._refuse(batch, _stopping())
 
     async def _commit_bounded(self, batch: list[_Waiting]) -> None:
         """Commit a batch; one whose entry is too large for the log is halved, down to one command."""
@@ -194,6 +210,10 @@ class StreamProcessor:
                 self._running -= 1
         for listener in self._listeners:
             listener(entry)
+
+    def _refuse_waiting(self) -> None:
+        while not self._waiting.empty():
+            self._refuse([self._waiting.get_nowait()], _stopping())
 
     @staticmethod
     def _refuse(batch: list[_Waiting], error: PayhubError) -> None:

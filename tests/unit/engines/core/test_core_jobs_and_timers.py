@@ -156,3 +156,16 @@ def test_keys_that_cannot_be_are_not_found(engine, key):
         assert isinstance(engine.execute(command), Rejected)
     assert engine.state.instance(key) is None
     assert engine.entries == []
+
+
+class HeaderName(str):
+    """A text of a kind of its own, as HTTP libraries have them."""
+
+    __slots__ = ()
+
+
+def test_a_connectors_special_texts_are_plain_texts_in_the_log(with_job):
+    engine, job = with_job
+    results = {"name": HeaderName("x"), HeaderName("y"): [HeaderName("z")]}
+    assert engine.execute(CompleteJob(job=job.key, variables=results)) == Accepted(job.key)
+    assert engine.instance(job.instance).variables == {"name": "x", "y": ["z"]}

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from payhub_engines.core import correlation
+from payhub_engines.core.audit import audit_records
 from payhub_engines.core.commands import (
     AcknowledgeHandover,
     CorrelateMessage,
@@ -12,6 +13,8 @@ from payhub_engines.core.commands import (
 )
 from payhub_engines.core.events import MessageCorrelated, MessageExpired, decode_entry
 from payhub_engines.core.processor import Accepted, Rejected
+from payhub_engines.core.variables import VARIABLES_UNITS_MAX
+from payhub_platform.bus.streams import AUDIT_BATCH_BYTES
 from payhub_platform.contracts.handover import Callback
 
 
@@ -232,3 +235,20 @@ def test_an_unusable_correlation_key_is_an_incident_at_the_element(waiting, vari
     view = waiting.instance(waiting.start("p", variables))
     assert [incident.code for incident in view.incidents] == ["expression-error"]
     assert view.waiting_at == ("r",)
+
+
+def test_a_kept_message_whose_time_is_over_is_not_consumed_before_it_is_reported(waiting):
+    waiting.publish("answer", "k", {"x": 5}, ttl=10)
+    waiting.now_ms += 10_000  # as after a restart: nobody has reported it yet
+    view = waiting.instance(waiting.start("p", {"key": "k"}))
+    assert view.state == "ACTIVE"
+    assert [event.reason for event in logged(waiting, MessageExpired)] == ["expired"]
+
+
+def test_the_largest_hand_over_and_its_audit_record_fit_into_a_message_of_nats(engine):
+    text = "\U0001f600" * (VARIABLES_UNITS_MAX // 4)  # four bytes each
+    too_large = engine.execute(QueueHandover(owner="n", callback=callback(variables={"x": text})))
+    assert isinstance(too_large, Rejected)
+    engine.execute(QueueHandover(owner="n", callback=callback(variables={"x": text[:-10]})))
+    (record,) = audit_records(decode_entry(engine.entries[-1]))
+    assert len(msgspec.msgpack.encode(record)) < AUDIT_BATCH_BYTES

@@ -1,87 +1,17 @@
 """The stream processor over a real journal and a real RocksDB: batches, replies after the commit, restart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
+from unit.engines.server.replica_kit import Replica, answer, start_command
 
-from payhub_engines.consensus.disk import FileDisk
-from payhub_engines.consensus.raft import RaftLog
-from payhub_engines.core.bpmn.model import Catalogue
-from payhub_engines.core.bpmn.parse import parse
-from payhub_engines.core.commands import Command, CompleteJob, CorrelateMessage, QueueHandover, StartInstance
-from payhub_engines.core.events import LogEntry
+from payhub_engines.core.commands import Command, CompleteJob, CorrelateMessage, QueueHandover
 from payhub_engines.core.processor import Processor
 from payhub_engines.core.reply import Accepted, Rejected
 from payhub_engines.core.state import digest
 from payhub_engines.export.reader import RECORDS_A_BATCH_MAX, LogReader
-from payhub_engines.server.stream import StreamProcessor
-from payhub_engines.storage.rocks import RocksState
-from payhub_platform.contracts.handover import Callback
 from payhub_platform.errors import UnavailableError
-
-PROCESS = b"""<?xml version="1.0" encoding="UTF-8"?>
-<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"
-    xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" targetNamespace="test">
-  <message id="m" name="answer"><extensionElements>
-    <zeebe:subscription correlationKey="=id"/></extensionElements></message>
-  <process id="ask" isExecutable="true">
-    <startEvent id="start"/><sequenceFlow id="f1" sourceRef="start" targetRef="send"/>
-    <serviceTask id="send">
-      <extensionElements><zeebe:taskDefinition type="send"/></extensionElements></serviceTask>
-    <sequenceFlow id="f2" sourceRef="send" targetRef="wait"/>
-    <receiveTask id="wait" messageRef="m"/>
-    <sequenceFlow id="f3" sourceRef="wait" targetRef="end"/><endEvent id="end"/>
-  </process>
-</definitions>"""
-
-
-class Replica:
-    """An engine's log, state and stream processor on one folder, with a clock that the test sets."""
-
-    def __init__(self, folder: Path, **limits: int) -> None:
-        self.now_ms = 1_000
-        self.state = RocksState(folder / "state")
-        self.log = RaftLog(FileDisk(folder / "journal"), cluster="north", replica="1")
-        processor = Processor(Catalogue((parse(PROCESS),)))
-        self.stream = StreamProcessor(processor, self.state, self.log, lambda: self.now_ms, **limits)
-        self.entries: list[LogEntry] = []
-        self.stream.on_committed(self.entries.append)
-
-    async def stop(self) -> None:
-        await self.stream.stop()
-        self.state.close()
-
-
-@pytest.fixture
-async def replica_on(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
-    started: list[Replica] = []
-
-    async def start(**limits: int) -> Replica:
-        if started:
-            await started.pop().stop()
-        replica = Replica(tmp_path, **limits)
-        await replica.stream.start()
-        started.append(replica)
-        return replica
-
-    yield start
-    for replica in started:
-        await replica.stop()
-
-
-def start_command(number: int, fingerprint: str = "f", size: int = 0) -> StartInstance:
-    variables = {"id": f"p{number}", "padding": "x" * size}
-    return StartInstance(
-        process="ask", tenant="lion", payment=f"p{number}", fingerprint=fingerprint, variables=variables
-    )
-
-
-def answer(number: int) -> CorrelateMessage:
-    callback = Callback(tenant="lion", name="answer", correlation_key=f"p{number}", variables={}, ttl_ms=50)
-    return CorrelateMessage(callback=callback)
 
 
 async def test_commands_that_wait_become_one_entry_and_positions_have_no_gap(replica_on) -> None:
@@ -167,6 +97,22 @@ async def test_too_much_is_refused_with_retry_after_and_nothing_done(replica_on)
     assert replica.entries == []
 
 
+async def test_messages_that_start_instances_are_bounded_too_and_answers_are_not(replica_on) -> None:
+    replica = await replica_on(instances_running_max=1)
+
+    def starting(number: int) -> CorrelateMessage:
+        started = {"start_process": "ask", "payment": f"p{number}", "variables": {"id": f"p{number}"}}
+        return CorrelateMessage(callback=msgspec.structs.replace(answer(number).callback, **started))
+
+    for number in (1, 2):
+        assert isinstance(await replica.stream.submit(starting(number)), Accepted)
+    with pytest.raises(UnavailableError, match="engine-overloaded"):
+        await replica.stream.submit(starting(3))
+    handed_over = msgspec.structs.replace(starting(3), origin="south", sequence=1)
+    assert isinstance(await replica.stream.submit(handed_over), Accepted)
+    assert isinstance(await replica.stream.submit(answer(1)), Accepted)
+
+
 async def test_stopping_refuses_what_waits(replica_on) -> None:
     replica = await replica_on()
     waiting = asyncio.create_task(replica.stream.submit(start_command(1)))
@@ -195,3 +141,27 @@ async def test_the_log_reads_back_as_audit_records_from_any_position(replica_on)
         assert positions[-1] == total or len(positions) == RECORDS_A_BATCH_MAX
     assert reader.read(total + 1) is None
     assert {record.tenant for record in reader.read(1).records} == {"lion"}
+
+
+class Poisoned(Processor):
+    """Fails at one payment, as it would on a damaged state."""
+
+    def process(self, command, store, now_ms):
+        if getattr(command, "payment", "") == "p1":
+            raise RuntimeError("poison")
+        return super().process(command, store, now_ms)
+
+
+async def test_a_loop_that_failed_answers_all_who_wait_and_stops_in_order(replica_on, monkeypatch) -> None:
+    monkeypatch.setattr("payhub_engines.server.stream.COMMANDS_A_BATCH_MAX", 1)
+    monkeypatch.setattr("unit.engines.server.replica_kit.Processor", Poisoned)
+    replica = await replica_on()
+    waiting = [asyncio.create_task(replica.stream.submit(start_command(number))) for number in range(1, 4)]
+    failure = await replica.stream.failure()
+    assert str(failure) == "poison"
+    done, pending = await asyncio.wait(waiting, timeout=5)
+    assert not pending
+    assert all(isinstance(task.exception(), UnavailableError) for task in done)
+    await replica.stream.stop()
+    assert not replica.log.is_leader
+    await replica.log.wait_stopped()

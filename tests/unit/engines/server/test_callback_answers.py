@@ -1,0 +1,47 @@
+"""What the switch is told about a callback that the engine does not take."""
+
+from types import SimpleNamespace
+
+import pytest
+from unit.engines.server.replica_kit import answer
+
+from payhub_engines.connectors.mojaloop.ingress import FspiopRefusal
+from payhub_engines.core import correlation
+from payhub_engines.server.fspiop_api import commit_callback
+from payhub_platform.errors import UnavailableError
+
+
+def engine_of(replica):
+    return SimpleNamespace(stream=replica.stream, settings=SimpleNamespace(engine_id="north"))
+
+
+def tenant(home):
+    return SimpleNamespace(tenant_id="lion", home_engine=home)
+
+
+async def test_a_full_outbox_asks_the_switch_to_come_again(replica_on, monkeypatch) -> None:
+    monkeypatch.setattr(correlation, "OUTBOX_PER_OWNER_MAX", 1)
+    engine = engine_of(await replica_on())
+    await commit_callback(engine, tenant("south"), answer(1).callback)
+    with pytest.raises(UnavailableError) as caught:
+        await commit_callback(engine, tenant("south"), answer(2).callback)
+    assert caught.value.code == "handover-full"
+
+
+async def test_only_what_was_sent_wrong_is_refused_for_good(replica_on) -> None:
+    engine = engine_of(await replica_on())
+    start = {"start_process": "ask", "payment": "p", "fingerprint": "f", "variables": {"id": "p"}}
+    for fields, code in (
+        (start, ""),
+        ({**start, "fingerprint": "other"}, "3106"),
+        ({"correlation_key": "k" * 600}, "3101"),
+    ):
+        callback = type(answer(1).callback)(
+            **{"tenant": "lion", "name": "ask", "correlation_key": "k", "variables": {}, **fields}
+        )
+        if not code:
+            await commit_callback(engine, tenant("north"), callback)
+            continue
+        with pytest.raises(FspiopRefusal) as caught:
+            await commit_callback(engine, tenant("north"), callback)
+        assert caught.value.error_code == code

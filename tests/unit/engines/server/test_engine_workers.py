@@ -1,0 +1,96 @@
+"""What runs beside the stream processor: timers and jobs, when clocks are set back and places are few."""
+
+import asyncio
+from types import SimpleNamespace
+
+from unit.engines.server.replica_kit import answer, start_command
+
+from payhub_engines.core.commands import CompleteJob, FailJob
+from payhub_engines.core.events import MessageExpired
+from payhub_engines.server import jobs
+from payhub_engines.server.jobs import JobWorker
+from payhub_engines.server.timers import TimerWorker
+from payhub_platform.telemetry.tracing import Tracing
+
+WAIT_S = 5
+
+
+async def run_until(work, event: asyncio.Event) -> None:
+    task = asyncio.create_task(work)
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await event.wait()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_was_due_too_early_for_a_clock_set_back_is_fired_later(replica_on) -> None:
+    replica, expired, looks = await replica_on(), asyncio.Event(), 0
+    await replica.stream.submit(answer(1))  # kept until 1050
+
+    def clock() -> int:
+        nonlocal looks
+        looks += 1
+        if looks > 4:
+            replica.now_ms = 1_060
+        return 1_060
+
+    def on_committed(entry) -> None:
+        if any(isinstance(event, MessageExpired) for event in entry.events):
+            expired.set()
+
+    worker = TimerWorker(replica.stream, clock)
+    replica.stream.on_committed(on_committed)
+    await run_until(worker.run(), expired)
+    assert replica.stream.view.counts().messages == 0
+
+
+def job_worker(replica, handler, clock=lambda: 0) -> JobWorker:
+    context = SimpleNamespace(tracing=Tracing("test"))
+    return JobWorker(replica.stream, {"send": handler}, context, clock)
+
+
+async def test_a_job_that_ended_while_it_waited_for_a_place_does_not_leave(replica_on, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "JOBS_A_TENANT_MAX", 1)
+    replica, entered, release, done = await replica_on(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    sent = []
+
+    async def send(job, _context):
+        sent.append(job.payment)
+        entered.set()
+        await release.wait()
+        return {}
+
+    worker = job_worker(replica, send)
+    await replica.stream.submit(start_command(1))
+    await entered.wait()
+    await replica.stream.submit(start_command(2))
+    waiting = next(job for job in replica.stream.view.jobs() if job.payment == "p2")
+    await replica.stream.submit(CompleteJob(job=waiting.key, variables={}))
+    replica.stream.on_committed(lambda _: done.set())
+    release.set()
+    await done.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await worker.stop()
+    assert sent == ["p1"]
+
+
+async def test_a_clock_set_back_does_not_hold_a_retry_up(replica_on, monkeypatch) -> None:
+    monkeypatch.setattr(jobs, "JOB_RETRY_MS_MAX", 1)
+    replica, tried = await replica_on(), asyncio.Event()
+    await replica.stream.submit(start_command(1))
+    [job] = replica.stream.view.jobs()
+    replica.now_ms = 10_000_000
+    await replica.stream.submit(FailJob(job=job.key, message="later", retry_after_ms=500))
+
+    async def send(_job, _context):
+        tried.set()
+        return {}
+
+    worker = job_worker(replica, send)
+    worker.resume()
+    async with asyncio.timeout(WAIT_S):
+        await tried.wait()
+    await worker.stop()
