@@ -61,8 +61,10 @@ def start_variables(
         "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
         "clientRefId": request.client_ref_id,
         "acceptedAtMs": now_ms,
+        "switchFsp": tenant.scheme.switch_fsp_id,
         "callbackTimeout": callback_timeout,
         "sendRefusal": None,
+        "transferRefusal": None,
         "error": None,
     }
 

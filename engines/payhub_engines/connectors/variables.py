@@ -130,7 +130,6 @@ class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):
 
     own_quote: QuoteResponse
     transfer: TransferPrepare
-    transfer_source: str
 
 
 class RefusedQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -27,8 +27,8 @@ AT_ONCE_MAX: Final = 64
 class HandoverSender:
     """Hands the outbox over: the owners beside each other, each oldest first, bounded."""
 
-    def __init__(self, engine_id: str, stream: StreamProcessor, bus: Bus) -> None:
-        self._engine_id = engine_id
+    def __init__(self, origin: str, stream: StreamProcessor, bus: Bus) -> None:
+        self._origin = origin
         self._stream = stream
         self._bus = bus
         self._wake = asyncio.Event()
@@ -55,7 +55,7 @@ class HandoverSender:
 
     async def _send(self, record: OutboxRecord, lowest_open: int) -> bool:
         request = HandoverRequest(
-            origin=self._engine_id,
+            origin=self._origin,
             sequence=record.sequence,
             lowest_open=lowest_open,
             callback=record.callback,

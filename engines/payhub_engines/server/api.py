@@ -70,7 +70,8 @@ class PaymentsController(Controller):
             )
             reply = await engine.stream.submit(command)
         if isinstance(reply, Rejected):
-            raise UnprocessableError(reply.code, reply.detail, "header:X-CorrelationID")
+            where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
+            raise UnprocessableError(reply.code, reply.detail, where)
         return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
 
     @get("/{payment_id:str}")

@@ -1,6 +1,7 @@
 """One engine replica: its parts, put together, started and stopped in the right order."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
@@ -16,6 +17,7 @@ from payhub_engines.core.bpmn.model import Catalogue
 from payhub_engines.core.processor import Processor
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
+from payhub_engines.handover.origin import origin_of
 from payhub_engines.handover.receiver import HandoverReceiver
 from payhub_engines.handover.sender import HandoverSender
 from payhub_engines.processes import load
@@ -55,6 +57,8 @@ class Engine:
             FileDisk(settings.data_dir / "journal"), cluster=settings.engine_id, replica=REPLICA
         )
         self.stream = StreamProcessor(Processor(catalogue), self._state, self._log, clock)
+        with contextlib.closing(FileDisk(settings.data_dir / "handover")) as disk:
+            self._origin = origin_of(disk, settings.engine_id)
         self._keys: dict[str, PublicKey] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._bus: Bus | None = None
@@ -80,7 +84,7 @@ class Engine:
         )
         self._jobs = JobWorker(self.stream, handlers(), context, self.clock)
         timers = TimerWorker(self.stream, self.clock)
-        sender = HandoverSender(engine_id, self.stream, bus)
+        sender = HandoverSender(self._origin, self.stream, bus)
         self._receiver = HandoverReceiver(engine_id, self.stream, bus)
         exporter = Exporter(engine_id, self.stream, LogReader(engine_id, self._log), bus)
         await self.stream.start()

@@ -8,6 +8,7 @@ from typing import Final
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedError
+from payhub_engines.consensus.errors import EntryTooLargeError
 from payhub_engines.core.commands import Command, CompleteJob, FailJob, ThrowJobError
 from payhub_engines.core.events import JobCreated, JobFailed, LogEntry
 from payhub_engines.core.processor import JOB_RETRY_MS_MAX
@@ -91,7 +92,7 @@ class JobWorker:
             if record is None:
                 return
             command = await self._perform(record)
-        await self._submit(command)
+        await self._submit(key, command)
 
     async def _perform(self, record: JobRecord) -> Command:
         job = self._job(record)
@@ -133,13 +134,17 @@ class JobWorker:
             trace=record.trace,
         )
 
-    async def _submit(self, command: Command) -> None:
+    async def _submit(self, key: int, command: Command) -> None:
         while True:
             try:
                 reply = await self._stream.submit(command)
             except UnavailableError as error:
                 _logger.warning("a job's result waits: %s", error.code)
                 await asyncio.sleep(SUBMIT_RETRY_S)
+                continue
+            except EntryTooLargeError as error:
+                # The result can never be taken as it is; as a failure it becomes an incident in the end.
+                command = FailJob(job=key, message=error.detail, retry_after_ms=UNEXPECTED_RETRY_MS)
                 continue
             if isinstance(reply, Rejected):
                 # Its element was left meanwhile, so the result has no effect; its record is in the log.

@@ -23,7 +23,7 @@ class Callback(Contract, frozen=True, kw_only=True):
 class HandoverRequest(Contract, frozen=True, kw_only=True):
     """Request on ``payhub.handover.<owner engine>``, repeated until the owner has committed it."""
 
-    origin: str  # engine that received the callback
+    origin: str  # engine that received the callback, and which life of its data folder: north/6f1c...
     sequence: int  # grows by one per origin and owner: (origin, sequence) is done once
     lowest_open: int  # sequences below are acknowledged for good; the owner forgets them
     callback: Callback

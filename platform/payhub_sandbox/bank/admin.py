@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from payhub_platform.http import decode_body
-from payhub_sandbox.bank.account import Account
+from payhub_sandbox.bank.account import Account, Status, SubStatus
 from payhub_sandbox.bank.api import PREFIX, AnyRequest, Banks, require_bank
 from payhub_sandbox.bank.core import Bank, NewAccount
 from payhub_sandbox.bank.faults import Faults
@@ -16,7 +16,16 @@ from payhub_sandbox.loopback import require_loopback
 
 ADMIN: Final = PREFIX + "/admin"
 
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What a bank's staff makes of an account: active or closed, blocked or not."""
+
+    status: Status = "ACTIVE"
+    sub_status: SubStatus = "NONE"
+
+
 _accounts: Final = msgspec.json.Decoder(NewAccount)
+_states: Final = msgspec.json.Decoder(AccountState)
 _faults: Final = msgspec.json.Decoder(Faults)
 
 
@@ -33,13 +42,21 @@ def bank_admin_handlers(banks: Banks) -> list[HTTPRouteHandler]:
         bank = require_bank(banks, request).bank
         return _json(account_row(bank, bank.open_account(new)))
 
+    @post(ADMIN + "/accounts/{account_id:str}/state", guards=[require_loopback], status_code=200)
+    async def set_state(request: AnyRequest) -> Response[bytes]:
+        state = decode_body(await request.body(), _states.decode)
+        bank = require_bank(banks, request).bank
+        account = bank.account(request.path_params["account_id"])
+        account.status, account.sub_status = state.status, state.sub_status
+        return _json(account_row(bank, account))
+
     @post(ADMIN + "/faults", guards=[require_loopback], status_code=200)
     async def set_faults(request: AnyRequest) -> Response[bytes]:
         service = require_bank(banks, request)
         service.faults = decode_body(await request.body(), _faults.decode)
         return _json(service.faults)
 
-    return [ledger, open_account, set_faults]
+    return [ledger, open_account, set_state, set_faults]
 
 
 def ledger_report(bank: Bank) -> dict[str, Any]:

@@ -68,7 +68,13 @@ class Lookup:
         return [self._context.forward(incoming, owner, lane)]
 
     def answer(self, incoming: Incoming, target: Target) -> list[Outgoing]:
-        """PUT /parties and its /error form: pass it on to the DFSP that asked."""
+        """PUT /parties and its /error form: pass it on to the DFSP that asked.
+
+        Raises:
+            FspiopRefusalError: 3003 when the source is not who answers for the party.
+        """
+        if self._directory.owner(target.key) != incoming.source:
+            raise FspiopRefusalError(PARTY_INFORMATION_ERROR, "Another DFSP answers for this party.")
         if target.error:
             bodies.read(bodies.errors, incoming.body)
         else:

@@ -246,6 +246,15 @@ async def test_new_accounts_are_opened_from_the_vault(http):
     assert unknown.json()["code"] == "unknown-field"
 
 
+async def test_an_account_is_blocked_and_unblocked(http):
+    path = "/banks/lion/admin/accounts/LION-000001/state"
+    blocked = (await http.post(path, json={"subStatus": "BLOCK_CREDIT"})).json()
+    assert (blocked["status"], blocked["subStatus"]) == ("ACTIVE", "BLOCK_CREDIT")
+    assert (await http.post(path, json={})).json()["subStatus"] == "NONE"
+    assert (await http.post(path, json={"subStatus": "LOST"})).status_code == 400
+    assert (await http.post(path.replace("000001", "999999"), json={})).status_code == 404
+
+
 async def test_switch_administration(http):
     participant = {
         "fspId": "lion",

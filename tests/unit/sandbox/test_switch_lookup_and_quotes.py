@@ -78,7 +78,16 @@ def test_percent_encoded_identifiers_stay_as_they_were_signed(hub, buffalo, rhin
     assert (asked.destination, asked.path) == ("rhino", "/parties/ALIAS/a%20b")
 
 
+def test_nobody_answers_for_a_party_of_another(hub, lion, rhino):
+    register(hub, rhino)
+    party = {"partyIdInfo": {"partyIdType": "MSISDN", "partyIdentifier": "254700300001", "fspId": "lion"}}
+    error = {"errorInformation": {"errorCode": "3204", "errorDescription": "no such member"}}
+    for path, body in (("/parties" + MSISDN, {"party": party}), ("/parties" + MSISDN + "/error", error)):
+        assert refusal_of(hub, lion.message("PUT", path, body, to="buffalo")) == "3003"
+
+
 def test_errors_about_parties_and_quotes_travel_unchanged(hub, rhino):
+    register(hub, rhino)
     body = {"errorInformation": {"errorCode": "3204", "errorDescription": "no such member"}}
     for path in ("/parties" + MSISDN + "/error", f"/quotes/{QUOTE_ID}/error"):
         message = rhino.message("PUT", path, body, to="buffalo")

@@ -68,6 +68,15 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
             **{"ttl_ms": MESSAGE_TTL_MS, **more},
         )
 
+    @property
+    def is_of_switch(self) -> bool:
+        """Tell whether the switch itself speaks."""
+        return self.source == self.tenant.scheme.switch_fsp_id
+
+    def answer(self, name: str, key: str, variables: dict[str, Any]) -> Callback:
+        """Build the callback of an answer; the process believes it only of who may give it."""
+        return self.callback(name, key, {**variables, "answeredBy": self.source})
+
 
 def translate(
     method: str, path: str, headers: Mapping[str, str], body: bytes, tenant: TenantConfig, now_ms: int
@@ -129,6 +138,10 @@ def verify_signature(
         raise FspiopRefusal(
             400, refusals.INVALID_SIGNATURE, "It is not the request's path.", "header:FSPIOP-URI"
         )
+    if headers.get("fspiop-http-method") != method:
+        raise FspiopRefusal(
+            400, refusals.INVALID_SIGNATURE, "It is not the request's method.", "header:FSPIOP-HTTP-Method"
+        )
     try:
         jws.verify(body, headers, claimed, method, source_key)
     except jws.SignatureError as error:
@@ -151,6 +164,8 @@ def _parties(request: _Request) -> Inbound:
         named = party.party_id_info
         if (named.party_id_type, named.party_identifier) != (kind, identifier):
             raise malformed("The party is another than the path's.", "/party/partyIdInfo")
+        if named.fsp_id not in (None, request.source) and not request.is_of_switch:
+            raise malformed("The party is of another FSP than FSPIOP-Source.", "/party/partyIdInfo/fspId")
         # Only what the payment needs is kept of the person.
         variables = {"party": builtin(party), "payeeFsp": named.fsp_id or request.source, "error": None}
     callback = request.callback("party-response", key, variables, broadcast=True, ttl_ms=PARTY_TTL_MS)
@@ -188,7 +203,7 @@ def _quotes(request: _Request) -> Inbound:
     else:
         response = messages.decode(request.body, QuoteResponse)
         variables = {"quoteResponse": builtin(response), "error": None}
-    return Inbound(callback=request.callback("quote-response", quote_id, variables), status=OK)
+    return Inbound(callback=request.answer("quote-response", quote_id, variables), status=OK)
 
 
 def _quote_request(request: _Request) -> Callback:
@@ -199,6 +214,7 @@ def _quote_request(request: _Request) -> Callback:
         "transactionId": quote.transaction_id,
         "requesterFsp": request.source,
         "receivedAtMs": request.now_ms,
+        "switchFsp": request.tenant.scheme.switch_fsp_id,
         "callbackTimeout": CALLBACK_TIMEOUT,
         "error": None,
     }
@@ -227,7 +243,7 @@ def _transfers(request: _Request) -> Inbound:
     _require(request, "PUT", "PATCH")
     name = "transfer-settled" if request.method == "PATCH" else "transfer-response"
     variables = _transfer_error(request.body) if request.is_error else _transfer_state(request.body)
-    return Inbound(callback=request.callback(name, transfer_id, variables), status=OK)
+    return Inbound(callback=request.answer(name, transfer_id, variables), status=OK)
 
 
 def _transfer_prepare(request: _Request) -> Callback:
@@ -240,10 +256,10 @@ def _transfer_prepare(request: _Request) -> Callback:
     variables = {
         "transfer": builtin(prepare),
         "transferId": prepare.transfer_id,
-        "transferSource": request.source,
         "error": None,
     }
-    return request.callback("transfer-prepare", transaction_id, variables)
+    # Who asked for the quote is part of the key, so that nobody else's transfer reaches the one that waits.
+    return request.callback("transfer-prepare", f"{request.source}/{transaction_id}", variables)
 
 
 def _transfer_state(body: bytes) -> dict[str, Any]:
@@ -273,7 +289,9 @@ def _transfer_error(body: bytes) -> dict[str, Any]:
         state = UNKNOWN
     else:
         state = "ABORTED"
-    return {"transferResult": builtin(TransferResult(state=state)), "error": error}
+    result: dict[str, Any] = {"transferResult": builtin(TransferResult(state=state)), "error": error}
+    # A payee's reason is kept while the process asks the switch, which may know only that it is over.
+    return result | ({"transferRefusal": error} if state == "ABORTED" else {})
 
 
 def _participants(request: _Request) -> Inbound:

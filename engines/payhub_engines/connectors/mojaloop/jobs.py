@@ -81,6 +81,13 @@ class MojaloopJobs:
     async def request_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Ask the payee's institution for its terms: POST /quotes."""
         payment = read(job, FoundParty)
+        if payment.payee.fsp_id not in (None, payment.payee_fsp):
+            # The channel said where the payee is; paying somebody elsewhere is not what it asked for.
+            raise refusal(
+                refusals.SCHEME_REFUSED,
+                refusals.PARTY_NOT_FOUND,
+                "The payee is not at the institution named.",
+            )
         found = payment.party.party_id_info
         payee_id = PartyIdInfo(
             party_id_type=found.party_id_type,

@@ -20,7 +20,7 @@ from payhub_engines.connectors.mojaloop.ingress import translate, verify_signatu
 from payhub_engines.connectors.payment import start_variables, transfer_status
 from payhub_engines.connectors.registry import handlers
 from payhub_engines.core.commands import CompleteJob, CorrelateMessage, FailJob, StartInstance, ThrowJobError
-from payhub_engines.processes import PAYER_FUND_TRANSFER, load
+from payhub_engines.processes import PAYEE_QUOTE_TRANSFER, PAYER_FUND_TRANSFER, load
 from payhub_engines.testkit import Engine
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import TransferStatus
@@ -31,6 +31,14 @@ from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
 WRONG_FULFILMENT = "A" * 43
+HAPPY = [
+    "GET parties",
+    "PUT parties",
+    "POST quotes",
+    "PUT quotes",
+    "POST transfers",
+    "PUT transfers",
+]
 
 
 @dataclass
@@ -223,7 +231,7 @@ class House:
         self.transfers[transfer_id] |= {"state": "COMMITTED", "fulfilment": body["fulfilment"]}
         if fate == "tamper":
             told = {"transferState": "COMMITTED", "fulfilment": WRONG_FULFILMENT}
-            self._originate("PUT", f"/transfers/{transfer_id}", told, "buffalo")
+            self.say("PUT", f"/transfers/{transfer_id}", told, "buffalo", source="switch")
         elif fate != "silent":
             self._tell(transfer_id, "buffalo", "PUT")
             self._tell(transfer_id, "lion", "PATCH")
@@ -232,22 +240,52 @@ class House:
         transfer = self.transfers.get(transfer_id)
         if transfer is None:
             told = {"errorInformation": {"errorCode": "3208", "errorDescription": "unknown"}}
-            self._originate("PUT", f"/transfers/{transfer_id}/error", told, fsp)
+            self.say("PUT", f"/transfers/{transfer_id}/error", told, fsp, source="switch")
             return
         told = {"transferState": transfer["state"], "completedTimestamp": iso(self.engine.now_ms)}
         if transfer["state"] == "COMMITTED" and method == "PUT":
             told["fulfilment"] = transfer["fulfilment"]
-        self._originate(method, f"/transfers/{transfer_id}", told, fsp)
+        self.say(method, f"/transfers/{transfer_id}", told, fsp, source="switch")
 
     def _forward(self, fsp: str, message: Message) -> None:
         headers = {**message.headers, "fspiop-destination": fsp}
         self.waiting.append((fsp, Message(message.method, message.path, headers, message.body)))
 
-    def _originate(self, method: str, path: str, body: dict[str, Any], fsp: str) -> None:
+    def say(self, method: str, path: str, body: dict[str, Any], fsp: str, *, source: str) -> None:
+        """Put a message on its way to an institution, whoever claims to have sent it."""
         headers = {
-            "content-type": fspiop_headers.media_type("transfers"),
+            "content-type": fspiop_headers.media_type(path.split("/")[1]),
             "date": fspiop_headers.format_date(self.engine.now_ms),
-            "fspiop-source": "switch",
+            "fspiop-source": source,
             "fspiop-destination": fsp,
         }
         self.waiting.append((fsp, Message(method, path, headers, json.dumps(body).encode())))
+
+
+def balances(house):
+    return house.banks["buffalo"].accounts["A1"].balance, house.banks["lion"].accounts["A2"].balance
+
+
+def assert_completed(house):
+    assert house.status().state == "COMPLETED"
+    assert house.status().error is None
+    assert balances(house) == (Decimal("899.50"), Decimal("100.50"))
+    assert house.banks["buffalo"].accounts["A1"].held() == 0
+
+
+def assert_failed(house, code):
+    status = house.status()
+    assert status.state == "FAILED"
+    assert status.error is not None
+    assert status.error.code == code
+    assert balances(house) == (Decimal(1000), Decimal(0))
+    assert house.banks["buffalo"].accounts["A1"].held() == 0
+
+
+def assert_held(house):
+    assert house.status().state == "PENDING"
+    assert house.banks["buffalo"].accounts["A1"].held() == Decimal("100.50")
+
+
+def payee(house):
+    return house.engine.state.find_instance("lion", PAYEE_QUOTE_TRANSFER, PAYMENT)

@@ -74,7 +74,7 @@ TABLE = [
     ("POST", "/quotes", QUOTE, 202, "quote-request", PAYMENT),
     ("PUT", f"/quotes/{QUOTE_ID}", QUOTED, 200, "quote-response", QUOTE_ID),
     ("PUT", f"/quotes/{QUOTE_ID}/error", REFUSED, 200, "quote-response", QUOTE_ID),
-    ("POST", "/transfers", PREPARE, 202, "transfer-prepare", PAYMENT),
+    ("POST", "/transfers", PREPARE, 202, "transfer-prepare", f"lion/{PAYMENT}"),
     (
         "PUT",
         f"/transfers/{TRANSFER_ID}",
@@ -158,6 +158,24 @@ def test_a_party_request_starts_a_look_up_for_each_conversation(buffalo):
 def test_only_a_refusal_is_an_outcome(buffalo, code, state):
     callback = send(buffalo, "PUT", f"/transfers/{TRANSFER_ID}/error", error(code)).callback
     assert callback.variables["transferResult"]["state"] == state
+
+
+@pytest.mark.parametrize("source", ["lion", "switch", "rhino"])
+def test_an_answer_says_who_gave_it(buffalo, source):
+    for path, body in ((f"/quotes/{QUOTE_ID}", QUOTED), (f"/transfers/{TRANSFER_ID}/error", REFUSED)):
+        assert (
+            send(buffalo, "PUT", path, body, fspiop_source=source).callback.variables["answeredBy"] == source
+        )
+
+
+def test_only_the_switch_names_another_institution_for_a_party(buffalo):
+    path = "/parties/MSISDN/254700100001"
+    for source in ("lion", "switch"):
+        callback = send(buffalo, "PUT", path, {"party": PARTY}, fspiop_source=source).callback
+        assert callback.variables["payeeFsp"] == "lion"
+    with pytest.raises(FspiopRefusal) as refusal:
+        send(buffalo, "PUT", path, {"party": PARTY}, fspiop_source="rhino")
+    assert refusal.value.error_code == "3101"
 
 
 def test_an_aborted_transfer_has_an_error(buffalo):
@@ -259,6 +277,8 @@ def test_signatures_are_checked_against_the_key_of_the_source():
         ("PUT", path, received, body, None),
         ("PUT", path, {}, body, public),
         ("PUT", path, {**received, "fspiop-source": "rhino"}, body, public),
+        ("PUT", path, {**received, "fspiop-http-method": "POST"}, body, public),
+        ("PUT", path, without(received, "fspiop-http-method"), body, public),
     ]
     for arguments in wrong:
         with pytest.raises(FspiopRefusal) as refusal:

@@ -4,57 +4,26 @@ import json
 from decimal import Decimal
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
-from unit.engines.connectors.connector_kit import PAYMENT
-from unit.engines.connectors.process_house import House
+from unit.engines.connectors.process_house import (
+    HAPPY,
+    House,
+    assert_completed,
+    assert_failed,
+    assert_held,
+    balances,
+    payee,
+)
 
 from payhub_engines.core.commands import CorrelateMessage
-from payhub_engines.processes import PAYEE_QUOTE_TRANSFER
 from payhub_platform.contracts.handover import Callback
-
-HAPPY = [
-    "GET parties",
-    "PUT parties",
-    "POST quotes",
-    "PUT quotes",
-    "POST transfers",
-    "PUT transfers",
-]
 
 
 @pytest.fixture
 def house(tenants, secrets):
     return House(tenants, secrets)
-
-
-def balances(house):
-    return house.banks["buffalo"].accounts["A1"].balance, house.banks["lion"].accounts["A2"].balance
-
-
-def assert_completed(house):
-    assert house.status().state == "COMPLETED"
-    assert house.status().error is None
-    assert balances(house) == (Decimal("899.50"), Decimal("100.50"))
-    assert house.banks["buffalo"].accounts["A1"].held() == 0
-
-
-def assert_failed(house, code):
-    status = house.status()
-    assert status.state == "FAILED"
-    assert status.error is not None
-    assert status.error.code == code
-    assert balances(house) == (Decimal(1000), Decimal(0))
-    assert house.banks["buffalo"].accounts["A1"].held() == 0
-
-
-def assert_held(house):
-    assert house.status().state == "PENDING"
-    assert house.banks["buffalo"].accounts["A1"].held() == Decimal("100.50")
-
-
-def payee(house):
-    return house.engine.state.find_instance("lion", PAYEE_QUOTE_TRANSFER, PAYMENT)
 
 
 def test_a_payment_completes(house, request_to_pay):
@@ -107,6 +76,18 @@ def test_an_unknown_payee_releases_the_funds(house, request_to_pay):
     house.pay(request_to_pay)
     assert_failed(house, "3204")
     assert house.names() == ["GET parties", "PUT parties error"]
+
+
+def test_a_payee_of_another_institution_than_the_channel_named_is_not_paid(house, request_to_pay):
+    for fsp_id in ("rhino", "lion"):
+        other = House(house.tenants, house.context.secrets)
+        payee_id = msgspec.structs.replace(request_to_pay.payee, fsp_id=fsp_id)
+        other.pay(msgspec.structs.replace(request_to_pay, payee=payee_id))
+        if fsp_id == "lion":
+            assert_completed(other)
+        else:
+            assert_failed(other, "3204")
+            assert other.names() == ["GET parties", "PUT parties"]
 
 
 def test_a_payee_who_cannot_receive_releases_the_funds(house, request_to_pay):
@@ -290,7 +271,7 @@ def test_a_callback_from_another_engine_marks_the_payment(house, request_to_pay)
     house.weather["PUT quotes"] = ["drop"]
     house.pay(request_to_pay)
     late = next(message for message in house.sent if message.name == "PUT quotes")
-    variables = {"quoteResponse": json.loads(late.body), "error": None}
+    variables = {"quoteResponse": json.loads(late.body), "error": None, "answeredBy": "lion"}
     key = late.path.split("/")[2]
     callback = Callback(tenant="buffalo", name="quote-response", correlation_key=key, variables=variables)
     house.engine.execute(CorrelateMessage(callback=callback, origin="south", sequence=1, lowest_open=1))
