@@ -49,6 +49,8 @@ def decode(body: bytes, kind: type[MessageT]) -> MessageT:
         raise missing(text) if "missing required field" in text else malformed(text) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise malformed("The body is not JSON.") from error
+    except RecursionError as error:
+        raise malformed("The body is nested too deeply.") from error
     _check(message)
     return message
 

@@ -284,3 +284,13 @@ def test_signatures_are_checked_against_the_key_of_the_source():
         with pytest.raises(FspiopRefusal) as refusal:
             verify_signature(*arguments)
         assert refusal.value.error_code == "3105"
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+def test_a_body_nested_without_end_is_malformed_and_nothing_else(buffalo, depth):
+    body = b'{"quoteId":' + b"[" * depth
+    deep = json.dumps(QUOTE)[:-1].encode() + b',"extra":' + b"[" * depth + b"]" * depth + b"}"
+    for content in (body, deep):
+        with pytest.raises(FspiopRefusal) as caught:
+            translate("POST", "/quotes", headers("quotes"), content, buffalo, NOW_MS)
+        assert (caught.value.status, caught.value.error_code) == (400, "3101")
