@@ -13,6 +13,7 @@ from payhub_platform.contracts.engine import HEADER_EPOCH, HEADER_TENANT, PATH_P
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
     PROBLEM_MEDIA_TYPE,
+    ForbiddenError,
     NotFoundError,
     PayhubError,
     Problem,
@@ -34,6 +35,7 @@ _NOT_FOUND: Final = 404
 # What an engine says about the payment itself is for the channel to read. Other refusals (credential, epoch,
 # path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
+_SUSPENDED: Final = "tenant-suspended"
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -65,6 +67,7 @@ class EngineClient(Protocol):
 
         Raises:
             EngineRefusalError: what the engine says against the payment.
+            ForbiddenError: code ``tenant-suspended``.
             EngineUnavailableError: code ``engine-unavailable``; whether it was committed is not known.
         """
 
@@ -152,6 +155,9 @@ class _Answer(msgspec.Struct, frozen=True):
                 _logger.error("an engine's answer is not a %s: %s", kind.__name__, error)  # noqa: TRY400
                 raise EngineUnavailableError from error
         problem = self.problem()
+        if problem is not None and problem.code == _SUSPENDED:
+            # The engine heard of it a moment before this process did.
+            raise ForbiddenError(_SUSPENDED, "The tenant is suspended.", "header:Authorization")
         if problem is None or self.status not in _FOR_CHANNEL or problem.status != self.status:
             code = "-" if problem is None else problem.code
             _logger.error("an engine answered %d (%s)", self.status, code)

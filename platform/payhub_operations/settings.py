@@ -1,5 +1,7 @@
 """What operations is told by its environment."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -9,8 +11,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     database_url: str  # postgresql://user:password@host:port/database; owns the schema, may create roles
     nats_url: str
-    operator_token: str  # lets people in at /login and programs in at /api/v1
-    secrets_key: str  # the installation's key; sessions and search hashes use keys derived from it
+    operator_token: Annotated[
+        str, msgspec.Meta(min_length=16)
+    ]  # lets people in at /login and programs in at /api/v1
+    # The installation's key; sessions and search hashes use keys derived from it.
+    secrets_key: Annotated[str, msgspec.Meta(min_length=32)]
     host: str = "127.0.0.1"
     login_code: str = ""  # optional one-time code for GET /login?code=
     secure_cookies: bool = False  # set it where people come over HTTPS

@@ -6,19 +6,27 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
+import h11
 import msgspec
 import uvicorn
 from litestar import Litestar
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from payhub_platform.errors import PayhubError
+from payhub_platform.errors import PROBLEM_MEDIA_TYPE, InvalidInputError, PayhubError, UnavailableError
 from payhub_platform.settings import load
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
 GRACE_S: Final = 3
 CONNECTIONS_MAX: Final = 2048
+HEAD_BYTES_MAX: Final = 64 * 1024
+
+_MALFORMED: Final = InvalidInputError(
+    "malformed-http", f"This is no HTTP/1.1 request with a head of up to {HEAD_BYTES_MAX} bytes."
+)
+_FULL: Final = UnavailableError("overloaded", "Too many connections are open.")
 
 
 class Server(uvicorn.Server):
@@ -33,6 +41,27 @@ class Server(uvicorn.Server):
         yield
 
 
+class Protocol(H11Protocol):
+    """uvicorn's HTTP/1.1; what it refuses before the application sees it is a problem (RFC 9457) as well."""
+
+    def handle_events(self) -> None:
+        """Serve what has arrived, or ask to come again where too many connections are open."""
+        self.app = _refuse if len(self.connections) > CONNECTIONS_MAX else self.config.loaded_app
+        super().handle_events()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced
+        """Refuse what is no HTTP and close the connection; an answer that has begun is only cut off."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            status, headers, body = _told(_MALFORMED)
+            for event in (
+                h11.Response(status_code=status, headers=headers),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
 def server(app: Litestar, host: str, port: int, lifespan: Literal["auto", "on", "off"] = "auto") -> Server:
     """Return a server for an app; nothing is logged of single requests, whose paths name members."""
     return Server(
@@ -45,7 +74,8 @@ def server(app: Litestar, host: str, port: int, lifespan: Literal["auto", "on", 
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=CONNECTIONS_MAX,
+            http=Protocol,
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             timeout_graceful_shutdown=GRACE_S,
         )
     )
@@ -58,11 +88,36 @@ def start(service: str, kind: type[SettingsT], log_level: str = "INFO") -> Setti
     """
     try:
         settings = load(kind)
+        level = _level(getattr(settings, "log_level", log_level))
     except PayhubError as error:
         sys.exit(f"payhub {service}: {error}")
     logging.basicConfig(
-        level=getattr(settings, "log_level", log_level),
+        level=level,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     return settings
+
+
+def _level(name: str) -> int:
+    levels = logging.getLevelNamesMapping()
+    if name not in levels:
+        raise InvalidInputError("invalid-settings", f"PAYHUB_LOG_LEVEL is none of {', '.join(levels)}.")
+    return levels[name]
+
+
+async def _refuse(_scope: Any, _receive: Any, send: Any) -> None:
+    status, headers, body = _told(_FULL)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _told(error: PayhubError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    body = msgspec.json.encode(error.problem())
+    headers = {
+        "content-type": PROBLEM_MEDIA_TYPE,
+        "content-length": str(len(body)),
+        "connection": "close",
+        **error.headers(),
+    }
+    return error.status, [(name.lower().encode(), value.encode()) for name, value in headers.items()], body

@@ -1,5 +1,6 @@
 """Settings come from environment variables and are read once, at the edge of a process."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,11 @@ def load(
         text = source.get(prefix + field.name.upper())
         if text is None:
             continue
-        values[field.name] = msgspec.json.decode(text) if text[:1] in ("[", "{") else text
+        values[field.name] = text
+        if text[:1] in ("[", "{"):
+            # What is no JSON stays text, such as an IPv6 address; a field that needs more refuses it below.
+            with contextlib.suppress(msgspec.DecodeError):
+                values[field.name] = msgspec.json.decode(text)
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:

@@ -12,7 +12,7 @@ from unit.gateway.gateway_kit import tenant_config
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
 from payhub_platform.contracts.channel import PartyIdInfo, TransferAccepted
 from payhub_platform.contracts.engine import StartPayment
-from payhub_platform.errors import NotFoundError
+from payhub_platform.errors import ForbiddenError, NotFoundError
 from payhub_platform.money import Money
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -98,6 +98,13 @@ async def test_an_overloaded_engine_says_when_to_come_back(client: HttpEngineCli
     with pytest.raises(EngineRefusalError) as refused:
         await client.start(TENANT, PAYMENT, TRACE)
     assert refused.value.headers() == {"Retry-After": "3"}
+
+
+async def test_a_suspension_that_the_engine_heard_of_first_is_told(client: HttpEngineClient, engine: Engine):
+    engine.handler = problem(403, "tenant-suspended")
+    with pytest.raises(ForbiddenError) as caught:
+        await client.start(TENANT, PAYMENT, TRACE)
+    assert (caught.value.code, caught.value.where) == ("tenant-suspended", "header:Authorization")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 500])

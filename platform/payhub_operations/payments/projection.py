@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from payhub_operations.audit.model import moment
-from payhub_operations.payments.identifiers import Identify, mask
+from payhub_operations.payments.identifiers import Identify, mask, mask_in_text
 from payhub_operations.payments.model import (
     DIRECTION_OF_PROCESS,
     STATES,
@@ -115,7 +115,7 @@ def _take_outcome(row: PaymentRow, variables: dict[str, Any]) -> None:
         row.error_code = row.error_description = ""
     elif isinstance(error, dict):
         row.error_code = _field(error, "code")
-        row.error_description = _field(error, "description")
+        row.error_description = mask_in_text(_field(error, "description"))
     state = variables.get("paymentState")
     for known in STATES:
         if state == known:

@@ -100,6 +100,6 @@ class PaymentService:
 
 
 def _require_possible(text: str, field: str) -> None:
-    """Refuse what PostgreSQL could not even compare."""
-    if "\0" in text or len(text) > TEXT_CHARACTERS_MAX:
+    """Refuse what is missing, and what PostgreSQL could not even compare."""
+    if not text or "\0" in text or len(text) > TEXT_CHARACTERS_MAX:
         raise InvalidSearchError(field, f"No {field} looks like this.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from payhub_operations.payments.identifiers import mask_in_text
 from payhub_operations.payments.model import EventView, PaymentRow, StepView, StoredEvent
 from payhub_operations.payments.views import iso_of
 
@@ -40,7 +41,7 @@ _ENDED: Final = {
     "FAILED": "Payment failed",
     "PENDING": "The process ended",
 }
-# Only these fields of an event are shown: none of them holds personal data.
+# Only these fields of an event are shown: none of them is there to hold personal data.
 _NOTED: Final = ("name", "code", "description", "message", "reason", "via", "owner", "origin")
 
 
@@ -115,7 +116,7 @@ def _with_reason(text: str, event: StoredEvent) -> str:
 
 def _word(event: StoredEvent, name: str) -> str:
     value = event.data.get(name)
-    return str(value)[:NOTE_CHARACTERS_MAX] if isinstance(value, str | int) else ""
+    return mask_in_text(str(value)[:NOTE_CHARACTERS_MAX]) if isinstance(value, str | int) else ""
 
 
 def _humanised(element: str) -> str:

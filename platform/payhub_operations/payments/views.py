@@ -80,4 +80,7 @@ def read_cursor(text: str) -> Cursor:
         raise InvalidSearchError("before", "This page cursor is not one of ours.") from error
     if cursor.started_at.tzinfo is None or "\0" in cursor.payment:
         raise InvalidSearchError("before", "This page cursor is not one of ours.")
-    return cursor
+    try:
+        return msgspec.structs.replace(cursor, started_at=cursor.started_at.astimezone(UTC))
+    except OverflowError as error:
+        raise InvalidSearchError("before", "This page cursor is not one of ours.") from error

@@ -29,7 +29,7 @@ class LoginForm(msgspec.Struct, frozen=True):
 def require_operator(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
     """Guard of the API: the operator token as bearer token."""
     sessions: SessionService = connection.app.state.sessions
-    sessions.require_bearer(connection.headers.get("authorization", ""))
+    sessions.require_bearer(connection.headers.get("authorization", ""), _address(connection))
 
 
 def require_session(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
@@ -52,7 +52,7 @@ class LoginPages(Controller):
         wanted: str = "",
     ) -> Response[Any]:
         """Show the form; with the one-time code let in at once."""
-        cookie = sessions.redeem(code) if code else None
+        cookie = sessions.redeem(code, _address(request)) if code else None
         if cookie is not None:
             return _let_in(request, cookie, wanted)
         message = "This code has been used or is not valid." if code else ""
@@ -66,7 +66,7 @@ class LoginPages(Controller):
         data: Annotated[LoginForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
     ) -> Response[Any]:
         """Let in who knows the operator token."""
-        cookie = sessions.login(data.token)
+        cookie = sessions.login(data.token, _address(request))
         if cookie is not None:
             return _let_in(request, cookie, data.wanted)
         return _form(data.wanted, "This is not the operator token.", HTTP_403_FORBIDDEN)
@@ -77,6 +77,10 @@ class LoginPages(Controller):
         answer = Redirect("/login", status_code=HTTP_303_SEE_OTHER)
         answer.delete_cookie(SESSION_COOKIE)
         return answer
+
+
+def _address(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    return connection.client.host if connection.client else ""
 
 
 def _form(wanted: str, message: str, status_code: int = 200) -> Template:

@@ -1,6 +1,8 @@
 """Why somebody is not let in."""
 
-from payhub_platform.errors import UnauthenticatedError
+from typing import ClassVar
+
+from payhub_platform.errors import PayhubError, UnauthenticatedError
 
 
 class OperatorTokenError(UnauthenticatedError):
@@ -22,3 +24,17 @@ class LoginRequiredError(UnauthenticatedError):
     def __init__(self, wanted: str) -> None:
         super().__init__("login-required", "Log in first.")
         self.wanted = wanted
+
+
+class TooManyAttemptsError(PayhubError):
+    """One address has sent too many wrong credentials."""
+
+    status: ClassVar[int] = 429
+    title: ClassVar[str] = "Too many attempts"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            "too-many-attempts",
+            "Too many wrong credentials came from this address; wait a minute.",
+            retry_after_s=retry_after_s,
+        )

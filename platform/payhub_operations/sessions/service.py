@@ -5,6 +5,7 @@ from typing import Final
 
 from payhub_operations.keys import derived_key
 from payhub_operations.sessions import model
+from payhub_operations.sessions.attempts import Attempts
 from payhub_operations.sessions.errors import OperatorTokenError
 from payhub_platform.clock import Clock
 from payhub_platform.errors import InvalidInputError
@@ -27,14 +28,23 @@ class SessionService:
         # With the token in the key, a new token ends all sessions.
         self._key = derived_key(secrets_key, "session", operator_token)
         self._clock = clock
+        self._attempts = Attempts(clock)
 
-    def login(self, token: str) -> str | None:
-        """Return a session's cookie for the operator token; None for anything else."""
-        return self._issue() if _equal(token.strip(), self._operator_token) else None
+    def login(self, token: str, address: str = "") -> str | None:
+        """Return a session's cookie for the operator token; None for anything else.
 
-    def redeem(self, code: str) -> str | None:
-        """Return a session's cookie for the one-time code, which then holds no more."""
-        if not self._login_code or not _equal(code, self._login_code):
+        Raises:
+            TooManyAttemptsError: the address has guessed too often.
+        """
+        return self._issue() if self._holds(token.strip(), self._operator_token, address) else None
+
+    def redeem(self, code: str, address: str = "") -> str | None:
+        """Return a session's cookie for the one-time code, which then holds no more.
+
+        Raises:
+            TooManyAttemptsError: the address has guessed too often.
+        """
+        if not self._holds(code, self._login_code, address):
             return None
         self._login_code = ""
         return self._issue()
@@ -43,18 +53,23 @@ class SessionService:
         """Tell whether a session's cookie holds."""
         return model.is_valid(cookie, self._key, self._clock())
 
-    def require_bearer(self, authorization: str) -> None:
+    def require_bearer(self, authorization: str, address: str = "") -> None:
         """Refuse a program without the operator token.
 
         Raises:
             OperatorTokenError: the Authorization header is missing or wrong.
+            TooManyAttemptsError: the address has guessed too often.
         """
-        if not _equal(authorization, f"Bearer {self._operator_token}"):
+        if not self._holds(authorization, f"Bearer {self._operator_token}", address):
             raise OperatorTokenError
+
+    def _holds(self, credential: str, expected: str, address: str) -> bool:
+        self._attempts.check(address)
+        if expected and hmac.compare_digest(credential.encode(), expected.encode()):
+            return True
+        if credential:  # who sends none does not guess
+            self._attempts.failed(address)
+        return False
 
     def _issue(self) -> str:
         return model.issue(self._key, self._clock())
-
-
-def _equal(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())

@@ -24,7 +24,7 @@ class SecretBox:
     def __init__(self, key: str) -> None:
         try:
             raw = base64.urlsafe_b64decode(key)
-        except binascii.Error as error:
+        except ValueError as error:  # also binascii's; plain where the text is not ASCII
             raise SealError("invalid-secrets-key", "The secrets key is not base64url.") from error
         if len(raw) != KEY_BYTES:
             raise SealError("invalid-secrets-key", f"The secrets key must be {KEY_BYTES} bytes.")

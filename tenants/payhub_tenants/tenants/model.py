@@ -221,12 +221,15 @@ def check_placement(placement: list[str], engines: frozenset[str]) -> None:
 def checked_public_key(pem: str, where: str) -> str:
     """Return a public key's PEM as it is kept; refuse what is no P-256 or RSA public key."""
     try:
-        jws.load_public_key(pem)
+        key = jws.load_public_key(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UnsuitableKeyError("This is no public key in PEM form.", where) from error
     except InvalidInputError as error:
         raise UnsuitableKeyError(error.detail, where) from error
-    return pem.strip() + "\n"
+    # Written anew, because whatever stands beside the key, such as its private half, would be kept and shown.
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
 
 
 def checked_private_key(pem: str, where: str) -> str:

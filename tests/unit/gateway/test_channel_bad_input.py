@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from unit.gateway.gateway_kit import Gateway, assert_problem, party, transfer
 
@@ -46,6 +47,21 @@ async def test_unknown_party_type(gateway: Gateway):
 async def test_amount_that_is_no_positive_decimal(gateway: Gateway, amount: str):
     body = transfer(amount={"amount": amount, "currency": "KES"})
     await assert_refused(gateway, body, 400, "invalid-amount", "/amount/amount")
+
+
+@pytest.mark.parametrize("amount", ["9999999999999999.99", "10000000000000000"])
+async def test_amount_with_more_digits_than_the_house_counts(gateway: Gateway, amount: str):
+    most = {"amount": "9999999999999999.99", "currency": "KES"}
+    if amount == most["amount"]:
+        assert (await gateway.send(transfer(amount=most))).status_code == 202
+        return
+    body = transfer(amount={"amount": amount, "currency": "KES"})
+    await assert_refused(gateway, body, 400, "invalid-amount", "/amount/amount")
+
+
+async def test_a_field_that_is_there_twice(gateway: Gateway):
+    body = msgspec.json.encode(transfer()).replace(b'"currency"', b'"amount":"900.00","currency"')
+    await assert_refused(gateway, body, 400, "duplicate-field", "/amount/amount")
 
 
 async def test_too_many_decimals(gateway: Gateway):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from payhub_operations.payments.identifiers import identifier_hasher, mask
+from payhub_operations.payments.identifiers import identifier_hasher, mask, mask_in_text
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_the_same_identifier_written_otherwise_is_found():
 
 def test_nothing_hashes_to_nothing():
     assert identifier_hasher(b"1" * 32)("a", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("No party MSISDN/254712345678.", "No party MSISDN/…5678."),
+        ("+254712345678 is not known", "…5678 is not known"),
+        ("juma.o@lion.co.ke has no account", "… has no account"),
+        ("Account KE1234567890123456 is closed", "Account …3456 is closed"),
+        ("3204 Party not found at 10000000.50 KES", "3204 Party not found at 10000000.50 KES"),
+        ("4f2c1a9e-0000-5000-8000-123456789012", "4f2c1a9e-0000-5000-8000-123456789012"),
+    ],
+)
+def test_an_identifier_inside_a_sentence_is_masked_too(text: str, shown: str):
+    assert mask_in_text(text) == shown

@@ -1,11 +1,15 @@
 """Who is let in, and where to."""
 
+import base64
+import json
+
 import pytest
 
 from payhub_operations.payments.errors import InvalidSearchError
 from payhub_operations.payments.service import read_search
 from payhub_operations.payments.views import read_cursor
-from payhub_operations.sessions.errors import OperatorTokenError
+from payhub_operations.sessions.attempts import ADDRESSES_MAX, TRIES_MAX, TRIES_WINDOW_MS, Attempts
+from payhub_operations.sessions.errors import OperatorTokenError, TooManyAttemptsError
 from payhub_operations.sessions.model import SESSION_MS, safe_next
 from payhub_operations.sessions.service import SessionService
 from payhub_operations.settings import Settings
@@ -71,6 +75,33 @@ def test_without_a_code_none_lets_in():
     assert _service(Hands()).redeem("") is None
 
 
+def test_one_address_has_few_tries_a_minute_and_disturbs_no_other():
+    clock = Hands()
+    service = _service(clock, code="one-time")
+    for number in range(TRIES_MAX):
+        if number % 3 == 0:
+            assert service.login("guess", "10.0.0.1") is None
+        elif number % 3 == 1:
+            assert service.redeem("guess", "10.0.0.1") is None
+        else:
+            with pytest.raises(OperatorTokenError):
+                service.require_bearer("Bearer guess", "10.0.0.1")
+    for attempt in (service.login, service.redeem, service.require_bearer):
+        with pytest.raises(TooManyAttemptsError) as caught:
+            attempt(TOKEN, "10.0.0.1")
+        assert (caught.value.status, caught.value.headers()["Retry-After"]) == (429, "60")
+    assert service.login(TOKEN, "10.0.0.2") is not None
+    clock.now_ms += TRIES_WINDOW_MS
+    assert service.login(TOKEN, "10.0.0.1") is not None
+
+
+def test_the_memory_of_tries_is_bounded():
+    attempts = Attempts(Hands())
+    for number in range(ADDRESSES_MAX + 5):
+        attempts.failed(f"10.0.{number >> 8}.{number & 255}")
+    assert len(attempts) == ADDRESSES_MAX
+
+
 def test_programs_need_the_token():
     service = _service(Hands())
     service.require_bearer(f"Bearer {TOKEN}")
@@ -125,13 +156,33 @@ def test_a_cursor_without_offset_is_refused():
         )
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_cursor_from_beyond_the_calendar_is_refused(at: str):
+    cursor = {"started_at": at, "payment": "x", "direction": "outgoing"}
+    with pytest.raises(InvalidSearchError):
+        read_cursor(base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode())
+
+
+@pytest.mark.parametrize(("name", "value"), [("OPERATOR_TOKEN", "short"), ("SECRETS_KEY", "")])
+def test_credentials_that_could_be_guessed_are_refused(name: str, value: str):
+    environment = {
+        "PAYHUB_PORT": "8080",
+        "PAYHUB_DATABASE_URL": "postgresql://u:p@h/d",
+        "PAYHUB_NATS_URL": "nats://h",
+        "PAYHUB_OPERATOR_TOKEN": TOKEN,
+        "PAYHUB_SECRETS_KEY": "k" * 44,
+    }
+    with pytest.raises(InvalidInputError, match=name.lower()):
+        load(Settings, {**environment, f"PAYHUB_{name}": value})
+
+
 def test_settings_come_from_the_environment():
     environment = {
         "PAYHUB_PORT": "8080",
         "PAYHUB_DATABASE_URL": "postgresql://u:p@h/d",
         "PAYHUB_NATS_URL": "nats://h",
         "PAYHUB_OPERATOR_TOKEN": TOKEN,
-        "PAYHUB_SECRETS_KEY": "k",
+        "PAYHUB_SECRETS_KEY": "k" * 44,
         "PAYHUB_TRACE_FILE": "spans.jsonl",
     }
     settings = load(Settings, environment)

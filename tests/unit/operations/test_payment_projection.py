@@ -71,6 +71,11 @@ def test_a_failed_payment_says_why():
     assert (row.state, row.error_code, row.error_description) == ("FAILED", "4001", "Not enough money")
 
 
+def test_the_words_of_others_name_no_member():
+    row = _with_variables(error={"code": "3204", "description": "No party 254712345678."})
+    assert row.error_description == "No party …5678."
+
+
 def test_an_error_that_was_got_over_is_not_shown():
     failed = record(1, "VariablesMerged", data={"variables": {"error": {"code": "x", "description": "y"}}})
     over = record(2, "VariablesMerged", data={"variables": {"error": None}})

@@ -88,3 +88,9 @@ def test_views_write_times_and_money_for_people():
     assert view.duration_ms == 50
     assert iso_of(datetime(2026, 1, 31, 9, 5, 0, 7000, tzinfo=UTC)) == "2026-01-31T09:05:00.007Z"
     assert [elapsed_text(ms) for ms in (0, 999, 3210, 245_000)] == ["0 ms", "999 ms", "3.2 s", "4 min 05 s"]
+
+
+def test_the_words_of_others_name_no_member():
+    failed = record(2, "JobFailed", element="quote-payer", data={"message": "No account of 254712345678"})
+    assert "254712345678" not in event_view(_stored(failed)).note
+    assert all("254712345678" not in text for text in _texts(record(1, "InstanceStarted"), failed))

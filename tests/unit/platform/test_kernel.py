@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payhub_platform import clock, ids, settings
+from payhub_platform import clock, ids, serving, settings
 from payhub_platform.contracts.channel import TransferRequest
 from payhub_platform.errors import InvalidInputError, UnauthenticatedError, UnavailableError, problem_of
 from payhub_platform.http import decode_body
@@ -46,8 +46,9 @@ def test_secrets_open_only_for_their_purpose_and_key() -> None:
     ):
         with pytest.raises(SealError):
             other.open(text, context)
-    with pytest.raises(SealError):
-        SecretBox("c2hvcnQ=")
+    for key in ("c2hvcnQ=", "!", "é" * 44):
+        with pytest.raises(SealError):
+            SecretBox(key)
 
 
 def test_internal_credential() -> None:
@@ -72,6 +73,22 @@ def test_settings_come_from_the_environment() -> None:
         settings.load(Some, {"PAYHUB_PORT": "eighty"})
     with pytest.raises(InvalidInputError, match="port"):
         settings.load(Some, {})
+    assert settings.load(Some, {"PAYHUB_PORT": "1", "PAYHUB_NAME": "[::1]"}).name == "[::1]"
+    with pytest.raises(InvalidInputError, match="engines"):
+        settings.load(Some, {"PAYHUB_PORT": "1", "PAYHUB_ENGINES": "{north: x}"})
+
+
+class Loud(msgspec.Struct):
+    log_level: str = "INFO"
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", "12"])
+def test_a_log_level_that_is_none_ends_the_process_in_one_sentence(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYHUB_LOG_LEVEL", level)
+    with pytest.raises(SystemExit, match=r"payhub some: invalid-settings: .*PAYHUB_LOG_LEVEL"):
+        serving.start("some", Loud)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,14 @@ BAD_TENANTS = [
     ("/scheme/baseUrl", "http://[::1", "invalid-url", 400),
     ("/scheme/switchPublicKeyPem", "no key", "unsuitable-key", 400),
     ("/ams/baseUrl", "/relative", "invalid-url", 400),
+    ("/ams/baseUrl", "http://a..b/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://" + "a" * 64 + "/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://-bank/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://%41/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://<bank>/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://1.2.3.4.5/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://127.1/", "invalid-url", 400),
+    ("/ams/baseUrl", "http://[v1.x]/", "invalid-url", 400),
     ("/ams/username", "a:b", "invalid-field", 400),
     ("/placement", [], "invalid-field", 400),
     ("/signingKeyPem", "no key", "unsuitable-key", 400),
@@ -126,6 +134,32 @@ async def test_a_bad_tenant_is_refused_with_code_and_place(
     assert (answer.status_code, problem["code"]) == (status, code)
     assert problem["errors"][0]["pointer"] == path
     assert plane.store.kept.tenants.rows == {}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://core_bank:8080/api", "https://bank.lion.ke.", "http://[::1]:80/x", "http://10.0.0.1"]
+)
+async def test_addresses_that_can_be_called_are_taken(api: Api, url: str):
+    assert (await api.post("/v1/tenants", json=changed("/ams/baseUrl", url))).status_code == 201
+
+
+async def test_a_private_key_beside_the_switchs_public_one_is_not_kept(api: Api, plane: Plane):
+    private = jws.new_private_key_pem()
+    request = changed("/scheme/switchPublicKeyPem", jws.public_pem(private) + private)
+    answer = await api.post("/v1/tenants", json=request)
+    assert answer.status_code == 201
+    assert "PRIVATE" not in answer.text
+    assert answer.json()["scheme"]["switchPublicKeyPem"] == jws.public_pem(private)
+    assert "PRIVATE" not in repr(plane.store.kept.tenants.rows["buffalo"])
+
+
+async def test_nesting_deeper_than_the_stack_is_malformed(api: Api):
+    await api.post("/v1/tenants", json=create_request())
+    body = json.dumps(client_request("deep", ec_jwk(oth="here")))
+    answer = await api.post(
+        "/v1/tenants/buffalo/clients", content=body.replace('"here"', "[" * 20_000 + "]" * 20_000)
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-json")
 
 
 async def test_a_placement_names_engines_that_exist_once_each(api: Api):
