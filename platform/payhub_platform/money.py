@@ -9,7 +9,7 @@ import msgspec
 from payhub_platform.errors import InvalidInputError
 
 EXPONENT_DEFAULT: Final = 2
-AMOUNT_DIGITS_MAX: Final = 18
+MINOR_DIGITS_MAX: Final = 18  # what keeps amounts (log, PostgreSQL) holds 64-bit integers
 
 # ISO 4217 minor units. Only what differs from two decimals is listed; CURRENCIES holds the codes.
 _EXPONENTS: Final = {
@@ -62,13 +62,14 @@ class Money(msgspec.Struct, frozen=True, order=True):
                 f"{where}/currency",
             )
         matched = _DECIMAL.fullmatch(amount)
-        if matched is None or len(matched[1]) > AMOUNT_DIGITS_MAX:
+        exponent = exponent_of(currency)
+        if matched is None or len(matched[1]) + exponent > MINOR_DIGITS_MAX:
             raise InvalidInputError(
                 "invalid-amount",
-                "The amount must be a positive plain decimal number such as 10.50.",
+                f"The amount must be a plain decimal number such as 10.50, of at most "
+                f"{MINOR_DIGITS_MAX - exponent} digits before the point.",
                 f"{where}/amount",
             )
-        exponent = exponent_of(currency)
         decimals = matched[2] or ""
         if len(decimals) > exponent:
             raise InvalidInputError(

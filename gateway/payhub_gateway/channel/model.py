@@ -19,8 +19,6 @@ KEY_CHARS_MAX: Final = 64
 IDENTIFIER_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.25
 FSP_ID_CHARS_MAX: Final = 32  # FSPIOP 1.1 section 7.3.16
 TEXT_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.22 (Note)
-# What counts the money further on (log, PostgreSQL) holds 64-bit integers; 18 digits are easier to say.
-AMOUNT_MINOR_MAX: Final = 10**18 - 1
 
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # Identifiers become segments of URLs at the switch and at the AMS.
@@ -97,9 +95,6 @@ def _amount(sent: ChannelMoney) -> Money:
     amount = Money.parse(sent.amount, sent.currency, where="/amount")
     if amount.minor == 0:
         raise InvalidInputError("invalid-amount", "The amount must be more than zero.", "/amount/amount")
-    if amount.minor > AMOUNT_MINOR_MAX:
-        most = Money(AMOUNT_MINOR_MAX, amount.currency)
-        raise InvalidInputError("invalid-amount", f"The amount may be {most} at most.", "/amount/amount")
     return amount
 
 
