@@ -115,6 +115,21 @@ class ApplyFailedError(ConsensusError):
         self.index = index
 
 
+class HistoryConflictError(ConsensusError):
+    """A leader contradicts what is committed: one of the two replicas has lost or invented entries."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("history-conflict", f"The leader has another entry {index} than was committed.")
+        self.index = index
+
+
+class TwoLeadersError(ConsensusError):
+    """Another replica leads in this replica's own term: a vote was given twice."""
+
+    def __init__(self, term: int, replica: str) -> None:
+        super().__init__("two-leaders", f"Replica {replica} leads in term {term} too.")
+
+
 class UnexpectedMessageError(ConsensusError):
     """A Raft message or command arrived that this group never sends."""
 

@@ -71,7 +71,7 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         self._active: AppendFile | None = None
         self._active_size = found.active_size
         if self._segments:
-            self._active = disk.open(segment_name(self._segments[-1]))
+            self._active = self._reopen(segment_name(self._segments[-1]))
         self._last_written = self._places.last
         self._durable_index = self._places.last
         self._is_reset = False
@@ -231,6 +231,21 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         self._durable_index = self._settled_index(batch.last_index)
         self._commit_written = batch.commit_index
         self._cache.evict(self._durable_index)
+
+    def _reopen(self, name: str) -> AppendFile:
+        """Open the last segment, and make durable what was read from it.
+
+        A process that was killed between a write and its sync leaves bytes that are read back, but that a
+        loss of power would still take.
+        """
+        file = self._disk.open(name)
+        try:
+            file.sync()
+            self._disk.sync_directory()
+        except OSError as error:
+            file.close()
+            raise JournalWriteError(error.strerror or type(error).__name__) from error
+        return file
 
     def _settled_index(self, last_written: int) -> int:
         """Return the highest index that is on disk and still current: a replaced entry does not count."""

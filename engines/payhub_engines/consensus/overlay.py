@@ -1,9 +1,13 @@
 """pysyncobj made safe: payhub's journal, apply loop and log access in place of its own.
 
 pysyncobj 0.3.17 keeps elections, the send loop and the counting of commits. Replaced is what loses
-acknowledged entries or unpickles: the journal is synced before anything counts, an entry that cannot be
-applied stops the replica, applying resumes after what the state holds, and pickled commands, snapshots
-and messages are refused.
+acknowledged entries or unpickles: the journal is synced before anything counts or leaves, followers
+truncate only what conflicts, acknowledgements carry their term, each member has one vote, an entry that
+cannot be applied stops the replica, applying resumes after what the state holds, and pickled commands,
+snapshots and messages are refused.
+
+Time is injected: pysyncobj's own deadlines stand at "never" and are set to "now" by ``Timers``, so that
+its reading of the machine's clock decides nothing.
 
 ``self.__x()`` inside SyncObj is compiled to ``self._SyncObj__x()``, so that a method of that name here
 replaces it. The names are private, hence the exact pin and ``check_version``.
@@ -12,8 +16,10 @@ replaces it. The names are private, hence the exact pin and ``check_version``.
 # Overridden names and their arguments are pysyncobj's own, needed or not:
 # ruff: noqa: N802, N803, ARG002
 
+import enum
+import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from pysyncobj import SyncObj, SyncObjConf
@@ -23,23 +29,33 @@ from pysyncobj.version import VERSION
 from payhub_engines.consensus.errors import (
     ApplyFailedError,
     ConsensusVersionError,
+    EntriesTrimmedError,
     JournalOrderError,
     NotLeaderError,
     UnexpectedMessageError,
 )
+from payhub_engines.consensus.exchange import FOLLOWER, NEVER, Exchange
 from payhub_engines.consensus.journal import Entry, Journal
-from payhub_engines.consensus.transport import LoneTransport
+from payhub_engines.consensus.log import ENTRY_BYTES_MAX
+from payhub_engines.consensus.messages import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, Message, TimeoutNow
+from payhub_engines.consensus.timers import MonotonicClock, Timers, monotonic_clock
+from payhub_engines.consensus.transport import LoneTransport, NoTransport, PeerTransport, Transport
 
 PINNED_VERSION: Final = "0.3.17"
 OVERRIDDEN_METHODS: Final = (
     "_SyncObj__applyLogEntries",
     "_SyncObj__doApplyCommand",
+    "_SyncObj__generateRaftTimeout",
     "_SyncObj__getCurrentLogIndex",
     "_SyncObj__getCurrentLogTerm",
     "_SyncObj__getEntries",
+    "_SyncObj__getPrevLogIndexTerm",
     "_SyncObj__loadDumpFile",
     "_SyncObj__onBecomeLeader",
     "_SyncObj__onMessageReceived",
+    "_SyncObj__sendAppendEntries",
+    "_SyncObj__setCurrentTerm",
+    "_SyncObj__setState",
     "_SyncObj__tryLogCompaction",
     "_applyCommand",
     "_checkCommandsToApply",
@@ -48,11 +64,18 @@ OVERRIDDEN_METHODS: Final = (
 )
 USED_ATTRIBUTES: Final = (
     "_SyncObj__commandsLocalCounter",
+    "_SyncObj__connectedNodes",
+    "_SyncObj__leaderCommitIndex",
     "_SyncObj__raftCommitIndex",
     "_SyncObj__raftCurrentTerm",
     "_SyncObj__raftElectionDeadline",
     "_SyncObj__raftLastApplied",
+    "_SyncObj__raftLeader",
     "_SyncObj__raftLog",
+    "_SyncObj__raftMatchIndex",
+    "_SyncObj__raftNextIndex",
+    "_SyncObj__raftState",
+    "_SyncObj__transferInProgress",
     "_SyncObj__transport",
     "_SyncObj__votedForNodeId",
 )
@@ -60,6 +83,7 @@ USED_ATTRIBUTES: Final = (
 REGULAR: Final = b"\x00"  # command types of pysyncobj; membership (2) and version (3) are never written
 NO_OP: Final = b"\x01"
 REQUEST_ID_BITS: Final = 62
+
 
 OnEntry = Callable[[int, bytes], None]
 """Takes index and bytes of each committed application entry."""
@@ -77,10 +101,33 @@ def check_version() -> None:
         raise ConsensusVersionError(f"{detail}; missing: {', '.join(missing) or 'nothing'}.")
 
 
-class RaftCore(SyncObj):  # type: ignore[misc] # pysyncobj has no types, so its class is Any
-    """One replica's Raft state machine. It is ticked; it has no thread, clock or socket of its own."""
+class Outcome(enum.Enum):
+    """What became of an entry that was proposed."""
 
-    def __init__(self, journal: Journal, replica: str, applied_index: int, on_entry: OnEntry) -> None:
+    PENDING = enum.auto()  # nobody knows yet, here or elsewhere
+    COMMITTED = enum.auto()
+    LOST = enum.auto()  # another entry was committed in its place
+
+
+class RaftCore(Exchange):
+    """One replica's Raft state machine. It is told what arrives, and ticked; it has no thread or socket.
+
+    Whatever it has to say leaves at the end of a tick, after the sync that makes it true.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        replica: str,
+        applied_index: int,
+        on_entry: OnEntry,
+        *,
+        peers: Iterable[str] = (),
+        transport: Transport | None = None,
+        clock: MonotonicClock = monotonic_clock,
+        chooser: random.Random | None = None,
+        append_entries_max: int = APPEND_ENTRIES_MAX,
+    ) -> None:
         """Take up where journal and state left off.
 
         Args:
@@ -88,14 +135,33 @@ class RaftCore(SyncObj):  # type: ignore[misc] # pysyncobj has no types, so its 
             replica: this replica's id.
             applied_index: the last entry that the state holds; at most the journal's last.
             on_entry: called for each committed entry above ``applied_index``, in order.
+            peers: ids of the other replicas, the same set for ever.
+            transport: reaches the peers.
+            clock: monotonic milliseconds.
+            chooser: chooses how long to wait before an election.
+            append_entries_max: entries of one message.
         """
         check_version()
         self._journal = journal
+        self._replica = replica
         self._on_entry = on_entry
-        super().__init__(Node(replica), [], conf=_conf(), nodeClass=Node, transportClass=LoneTransport)
+        self._members = {peer: Node(peer) for peer in sorted(set(peers) - {replica})}
+        self._to_peers: Transport = NoTransport() if transport is None else transport
+        self._timers = Timers(clock, random.SystemRandom() if chooser is None else chooser)
+        self._append_entries_max = append_entries_max
+        self._outbox: list[tuple[str, Message]] = []
+        self._votes: set[str] = set()  # of this term
+        self._pre_votes: set[str] = set()
+        self._is_beyond_help = False
+        transport_class = PeerTransport if self._members else LoneTransport
+        others = list(self._members.values())
+        super().__init__(Node(replica), others, conf=_conf(), nodeClass=Node, transportClass=transport_class)
         missing = [name for name in USED_ATTRIBUTES if name not in self.__dict__]
         if missing:
             raise ConsensusVersionError(f"pysyncobj has no {', '.join(missing)}.")
+        # pysyncobj asks its own clock whether a period has passed: now always, for Timers decides. It refuses
+        # such a setting, but only at construction.
+        self.conf.appendEntriesPeriod = -1
         if not len(journal):
             journal.add(NO_OP, 1, 0)
         # SyncObj begins with a journal in memory; from here on it is ours, with what ours remembers.
@@ -107,53 +173,103 @@ class RaftCore(SyncObj):  # type: ignore[misc] # pysyncobj has no types, so its 
         # Ids that start again from 0 would take a late answer for another command's.
         self._SyncObj__commandsLocalCounter = secrets.randbits(REQUEST_ID_BITS)
 
-    @property
-    def applied_index(self) -> int:
-        """The last entry that was applied."""
-        applied: int = self._SyncObj__raftLastApplied
-        return applied
-
-    @property
-    def commit_index(self) -> int:
-        """The highest index known to be committed."""
-        commit: int = self._SyncObj__raftCommitIndex
-        return commit
-
-    @property
-    def term(self) -> int:
-        """The current term."""
-        term: int = self._SyncObj__raftCurrentTerm
-        return term
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether this replica leads."""
-        return bool(self._isLeader())
-
-    def call_election(self) -> None:
-        """Stand for election at the next tick."""
-        self._SyncObj__raftElectionDeadline = 0
-
     def propose(self, data: bytes) -> int:
         """Add an entry to the journal, as leader; return its index.
 
-        It is committed by a tick after it was synced.
+        It is committed by a tick after it was synced, here and on a majority. ``outcome`` tells.
+        """
+        return self._propose(REGULAR + data)
+
+    def propose_barrier(self) -> int:
+        """Add an entry that changes nothing; return its index.
+
+        Once it is committed in this term, the state held all that was acknowledged anywhere before the call:
+        a read of it is linearizable (gap G16 of the audit). Many reads can share a barrier.
+        """
+        return self._propose(NO_OP)
+
+    def outcome(self, index: int, term: int) -> Outcome:
+        """Tell what became of an entry that was proposed in a term.
+
+        Raises:
+            EntriesTrimmedError: it was forgotten meanwhile.
+        """
+        if index > self.applied_index:
+            return Outcome.PENDING
+        if index < self._journal.first_index:
+            raise EntriesTrimmedError(index, self._journal.first_index)
+        return Outcome.COMMITTED if self._journal.term_at(index) == term else Outcome.LOST
+
+    def hand_over(self) -> str | None:
+        """Ask a follower that has everything to lead; return its id, or None where there is no such.
+
+        Until it leads, or has failed to, this replica takes no entries.
         """
         if not self.is_leader:
             raise NotLeaderError
+        connected, match = self._SyncObj__connectedNodes, self._SyncObj__raftMatchIndex
+        for peer, node in self._members.items():
+            if node in connected and match[node] == self._journal.last_index:
+                self._timers.begin_handover()
+                self._outbox.append((peer, TimeoutNow(self.term)))
+                return peer
+        return None
+
+    def _propose(self, command: bytes) -> int:
+        if not self.is_leader:
+            raise NotLeaderError
+        if self._timers.is_handing_over:
+            raise NotLeaderError("This replica is handing over; another is about to lead.")
         index = self._journal.last_index + 1
-        self._journal.add(REGULAR + data, index, self.term)
+        self._journal.add(command, index, self.term)
         return index
+
+    # What pysyncobj calls, by its names.
 
     def _onTick(self, timeToWait: float = 0.0) -> None:
         # What a tick counts as replicated has to be durable. Usually it is, and this writes nothing.
         self._journal.sync()
+        if self.is_leader:
+            if not self._timers.has_quorum:
+                self._SyncObj__setState(FOLLOWER)
+                self._SyncObj__raftLeader = None
+        elif self._timers.is_election_due:
+            self._stand()
         super()._onTick(timeToWait)
+        self._journal.sync()
+        self._flush()
+
+    def _SyncObj__generateRaftTimeout(self) -> float:
+        """Return when to stand for election by pysyncobj's clock: never, for Timers tells."""
+        self._timers.arm_election()
+        return NEVER
+
+    def _SyncObj__setState(self, newState: int) -> None:
+        was_leader = self.is_leader
+        super()._SyncObj__setState(newState)
+        if was_leader and newState == FOLLOWER:
+            self._SyncObj__raftElectionDeadline = self._SyncObj__generateRaftTimeout()
+
+    def _SyncObj__setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
+        self._votes.clear()
+        super()._SyncObj__setCurrentTerm(term, votedForNodeId)
 
     def _SyncObj__onBecomeLeader(self) -> None:
+        self._timers.begin_term(self._members)
         super()._SyncObj__onBecomeLeader()
         # The same tick goes on to count the new leader's first entry.
         self._journal.sync()
+
+    def _SyncObj__sendAppendEntries(self) -> None:
+        """Send one batch to each peer that is connected, where somebody waits for one."""
+        next_index, connected = self._SyncObj__raftNextIndex, self._SyncObj__connectedNodes
+        for node in self._members.values():
+            # Nothing below the first entry can be compared; pysyncobj would turn to snapshots there.
+            next_index[node] = max(next_index[node], self._journal.first_index + 1)
+        is_waiting = any(next_index[node] <= self._journal.last_index for node in connected)
+        if self._members and (is_waiting or self._timers.is_heartbeat_due):
+            self._timers.sent_heartbeat()
+            super()._SyncObj__sendAppendEntries()
 
     def _SyncObj__applyLogEntries(self) -> bool:
         commit = self.commit_index
@@ -184,7 +300,14 @@ class RaftCore(SyncObj):  # type: ignore[misc] # pysyncobj has no types, so its 
     def _SyncObj__getEntries(
         self, fromIDx: int | None, count: int | None = None, maxSizeBytes: int | None = None
     ) -> list[Entry]:
-        return [] if fromIDx is None else self._journal.read(fromIDx, count, maxSizeBytes)
+        if fromIDx is None:
+            return []
+        if maxSizeBytes is not None:  # the send loop asks
+            return self._journal.read(fromIDx, self._append_entries_max, APPEND_BYTES_MAX)
+        return self._journal.read(fromIDx, count, maxSizeBytes)
+
+    def _SyncObj__getPrevLogIndexTerm(self, nextNodeIndex: int) -> tuple[int, int]:
+        return nextNodeIndex - 1, self._journal.term_at(nextNodeIndex - 1)
 
     def _SyncObj__tryLogCompaction(self) -> None:
         """Do nothing: the state is durable in RocksDB and payhub trims the journal itself."""
@@ -202,7 +325,7 @@ class RaftCore(SyncObj):  # type: ignore[misc] # pysyncobj has no types, so its 
         raise UnexpectedMessageError("pysyncobj must not unpickle a snapshot.")
 
     def _SyncObj__onMessageReceived(self, node: Node, message: dict[str, Any]) -> None:
-        raise UnexpectedMessageError(f"A group of one replica got a message from {node.id}.")
+        raise UnexpectedMessageError(f"Messages come by receive only, this one came from {node.id}.")
 
     def _doDestroy(self) -> None:
         """Close the transport; the journal is closed by who opened it."""
@@ -215,8 +338,7 @@ def _conf() -> SyncObjConf:
         dynamicMembershipChange=False,
         commandsWaitLeader=False,
         useFork=False,
-        appendEntriesPeriod=0.1,
-        raftMinTimeout=0.4,
-        raftMaxTimeout=1.4,
-        leaderFallbackTimeout=1.4,
+        # Whole entries only: pysyncobj would pickle the parts of a larger one.
+        appendEntriesBatchSizeBytes=ENTRY_BYTES_MAX + 2,
+        leaderFallbackTimeout=NEVER,
     )

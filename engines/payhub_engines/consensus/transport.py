@@ -1,14 +1,33 @@
-"""The transport of a group of one replica: it has no peers, opens no socket and reads nothing."""
+"""How pysyncobj and the replicas of a group reach each other, without pysyncobj's own network code."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from pysyncobj.node import Node
-from pysyncobj.transport import Transport
+from pysyncobj.transport import Transport as PySyncObjTransport
 
 from payhub_engines.consensus.errors import UnexpectedMessageError
+from payhub_engines.consensus.messages import Message
 
 
-class LoneTransport(Transport):  # type: ignore[misc] # pysyncobj has no types, so its class is Any
+class Transport(Protocol):
+    """Carries messages to the other replicas of a group. It may lose, repeat and reorder them.
+
+    What arrives goes to ``RaftCore.receive``, with the sender's id as the connection has proved it.
+    """
+
+    def send(self, replica: str, message: Message) -> None:
+        """Send a message or drop it; never wait, and never fail because a peer is gone."""
+
+
+class NoTransport:
+    """Implements ``Transport`` for a group of one: there is nobody to write to."""
+
+    def send(self, replica: str, message: Message) -> None:
+        """Refuse."""
+        raise UnexpectedMessageError(f"Nobody is there to take a {type(message).__name__} for {replica}.")
+
+
+class LoneTransport(PySyncObjTransport):  # type: ignore[misc] # pysyncobj has no types, so its class is Any
     """pysyncobj's own transport unpickles what anybody sends; this one replaces it."""
 
     def __init__(self, sync_obj: Any, self_node: Node, other_nodes: set[Node]) -> None:
@@ -22,3 +41,19 @@ class LoneTransport(Transport):  # type: ignore[misc] # pysyncobj has no types, 
 
     def destroy(self) -> None:
         """Close nothing."""
+
+
+class PeerTransport(PySyncObjTransport):  # type: ignore[misc] # pysyncobj has no types, so its class is Any
+    """Hands what pysyncobj sends to the core, which keeps it until the journal is durable."""
+
+    def __init__(self, sync_obj: Any, self_node: Node, other_nodes: set[Node]) -> None:
+        super().__init__(sync_obj, self_node, other_nodes)
+        self._core = sync_obj
+
+    def send(self, node: Node, message: dict[str, Any]) -> bool:
+        """Keep a message for the end of the tick."""
+        self._core.post(node.id, message)
+        return True
+
+    def destroy(self) -> None:
+        """Close nothing: who made the ``Transport`` closes it."""
