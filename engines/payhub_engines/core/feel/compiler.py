@@ -1,246 +1,333 @@
-"""Parses an expression by precedence and compiles it to closures.
+"""Turns a syntax tree into closures, so that each expression is parsed once and then only called."""
 
-Supported: literals, names and paths, comparison, ``and``, ``or``, ``not()``, arithmetic, joining of strings,
-``if then else``, lists and contexts. Precedence as in DMN 1.3: or, and, comparison, sum, product, sign, path.
-"""
-
-from collections import ChainMap
 from collections.abc import Callable, Mapping
-from decimal import Decimal, DecimalException
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from payhub_engines.core.feel import values
-from payhub_engines.core.feel.errors import ExpressionError, ExpressionSyntaxError
-from payhub_engines.core.feel.lexer import Token, string_value, tokens_of
+from payhub_engines.core.feel import loops, syntax, values
+from payhub_engines.core.feel.arithmetic import OPERATIONS, negate
+from payhub_engines.core.feel.builtins import BUILTINS
+from payhub_engines.core.feel.constructs import INPUT
+from payhub_engines.core.feel.evaluation import Compiled, Scope
+from payhub_engines.core.feel.functions import Function
+from payhub_engines.core.feel.limits import SERIES_STEPS, SIZE_PER_STEP
+from payhub_engines.core.feel.properties import property_of
+from payhub_engines.core.feel.syntax import Node
+from payhub_engines.core.feel.type_names import is_instance
 
-Expression = Callable[[Mapping[str, Any]], Any]
-"""Computes a value from variables; null where something is missing, ExpressionError at limits."""
-
-DEPTH_MAX: Final = 32  # of brackets and nested conditions
-
-_KEYWORDS: Final = frozenset("and or not if then else true false null".split())
-_CONSTANTS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null": None}
-_COMPARISONS: Final[dict[str, Callable[[int], bool]]] = {
+_HOLDS: Final[dict[str, Callable[[int], bool]]] = {
     "<": lambda sign: sign < 0,
     "<=": lambda sign: sign <= 0,
     ">": lambda sign: sign > 0,
     ">=": lambda sign: sign >= 0,
 }
+_PER_ITEM: Final = (
+    syntax.Comparison,
+    syntax.Call,
+    syntax.Logic,
+    syntax.Between,
+    syntax.In,
+    syntax.InstanceOf,
+)
+"""Filters that can only be computed for an item; others may give a place without one."""
 
 
-def compile_expression(text: str) -> Expression:
-    """Compile the text of an expression, with or without the leading ``=`` of a model.
-
-    Raises:
-        ExpressionSyntaxError: the text is no expression, or too large.
-    """
-    source = text.strip().removeprefix("=")
-    compiled = _Parser(source).whole()
-
-    def evaluate(variables: Mapping[str, Any]) -> Any:
-        try:
-            return compiled(variables)
-        except (DecimalException, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise ExpressionError(f"{source.strip()!r} cannot be computed: {error}.") from error
-
-    return evaluate
+def compiled(node: Node) -> Compiled:
+    """Compile an expression."""
+    return _COMPILERS[type(node)](node)
 
 
-class _Parser:
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._tokens = tokens_of(source)
-        self._index = 0
-        self._depth = 0
+def compiled_tests(tests: syntax.Tests) -> Compiled:
+    """Compile unary tests; they look at the value named ``?``."""
+    if not tests.tests:
+        return lambda _: True
+    tests_compiled = [_test(test) for test in tests.tests]
 
-    def whole(self) -> Expression:
-        compiled = self._expression()
-        if self._next.kind != "end":
-            raise self._unexpected()
-        return compiled
+    def at_least_one(scope: Scope) -> bool | None:
+        found: bool | None = False
+        for test in tests_compiled:
+            found = values.disjunction(found, test(scope))
+            if found:
+                break
+        return values.negation(found) if tests.negated else found
 
-    @property
-    def _next(self) -> Token:
-        return self._tokens[self._index]
-
-    def _advance(self) -> Token:
-        token = self._next
-        self._index += 1
-        return token
-
-    def _take(self, *texts: str) -> str:
-        """Take the next token when it is one of these words or signs, else return an empty text."""
-        token = self._next
-        if token.kind in {"name", "symbol"} and token.text in texts:
-            self._index += 1
-            return token.text
-        return ""
-
-    def _expect(self, text: str) -> None:
-        if not self._take(text):
-            raise self._unexpected(f", {text!r} was expected")
-
-    def _unexpected(self, more: str = "") -> ExpressionSyntaxError:
-        token = self._next
-        what = "the end" if token.kind == "end" else repr(token.text)
-        return ExpressionSyntaxError(f"Unexpected {what} in {self._source.strip()!r}{more}.")
-
-    def _expression(self) -> Expression:
-        self._depth += 1
-        if self._depth > DEPTH_MAX:
-            raise ExpressionSyntaxError(f"Expressions nest at most {DEPTH_MAX} deep.")
-        compiled = self._condition() if self._take("if") else self._disjunction()
-        self._depth -= 1
-        return compiled
-
-    def _condition(self) -> Expression:
-        condition = self._expression()
-        self._expect("then")
-        then = self._expression()
-        self._expect("else")
-        otherwise = self._expression()
-        return lambda variables: then(variables) if condition(variables) is True else otherwise(variables)
-
-    def _disjunction(self) -> Expression:
-        left = self._conjunction()
-        while self._take("or"):
-            left = _binary(values.disjunction, left, self._conjunction())
-        return left
-
-    def _conjunction(self) -> Expression:
-        left = self._comparison()
-        while self._take("and"):
-            left = _binary(values.conjunction, left, self._comparison())
-        return left
-
-    def _comparison(self) -> Expression:
-        left = self._sum()
-        sign = self._take("=", "!=", "<", "<=", ">", ">=")
-        if not sign:
-            return left
-        right = self._sum()
-        if sign == "=":
-            return _binary(values.equals, left, right)
-        if sign == "!=":
-            return _binary(lambda a, b: values.negation(values.equals(a, b)), left, right)
-        holds = _COMPARISONS[sign]
-
-        def compare(a: object, b: object) -> bool | None:
-            order = values.order(a, b)
-            return None if order is None else holds(order)
-
-        return _binary(compare, left, right)
-
-    def _sum(self) -> Expression:
-        left = self._product()
-        while sign := self._take("+", "-"):
-            left = _binary(values.add if sign == "+" else _calculation("-"), left, self._product())
-        return left
-
-    def _product(self) -> Expression:
-        left = self._sign()
-        while sign := self._take("*", "/"):
-            left = _binary(_calculation(sign), left, self._sign())
-        return left
-
-    def _sign(self) -> Expression:
-        negative = False
-        while self._take("-"):
-            negative = not negative
-        value = self._path()
-        return _binary(_calculation("-"), lambda _: 0, value) if negative else value
-
-    def _path(self) -> Expression:
-        value = self._primary()
-        while self._take("."):
-            token = self._advance()
-            if token.kind != "name":
-                self._index -= 1
-                raise self._unexpected(", a name was expected")
-            value = _member(value, token.text)
-        return value
-
-    def _primary(self) -> Expression:
-        token = self._advance()
-        if token.kind == "number":
-            return _constant(Decimal(token.text) if "." in token.text else int(token.text))
-        if token.kind == "string":
-            return _constant(string_value(token.text))
-        if token.kind == "name":
-            return self._named(token)
-        if token.text == "(":
-            inner = self._expression()
-            self._expect(")")
-            return inner
-        if token.text == "[":
-            return self._list()
-        if token.text == "{":
-            return self._context()
-        self._index -= 1
-        raise self._unexpected()
-
-    def _named(self, token: Token) -> Expression:
-        name = token.text
-        if name in _CONSTANTS:
-            return _constant(_CONSTANTS[name])
-        if name == "not":
-            self._expect("(")
-            inner = self._expression()
-            self._expect(")")
-            return lambda variables: values.negation(inner(variables))
-        if name in _KEYWORDS:
-            self._index -= 1
-            raise self._unexpected()
-        if self._next.text == "(" and self._next.kind == "symbol":
-            raise ExpressionSyntaxError(f"The function {name!r} is not known.")
-        return lambda variables: variables.get(name)
-
-    def _list(self) -> Expression:
-        items: list[Expression] = []
-        while not self._take("]"):
-            if items:
-                self._expect(",")
-            items.append(self._expression())
-        return lambda variables: [item(variables) for item in items]
-
-    def _context(self) -> Expression:
-        entries: list[tuple[str, Expression]] = []
-        while not self._take("}"):
-            if entries:
-                self._expect(",")
-            token = self._advance()
-            if token.kind not in {"name", "string"}:
-                self._index -= 1
-                raise self._unexpected(", the name of an entry was expected")
-            name = string_value(token.text) if token.kind == "string" else token.text
-            self._expect(":")
-            entries.append((name, self._expression()))
-
-        def build(variables: Mapping[str, Any]) -> dict[str, Any]:
-            context: dict[str, Any] = {}
-            scope: Mapping[str, Any] = ChainMap(context, cast("dict[str, Any]", variables))
-            for name, value in entries:
-                context[name] = value(scope)
-            return context
-
-        return build
+    return at_least_one
 
 
-def _constant(value: object) -> Expression:
+def _test(test: syntax.InputComparison | syntax.InputValue) -> Compiled:
+    value = compiled(test.value)
+    if isinstance(test, syntax.InputComparison):
+        compare = _comparison_of(test.sign)
+        return lambda scope: compare(scope.get(INPUT), value(scope), scope)
+    if test.sees_input:
+        return lambda scope: values.conjunction(value(scope), True)  # noqa: FBT003 - what is no boolean is null
+    is_boolean = isinstance(test.value, syntax.Literal) and isinstance(test.value.value, bool)
+    return lambda scope: _matches(scope.get(INPUT), value(scope), scope, is_boolean=is_boolean)
+
+
+def _matches(input_value: object, found: object, scope: Scope, *, is_boolean: bool) -> bool | None:
+    """Test a value by what an expression gives: itself, a list or range that has it, or true."""
+    if isinstance(found, values.Range):
+        return values.in_range(input_value, found)
+    same = values.equals(input_value, found, scope.run)
+    if is_boolean:
+        return same
+    if found is True or same is True:
+        return True
+    if isinstance(found, list):
+        return any(_is_in(input_value, item, scope) for item in found)
+    return False if found is False or same is not None else None
+
+
+def _is_in(input_value: object, item: object, scope: Scope) -> bool:
+    scope.run.spend(1)
+    if isinstance(item, values.Range):
+        return values.in_range(input_value, item) is True
+    return values.equals(input_value, item, scope.run) is True
+
+
+def _literal(node: syntax.Literal) -> Compiled:
+    value = node.value
     return lambda _: value
 
 
-def _binary(operation: Callable[[Any, Any], Any], left: Expression, right: Expression) -> Expression:
-    return lambda variables: operation(left(variables), right(variables))
+def _name(node: syntax.Name) -> Compiled:
+    name = node.name
+    return lambda scope: scope.get(name)
 
 
-def _calculation(sign: str) -> Callable[[object, object], Any]:
-    return lambda left, right: values.arithmetic(sign, left, right)
+def _path(node: syntax.Path) -> Compiled:
+    names = [node.name]
+    base: Node = node.base
+    while isinstance(base, syntax.Path):
+        names.append(base.name)
+        base = base.base
+    names.reverse()
+    start = compiled(base)
+
+    def follow(scope: Scope) -> Any:
+        value = start(scope)
+        for name in names:
+            value = _member(value, name, scope)
+        return value
+
+    return follow
 
 
-def _member(value: Expression, name: str) -> Expression:
-    def get(variables: Mapping[str, Any]) -> Any:
-        found = value(variables)
-        return found.get(name) if isinstance(found, Mapping) else None
+def _member(value: Any, name: str, scope: Scope) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    if isinstance(value, list):
+        scope.run.spend(1 + len(value))
+        return [_member(item, name, scope) for item in value]
+    return property_of(value, name)
 
-    return get
+
+def _filter(node: syntax.Filter) -> Compiled:
+    base, condition = compiled(node.base), compiled(node.condition)
+    is_per_item, weight = isinstance(node.condition, _PER_ITEM), node.weight
+
+    def choose(scope: Scope) -> Any:
+        items = base(scope)
+        if not isinstance(items, list):
+            return None
+        place = None if is_per_item else values.number_of(condition(scope))
+        return (
+            loops.item_at(items, place)
+            if place is not None
+            else loops.filtered(items, condition, scope, weight)
+        )
+
+    return choose
+
+
+def _list(node: syntax.ListOf) -> Compiled:
+    items = [compiled(item) for item in node.items]
+    return lambda scope: [item(scope) for item in items]
+
+
+def _context(node: syntax.ContextOf) -> Compiled:
+    entries = [(name, compiled(value)) for name, value in node.entries]
+
+    def build(scope: Scope) -> dict[str, Any]:
+        context: dict[str, Any] = {}
+        inner = scope.inner(context)
+        for name, value in entries:
+            context[name] = value(inner)
+        return context
+
+    return build
+
+
+def _range(node: syntax.RangeOf) -> Compiled:
+    start, end = compiled(node.start), compiled(node.end)
+    start_included, end_included = node.start_included, node.end_included
+
+    def build(scope: Scope) -> values.Range | None:
+        first, last = start(scope), end(scope)
+        if values.order(first, last) is None:
+            return None
+        return values.Range(first, last, start_included, end_included)
+
+    return build
+
+
+def _negative(node: syntax.Negative) -> Compiled:
+    value = compiled(node.value)
+    return lambda scope: negate(value(scope))
+
+
+def _arithmetic(node: syntax.Arithmetic) -> Compiled:
+    start, signs, operands = _chain(node, lambda part: part.sign)
+    steps = [(OPERATIONS[sign], operand) for sign, operand in zip(signs, operands, strict=True)]
+    cost = SERIES_STEPS * signs.count("**")
+
+    def calculate(scope: Scope) -> Any:
+        if cost:
+            scope.run.spend(cost)
+        result = start(scope)
+        for operation, operand in steps:
+            result = operation(result, operand(scope))
+            if isinstance(result, str):
+                scope.run.spend(len(result) // SIZE_PER_STEP)
+        return result
+
+    return calculate
+
+
+def _chain(
+    node: syntax.Arithmetic | syntax.Logic, label: Callable[[Any], str]
+) -> tuple[Compiled, list[str], list[Compiled]]:
+    """Return a chain's first operand, and the labels and operands that follow: long sums do not nest."""
+    labels: list[str] = []
+    operands: list[Compiled] = []
+    left: Node = node
+    while type(left) is type(node):
+        labels.append(label(left))
+        operands.append(compiled(left.right))
+        left = left.left
+    return compiled(left), labels[::-1], operands[::-1]
+
+
+def _comparison_of(sign: str) -> Callable[[object, object, Scope], bool | None]:
+    if sign == "=":
+        return lambda a, b, scope: values.equals(a, b, scope.run)
+    if sign == "!=":
+        return lambda a, b, scope: values.negation(values.equals(a, b, scope.run))
+    holds = _HOLDS[sign]
+
+    def compare(a: object, b: object, _: Scope) -> bool | None:
+        order = values.order(a, b)
+        return None if order is None else holds(order)
+
+    return compare
+
+
+def _comparison(node: syntax.Comparison) -> Compiled:
+    compare, left, right = _comparison_of(node.sign), compiled(node.left), compiled(node.right)
+    return lambda scope: compare(left(scope), right(scope), scope)
+
+
+def _logic(node: syntax.Logic) -> Compiled:
+    start, words, operands = _chain(node, lambda part: part.word)
+    steps = [
+        (word == "or", values.disjunction if word == "or" else values.conjunction, operand)
+        for word, operand in zip(words, operands, strict=True)
+    ]
+
+    def decide(scope: Scope) -> bool | None:
+        result = start(scope)
+        for decisive, combine, operand in steps:
+            if result is not decisive:
+                result = combine(result, operand(scope))
+        return values.conjunction(result, True)  # noqa: FBT003 - what is no boolean is null
+
+    return decide
+
+
+def _between(node: syntax.Between) -> Compiled:
+    value, low, high = compiled(node.value), compiled(node.low), compiled(node.high)
+    at_least, at_most = _comparison_of(">="), _comparison_of("<=")
+
+    def test(scope: Scope) -> bool | None:
+        found = value(scope)
+        return values.conjunction(at_least(found, low(scope), scope), at_most(found, high(scope), scope))
+
+    return test
+
+
+def _in(node: syntax.In) -> Compiled:
+    value, tests = compiled(node.value), compiled_tests(node.tests)
+    return lambda scope: tests(scope.inner({INPUT: value(scope)}))
+
+
+def _instance_of(node: syntax.InstanceOf) -> Compiled:
+    value, wanted = compiled(node.value), node.type
+    return lambda scope: is_instance(value(scope), wanted)
+
+
+def _if(node: syntax.If) -> Compiled:
+    condition, then, otherwise = compiled(node.condition), compiled(node.then), compiled(node.otherwise)
+    return lambda scope: then(scope) if condition(scope) is True else otherwise(scope)
+
+
+def _iterations(nodes: tuple[syntax.Iteration, ...]) -> list[loops.CompiledIteration]:
+    return [
+        loops.CompiledIteration(
+            node.name, compiled(node.values), None if node.last is None else compiled(node.last)
+        )
+        for node in nodes
+    ]
+
+
+def _for(node: syntax.For) -> Compiled:
+    loop = loops.Loop(_iterations(node.iterations), compiled(node.body), node.weight)
+    partial = node.sees_partial
+    return lambda scope: loop.results(scope, partial=partial)
+
+
+def _quantified(node: syntax.Quantified) -> Compiled:
+    loop = loops.Loop(_iterations(node.iterations), compiled(node.condition), node.weight)
+    return loop.some if node.word == "some" else loop.every
+
+
+def _function(node: syntax.FunctionOf) -> Compiled:
+    parameters, body, weight = node.parameters, compiled(node.body), node.weight
+    return lambda scope: Function(parameters, body, scope, weight)
+
+
+def _call(node: syntax.Call) -> Compiled:
+    function = None if node.function is None else compiled(node.function)
+    builtin = BUILTINS.get(node.builtin)
+    arguments, names = [compiled(argument) for argument in node.arguments], node.names
+
+    def call(scope: Scope) -> Any:
+        called = None if function is None else function(scope)
+        given = [argument(scope) for argument in arguments]
+        if isinstance(called, Function):
+            return called.call(given, names)
+        return None if builtin is None else builtin.call(given, names, scope.run)
+
+    return call
+
+
+_COMPILERS: Final[dict[type, Callable[[Any], Compiled]]] = {
+    syntax.Literal: _literal,
+    syntax.Name: _name,
+    syntax.Path: _path,
+    syntax.Filter: _filter,
+    syntax.ListOf: _list,
+    syntax.ContextOf: _context,
+    syntax.RangeOf: _range,
+    syntax.Negative: _negative,
+    syntax.Arithmetic: _arithmetic,
+    syntax.Comparison: _comparison,
+    syntax.Logic: _logic,
+    syntax.Between: _between,
+    syntax.In: _in,
+    syntax.InstanceOf: _instance_of,
+    syntax.If: _if,
+    syntax.For: _for,
+    syntax.Quantified: _quantified,
+    syntax.FunctionOf: _function,
+    syntax.Call: _call,
+}
