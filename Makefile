@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
+SEEDS ?= 500
 STAMP := .venv/.installed
 REQUIREMENTS := $(wildcard requirements/*.txt)
 COMPILE := compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
@@ -22,6 +23,11 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
+
+# What is in .venv knows its own place and needs the Python it was made with: after either is gone, a new one.
+ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(STAMP))
 endif
 
 .PHONY: help
@@ -38,6 +44,10 @@ demo: install ## Send 20 payments between four institutions over two engines, an
 .PHONY: test
 test: install ## Run all tests
 	@$(BIN)/pytest -q
+
+.PHONY: sim
+sim: install ## Run more simulated faults than the tests do: make sim SEEDS=2000
+	@RAFT_SEEDS=$(SEEDS) $(BIN)/pytest -q --timeout 0 tests/simulation
 
 .PHONY: check
 check: install ## Lint, types, import rules and layout
@@ -69,11 +79,11 @@ clean: ## Remove what install, test and check made (data under .payhub stays)
 # Everything comes from the lock files, the build backend too: nothing else is fetched.
 $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt Makefile | python-is-new-enough
 	@test -x "$(UV)" || $(MAKE) .uv/bin/uv
-	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" .venv
+	@test -e $@ || { rm -rf .venv && "$(UV)" venv --quiet --python "$(PYTHON)" .venv; }
 	@echo "Installing locked dependencies into .venv ..."
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 .PHONY: python-is-new-enough
 python-is-new-enough:

@@ -12,6 +12,15 @@ class NotRunningError(PayhubError):
         super().__init__("not-running", detail)
 
 
+class FolderError(PayhubError):
+    """The data folder cannot be used."""
+
+    title = "The data folder cannot be used"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("data-folder", detail)
+
+
 class AlreadyRunningError(PayhubError):
     """Another process runs the installation of this folder."""
 

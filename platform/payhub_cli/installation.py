@@ -3,23 +3,29 @@
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from payhub_cli import state
-from payhub_cli.errors import AlreadyRunningError
+from payhub_cli.errors import AlreadyRunningError, FolderError
 from payhub_cli.local import dropped, files, nats, ports, postgres
 from payhub_cli.process import ProcessSpec, of_server
 from payhub_cli.profiles import Profile, Secrets, Surroundings, service_names, services
 from payhub_cli.supervisor import Child, Supervisor
 from payhub_platform.security.secrets import SecretBox
 
+_logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 LOCK_FILE: Final = "installation.lock"
+PRIVATE_FOLDERS: Final = ("logs", "traces")
 
 
 class Installation:
@@ -53,7 +59,11 @@ class Installation:
             for child in children
         ]
         now = state.InstallationState(profile=self.profile, supervisor_pid=os.getpid(), processes=records)
-        state.write(self.around.folder, now)
+        try:
+            state.write(self.around.folder, now)
+        except OSError as error:
+            # `payhub status` knows less then; what runs must not stop for that.
+            _logger.warning("The state of the installation cannot be written: %s", error)
 
 
 @contextlib.asynccontextmanager
@@ -62,19 +72,21 @@ async def installed(
 ) -> AsyncIterator[Installation]:
     """Prepare an installation in ``folder``; at the end of the block everything is stopped.
 
-    The environment variables NATS_URL and DATABASE_URL replace the bundled servers.
+    The environment variables NATS_URL and DATABASE_URL replace the bundled servers. Who is cancelled while
+    it is prepared or stopped is cancelled once that is done: both take seconds, and halves of them are bad.
 
     Raises:
+        FolderError: the folder cannot be made, or holds other things.
         AlreadyRunningError: somebody runs the installation of this folder.
         LocalServerError: a bundled server cannot be prepared.
     """
     _make_folder(folder)
     with _locked(folder / LOCK_FILE):
-        installation = await asyncio.to_thread(_prepare, profile, folder, sandbox, login_code)
+        installation = await _to_the_end(asyncio.to_thread(_prepare, profile, folder, sandbox, login_code))
         try:
             yield installation
         finally:
-            await installation.supervisor.stop()
+            await _to_the_end(installation.supervisor.stop())
             (folder / state.FILE_NAME).unlink(missing_ok=True)
 
 
@@ -83,10 +95,32 @@ def remove_outside(folder: Path) -> None:
     postgres.remove(folder / "postgres")
 
 
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait until ``work`` is done; a cancellation meanwhile takes effect afterwards."""
+    task, cancelled = asyncio.create_task(work), False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    result = task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
+
+
 def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    # Root's PostgreSQL runs as nobody and must pass through to its own folder; others read nothing here.
-    folder.chmod(0o711 if dropped.is_root() else 0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / LOCK_FILE).exists() and any(folder.iterdir()):
+            raise FolderError(f"{folder} holds other things. Name an empty folder, or one made by payhub.")
+        # Root's PostgreSQL runs as nobody and must pass through to its own folder; the others are closed.
+        folder.chmod(0o711 if dropped.is_root() else 0o700)
+        (folder / LOCK_FILE).touch()
+        for name in PRIVATE_FOLDERS:
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise FolderError(f"{folder}: {error.strerror}.") from error
 
 
 def _prepare(profile: Profile, folder: Path, sandbox: bool, login_code: str) -> Installation:

@@ -10,6 +10,7 @@ import click
 from payhub_platform.errors import PayhubError
 
 DATA_ROOT = Path(".payhub")
+EXIT_REFUSED = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,4 +78,11 @@ def main() -> None:
         cli()
     except PayhubError as error:
         click.echo(f"payhub: {error.title} ({error.code}). {error.detail}", err=True)
-        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("payhub_"):
+            raise
+        text = f"The module {error.name} is missing. Install payhub with the extras of what it should run."
+        click.echo(f"payhub: {text}", err=True)
+    else:
+        return
+    sys.exit(EXIT_REFUSED)

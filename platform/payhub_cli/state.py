@@ -45,5 +45,7 @@ def read(folder: Path) -> InstallationState:
     """
     try:
         return msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=InstallationState)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotRunningError(f"No installation in {folder}. Start one: payhub up.") from error
+    except PermissionError as error:
+        raise NotRunningError(f"{folder} belongs to somebody else.") from error

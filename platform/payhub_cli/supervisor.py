@@ -122,7 +122,10 @@ class Supervisor:
             _logger.warning("%s ended with %s; restarting in %.1f s", child.spec.name, code, back_off_s)
             _kill_group(child.pid)  # whatever it left in its group
             await asyncio.sleep(back_off_s)
-            await self._spawn(child)
+            try:
+                await self._spawn(child)
+            except OSError as error:  # no memory, no room for its log: tried again as if it had crashed
+                _logger.warning("%s cannot be started: %s", child.spec.name, error)
 
     async def _watch(self, child: Child) -> None:
         """Note when a started process serves; a crash cancels this."""
@@ -134,7 +137,7 @@ class Supervisor:
 
     async def _spawn(self, child: Child) -> None:
         spec = child.spec
-        spec.folder.mkdir(parents=True, exist_ok=True)
+        spec.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may hold members' data
         if child.log_file.exists() and child.log_file.stat().st_size > LOG_BYTES_MAX:
             child.log_file.replace(child.log_file.with_suffix(".log.1"))
         with child.log_file.open("ab") as log:

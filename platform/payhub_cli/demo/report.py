@@ -1,14 +1,19 @@
 """The tables that `payhub demo` ends with."""
 
+from typing import Final
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from payhub_cli.demo.books import Check
+from payhub_cli.demo.progress import mark
 from payhub_cli.demo.result import Findings
 from payhub_cli.demo.story import CURRENCY, NAMES
 from payhub_platform.clock import parse_iso
 from payhub_platform.money import Money
+
+_TRAVELLED: Final = "over NATS"
 
 
 def show(console: Console, findings: Findings, checks: list[Check], wall_s: float) -> None:
@@ -17,8 +22,7 @@ def show(console: Console, findings: Findings, checks: list[Check], wall_s: floa
     console.print(_balances(findings))
     console.print(_audit(findings))
     for check in checks:
-        mark = "[green]✓[/]" if check.holds else "[red]✗[/]"
-        console.print(f"{mark} {check.name} [dim]({check.detail})[/]")
+        console.print(f"{mark(console, holds=check.holds)} {check.name} [dim]({check.detail})[/]")
     console.print(f"{wall_s:.1f} s in all.")
 
 
@@ -27,8 +31,8 @@ def _payments(findings: Findings) -> Table:
     table.add_column("payer", no_wrap=True)
     table.add_column("payee", no_wrap=True)
     table.add_column(CURRENCY, justify="right", no_wrap=True)
-    table.add_column("state")
-    table.add_column("handed over", no_wrap=True)
+    table.add_column("state", min_width=len("COMPLETED"))
+    table.add_column("handed over", min_width=len(_TRAVELLED))  # its heading may take two lines
     table.add_column("ms", justify="right", no_wrap=True)
     for plan, status in zip(findings.planned, findings.statuses, strict=True):
         colour = "green" if status.state == "COMPLETED" else "yellow"
@@ -40,7 +44,7 @@ def _payments(findings: Findings) -> Table:
             f"{plan.payee} {plan.payee_fsp or '?'}",
             plan.amount.decimal_text(),
             f"[{colour}]{status.state}[/]{error}",
-            "over NATS" if status.handed_over else "",
+            _TRAVELLED if status.handed_over else "",
             taken_ms,
         )
     return table
@@ -54,8 +58,9 @@ def _balances(findings: Findings) -> Table:
     for fsp, after in findings.after.ledgers.items():
         was, now = findings.before.ledgers[fsp].totals.savings, after.totals.savings
         held = sum(account.held for account in after.accounts)
-        position = findings.after.positions[fsp].position
-        table.add_row(NAMES[fsp], *(_text(minor) for minor in (was, now, now - was, held, position)))
+        figures = [_text(minor) for minor in (was, now, now - was, held)]
+        position = findings.after.positions.get(fsp)
+        table.add_row(NAMES[fsp], *figures, _text(position.position) if position else "?")
     return table
 
 
@@ -70,7 +75,14 @@ def _audit(findings: Findings) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
 
 
 def _text(minor: int) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 import aiohttp
 
-from payhub_cli.demo import audit, story
+from payhub_cli.demo import audit, servers, story
 from payhub_cli.demo.books import Books, books, conservation, nothing_held
 from payhub_cli.demo.channel import CLIENT_ID, Channel
 from payhub_cli.demo.client import Api
@@ -38,6 +38,7 @@ async def run(installation: Installation, steps: Steps) -> Findings:
             engine: installation.url(engine_name(engine)) for engine in ENGINES[installation.profile]
         }
         channel = Channel(Api(session, installation.url("gateway")))
+        await servers.check_tenants(tenants)
         with steps.step("Onboard Lion, Buffalo, Rhino and Elephant through the tenants API"):
             await Onboarding(tenants, sandbox, engine_urls).run(CLIENT_ID, channel.public_keys())
         with steps.step("Get an OAuth2 token for a channel of Buffalo (private_key_jwt)"):

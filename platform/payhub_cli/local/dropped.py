@@ -32,17 +32,20 @@ def reachable_home(folder: Path) -> Path:
 
 
 def reachable_copy(source: Path, parts: Sequence[str]) -> Path:
-    """Return ``source``, or a copy of the named parts of it where nobody could not reach it."""
-    if not is_root() or _is_reachable(source):
+    """Return ``source``, or a copy of the named parts of it where nobody could not reach one of them.
+
+    The copy is kept for the next time; everybody may read and run it.
+    """
+    if not is_root() or all(_is_reachable(source / part) for part in parts):
         return source
     base = _own_folder(_OUTSIDE / f"payhub-postgres-{_digest(source)}")
     # Another release in the same place is another copy.
-    copy = base / f"programs-{source.stat().st_mtime_ns}"
+    copy = base / f"programs-{max((source / part).stat().st_mtime_ns for part in parts)}"
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(dir=base))
-        unfinished.chmod(0o755)
         for part in parts:
             _copy(source / part, unfinished / part)
+        _open_up(unfinished)
         unfinished.rename(copy)
     return copy
 
@@ -53,6 +56,14 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, symlinks=True)
     else:
         shutil.copy2(source, target)
+
+
+def _open_up(folder: Path) -> None:
+    """Let everybody read a folder; under a strict umask its owner alone could."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            runs = path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if runs else 0o644)
 
 
 def _is_reachable(folder: Path) -> bool:

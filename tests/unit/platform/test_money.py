@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.shared_data import shared_file
 
 from payhub_platform.errors import InvalidInputError
-from payhub_platform.money import MINOR_DIGITS_MAX, CURRENCIES, Money, exponent_of
+from payhub_platform.money import CURRENCIES, MINOR_DIGITS_MAX, Money, exponent_of
 
 
 @pytest.mark.parametrize(
