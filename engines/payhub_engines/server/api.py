@@ -108,7 +108,7 @@ async def overview(request: AnyRequest, engine: NamedDependency[Engine]) -> Resp
             "nextPosition": view.next_position,
             "inFlight": engine.stream.instances_running,
             "counts": msgspec.to_builtins(view.counts()),
-            "incidents": [msgspec.to_builtins(incident) for incident in view.incidents()],
+            "incidents": [msgspec.structs.asdict(incident) for incident in view.incidents()],
         }
     )
 

@@ -14,6 +14,7 @@ from payhub_engines.server.api import PaymentsController, live, overview, ready
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.fspiop_api import fspiop
 from payhub_engines.server.settings import EngineSettings
+from payhub_platform.errors import PayhubError
 from payhub_platform.http import BODY_BYTES_MAX, exception_handlers
 from payhub_platform.serving import server, start
 
@@ -25,11 +26,12 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        await engine.start()
-        started.set()
         try:
+            await engine.start()
+            started.set()
             yield
         finally:
+            # Also when the start failed half-way: what it opened would keep the process alive.
             await engine.stop()
 
     return Litestar(
@@ -49,7 +51,11 @@ def main() -> None:
 
 
 async def _serve(settings: EngineSettings) -> int:
-    engine, started = Engine(settings), asyncio.Event()
+    try:
+        engine, started = Engine(settings), asyncio.Event()
+    except PayhubError as error:
+        _logger.critical("the engine does not start: %s", error)
+        return 1
     http = server(create_app(engine, started), settings.host, settings.port, lifespan="on")
     serving = asyncio.create_task(http.serve(), name="http")
     await _first(serving, asyncio.create_task(started.wait(), name="started"))

@@ -49,6 +49,7 @@ class Engine:
     def __init__(self, settings: EngineSettings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
+        self._secrets = SecretBox(settings.secrets_key)
         self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file)
         self.directory = TenantDirectory(settings.data_dir / "tenants.cache")
         catalogue = _definitions(settings.data_dir / "definitions")
@@ -78,7 +79,7 @@ class Engine:
         context = ConnectorContext(
             tenant=self.tenant,
             http=self._http,
-            secrets=SecretBox(self.settings.secrets_key),
+            secrets=self._secrets,
             clock=self.clock,
             tracing=self.tracing,
         )

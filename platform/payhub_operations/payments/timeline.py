@@ -104,7 +104,7 @@ def _tell(row: PaymentRow, event: StoredEvent) -> tuple[Kind, str] | None:
 def _arrival(event: StoredEvent) -> str:
     name = _word(event, "name") or event.element
     text = _ARRIVED.get(name, f"A message arrived: {_humanised(name)}")
-    via = _word(event, "via")
+    via = _word(event, "via").partition("/")[0]  # without the life of its data folder
     return f"{text}, handed over by engine {via}" if via else text
 
 
