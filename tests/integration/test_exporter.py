@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from nats.errors import Error as NatsError
 from support.servers import running_nats
 from unit.engines.server.replica_kit import Replica, start_command
 
@@ -34,7 +35,8 @@ async def until_exported(bus, replica, task) -> AuditBatch:
     """Wait until the last message on the subject reaches the end of the log."""
     while True:
         assert not task.done(), task.exception()
-        with contextlib.suppress(Exception):
+        # No stream yet, no message yet, or one that is not ours: all of that is to be waited out.
+        with contextlib.suppress(NatsError, TimeoutError, msgspec.MsgspecError):
             last = await bus.jetstream().get_last_msg(subjects.AUDIT_STREAM, subjects.audit("north"))
             batch = msgspec.msgpack.decode(last.data, type=AuditBatch)
             if batch.first_position + len(batch.records) == replica.stream.view.next_position:
