@@ -161,11 +161,6 @@ def money_of(amount: FspMoney) -> Money:
     return Money.parse(amount.amount, amount.currency)
 
 
-def fsp_money(money: Money) -> FspMoney:
-    """Write money as FSPIOP does."""
-    return FspMoney(amount=money.fspiop_text(), currency=money.currency)
-
-
 def builtin(value: msgspec.Struct) -> Any:
     """Turn a message into what a process variable may hold."""
     return msgspec.to_builtins(value)

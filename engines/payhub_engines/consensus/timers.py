@@ -49,10 +49,6 @@ class Timers:
         """Note that a leader lives."""
         self._leader_heard_at_ms = self._clock()
 
-    def forget_leader(self) -> None:
-        """Note that the leader is gone, or about to go."""
-        self._leader_heard_at_ms = None
-
     @property
     def is_leader_fresh(self) -> bool:
         """Whether a leader was heard so lately that no other replica needs to be elected."""

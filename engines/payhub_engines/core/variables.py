@@ -28,11 +28,6 @@ def json_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     return dict(checked)
 
 
-def json_value(value: object) -> Any:
-    """Return one value as plain JSON; errors as ``json_variables``."""
-    return _Checker().value(value, 0)
-
-
 def assign(target: dict[str, Any], path: tuple[str, ...], value: object, existing: Mapping[str, Any]) -> None:
     """Set ``a.b.c`` in ``target``; contexts on the way start as copies of the existing ones."""
     name = path[0]

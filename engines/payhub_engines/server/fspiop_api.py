@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 from litestar import HttpMethod, Request, Response, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
+from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop.ingress import (
     FspiopRefusal,
     Inbound,
@@ -18,15 +18,11 @@ from payhub_engines.connectors.mojaloop.ingress import (
 from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
-from payhub_platform.contracts.fspiop import ErrorInformation, ErrorResponse
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 
 PREFIX: Final = "/fspiop"
-CODE_BUSY: Final = "2003"  # service currently unavailable: the switch delivers again
-CODE_MODIFIED: Final = "3106"
-CODE_MALFORMED: Final = "3101"
 
 _MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
 
@@ -52,9 +48,11 @@ async def fspiop(
             if inbound.callback is not None:
                 await commit_callback(engine, tenant, inbound.callback)
         except FspiopRefusal as refusal:
-            return _refusal(refusal.status, refusal.error_code, refusal.description)
+            return _answer(refusal)
         except UnavailableError as error:
-            return _refusal(error.status, CODE_BUSY, error.detail, error.headers())
+            # The switch delivers again.
+            busy = FspiopRefusal(error.status, refusals.SERVICE_UNAVAILABLE, error.detail)
+            return _answer(busy, error.headers())
     return Response(b"", status_code=inbound.status)
 
 
@@ -96,21 +94,16 @@ async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callba
 def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:
     """Tell the switch whether sending the same message again may help; what is refused is gone for good."""
     if reply.code == "key-reused":
-        return FspiopRefusal(400, CODE_MODIFIED, "The same id was used before with another body.")
+        return FspiopRefusal(400, refusals.MODIFIED_REQUEST, "The same id was used before with another body.")
     if reply.code in _MALFORMED:
-        return FspiopRefusal(400, CODE_MALFORMED, reply.detail)
+        return FspiopRefusal(400, refusals.MALFORMED_SYNTAX, reply.detail)
     return UnavailableError(reply.code, reply.detail)
 
 
-def _refusal(
-    status: int, code: str, description: str, headers: Mapping[str, str] | None = None
-) -> Response[bytes]:
-    body = ErrorResponse(
-        error_information=ErrorInformation(error_code=code, error_description=description[:128])
-    )
+def _answer(refusal: FspiopRefusal, headers: Mapping[str, str] | None = None) -> Response[bytes]:
     return Response(
-        msgspec.json.encode(body),
-        status_code=status,
+        refusal.body(),
+        status_code=refusal.status,
         headers=dict(headers or {}),
         media_type="application/json",
     )

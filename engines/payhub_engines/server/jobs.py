@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedError
@@ -95,7 +95,7 @@ class JobWorker:
         await self._submit(key, command)
 
     async def _perform(self, record: JobRecord) -> Command:
-        job = self._job(record)
+        job = job_of(record, self._stream.view.job_variables(record))
         try:
             handler = self._handlers[job.type]
             with self._context.tracing.span(
@@ -119,21 +119,6 @@ class JobWorker:
                 job=job.key, message=f"unexpected {type(error).__name__}", retry_after_ms=UNEXPECTED_RETRY_MS
             )
 
-    def _job(self, record: JobRecord) -> Job:
-        return Job(
-            key=record.key,
-            type=record.type,
-            tenant=record.tenant,
-            process=record.process,
-            instance=record.instance,
-            payment=record.payment,
-            element=record.element,
-            variables=self._stream.view.job_variables(record),
-            headers=record.headers,
-            attempt=record.attempt,
-            trace=record.trace,
-        )
-
     async def _submit(self, key: int, command: Command) -> None:
         while True:
             try:
@@ -150,3 +135,20 @@ class JobWorker:
                 # Its element was left meanwhile, so the result has no effect; its record is in the log.
                 _logger.info("a job's result came too late: %s", reply.code)
             return
+
+
+def job_of(record: JobRecord, variables: dict[str, Any]) -> Job:
+    """Return an open job as its connector is given it."""
+    return Job(
+        key=record.key,
+        type=record.type,
+        tenant=record.tenant,
+        process=record.process,
+        instance=record.instance,
+        payment=record.payment,
+        element=record.element,
+        variables=variables,
+        headers=record.headers,
+        attempt=record.attempt,
+        trace=record.trace,
+    )

@@ -14,12 +14,17 @@ def internal_headers(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
+def bears(headers: Mapping[str, str], token: str) -> bool:
+    """Tell whether a request carries a bearer token (constant-time compare); an empty token never fits."""
+    sent = headers.get("authorization", "")
+    return bool(token) and hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
+
+
 def require_internal(headers: Mapping[str, str], token: str) -> None:
-    """Refuse a request that does not carry the installation's token (constant-time compare).
+    """Refuse a request that does not carry the installation's token.
 
     Raises:
         UnauthenticatedError: code ``internal-credential``.
     """
-    sent = headers.get("authorization", "")
-    if not token or not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
+    if not bears(headers, token):
         raise UnauthenticatedError("internal-credential", "This API is for payhub's own processes.")

@@ -21,6 +21,7 @@ from payhub_engines.connectors.payment import start_variables, transfer_status
 from payhub_engines.connectors.registry import handlers
 from payhub_engines.core.commands import CompleteJob, CorrelateMessage, FailJob, StartInstance, ThrowJobError
 from payhub_engines.processes import PAYEE_QUOTE_TRANSFER, PAYER_FUND_TRANSFER, load
+from payhub_engines.server.jobs import job_of
 from payhub_engines.testkit import Engine
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import TransferStatus
@@ -162,19 +163,7 @@ class House:
         return record is not None and record.retries_left <= 0
 
     def _do(self, record: Any) -> None:
-        job = Job(
-            key=record.key,
-            type=record.type,
-            tenant=record.tenant,
-            process=record.process,
-            instance=record.instance,
-            payment=record.payment,
-            element=record.element,
-            variables=self.engine.state.job_variables(record),
-            headers=record.headers,
-            attempt=record.attempt,
-            trace=record.trace,
-        )
+        job = job_of(record, self.engine.state.job_variables(record))
         try:
             results = asyncio.run(self._handle(job))
             self.engine.execute(CompleteJob(job=job.key, variables=results))
