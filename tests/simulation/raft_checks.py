@@ -20,12 +20,14 @@ class History:
         applied: the data of each applied entry by index.
         acknowledged: the index of each value whose client was told that it is safe.
         leaders: who led in each term: replica and how often it had been started.
+        in_doubt: replicas that may have lost what they acknowledged.
     """
 
     committed: dict[int, tuple[int, int]] = field(default_factory=dict)
     applied: dict[int, bytes] = field(default_factory=dict)
     acknowledged: dict[bytes, int] = field(default_factory=dict)
     leaders: dict[int, tuple[str, int]] = field(default_factory=dict)
+    in_doubt: list[str] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
 
     def apply(self, replica: str, index: int, data: bytes) -> None:
@@ -48,6 +50,7 @@ class History:
                 raise SafetyViolationError(f"term {core.term} has two leaders")
             self.leaders[core.term] = (replica, life)
             self.seen["leader elected"] += 1
+            self.seen["leader elected by all"] += core._needs_all
             self.check_complete(replica, core.term, journal)
 
     def check_complete(self, replica: str, leader_term: int, journal: Journal) -> None:

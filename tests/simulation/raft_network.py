@@ -53,6 +53,7 @@ class Network:
 
     def heal(self) -> None:
         self.loss = self.repeat = self.slow = 0.0
+        self.is_ordered = True  # as the real connections are
         self.blocked.clear()
 
     def send(self, sender: str, receiver: str, message: Message) -> None:

@@ -48,6 +48,7 @@ class World:
         self.network.slow_delay_max_ms = self.chooser.choice([300, 900, 4000])
         self.fault_every_ms = self.chooser.choice([80, 250, 800])
         append_entries_max = self.chooser.choice([1, 2, 5, 4096])
+        is_reordering = self.chooser.random() < 0.5
         names = [f"north-{number}" for number in range(replica_count)]
         self.replicas = {name: Replica(name, names, self.network, self.history, seed) for name in names}
         self.names = names
@@ -56,6 +57,7 @@ class World:
         for replica in self.replicas.values():
             replica.clock_rate = self.chooser.uniform(0.8, 1.25)
             replica.append_entries_max = append_entries_max
+            replica.disk.is_reordering = is_reordering
             replica.start()
             self._step(replica)
 
@@ -81,6 +83,7 @@ class World:
     def _step(self, replica: Replica) -> None:
         if self.schedule.now_ms >= replica.paused_until_ms:
             replica.step(self._values())
+            self._install(replica)
         self.schedule.after(self.chooser.randint(1, STEP_MAX_MS), lambda: self._step(replica))
 
     def _values(self) -> list[bytes]:
@@ -99,6 +102,7 @@ class World:
         faults = [
             self._crash_at_disk,
             self._fill_disk,
+            self._fail_sync,
             self._crash_now,
             self._crash_all,
             self._start_all,
@@ -113,7 +117,7 @@ class World:
             self._hand_over,
             self._contest,
         ]
-        weights = [3, 0.7, 1, 0.2, 4, 1, 1.5, 1, 1, 1, 0.7, 4, 1, 1.5, 2]
+        weights = [3, 0.7, 0.7, 1, 0.2, 4, 1, 1.5, 1, 1, 1, 0.7, 4, 1, 1.5, 2]
         self.chooser.choices(faults, weights)[0](replica)
         self.schedule.after(self.chooser.randint(1, 2 * self.fault_every_ms), self._fault)
 
@@ -125,6 +129,10 @@ class World:
     def _fill_disk(self, replica: Replica) -> None:
         if replica.is_up:
             replica.disk.full = True
+
+    def _fail_sync(self, replica: Replica) -> None:
+        if replica.is_up:
+            replica.disk.fail_next_sync = True
 
     def _crash_now(self, replica: Replica) -> None:
         if replica.is_up:
@@ -181,7 +189,18 @@ class World:
                     self._tell(one, other, is_connected=True)
 
     def _trim(self, replica: Replica) -> None:
-        replica.trim(min(each.flushed_index for each in self.replicas.values()))
+        """Let a replica forget what all hold, or sometimes all that its own state holds."""
+        if self.chooser.random() < 0.5:
+            replica.trim(min(each.flushed_index for each in self.replicas.values()))
+        else:
+            replica.trim(replica.flushed_index)
+
+    def _install(self, replica: Replica) -> None:
+        if replica.core is None or not replica.core.is_beyond_help:
+            return
+        leader = self.replicas.get(replica.core.leader or "")
+        if leader is not None and leader.core is not None and leader.core.is_leader:
+            replica.install(leader)
 
     def _hand_over(self, _: Replica) -> None:
         for replica in self.replicas.values():
@@ -209,6 +228,7 @@ class World:
         for replica in self.replicas.values():
             replica.disk.power_loss_after = None
             replica.disk.full = False
+            replica.disk.fail_next_sync = False
             replica.paused_until_ms = 0
             if not replica.is_up:
                 replica.start()

@@ -5,25 +5,31 @@ How often differs: of 80 seeds one to fifty find most of them, of 400 nine find 
 
 import pytest
 from simulation.raft_checks import SafetyViolationError
+from simulation.raft_replica import Replica
 from simulation.raft_world import LivenessViolationError, simulate
 
-from payhub_engines.consensus import exchange
+from payhub_engines.consensus import exchange, framing
 from payhub_engines.consensus.errors import ConsensusError
 from payhub_engines.consensus.journal import Journal
 from payhub_engines.consensus.overlay import RaftCore
 from payhub_engines.consensus.replication import take_entries
+from payhub_engines.consensus.simulated_disk import SimulatedDisk
 
 SEEDS = 250  # at most: the first that finds it ends the search
 
 
 def answer_before_the_sync(monkeypatch):
-    tick = RaftCore._onTick
+    send_entries = RaftCore.send_entries
 
-    def planted(core, wait=0.0):
-        core._flush()
-        tick(core, wait)
+    def planted(core):
+        core.flush()
+        send_entries(core)
 
-    monkeypatch.setattr(RaftCore, "_onTick", planted)
+    monkeypatch.setattr(RaftCore, "send_entries", planted)
+
+
+def read_without_asking_the_others(monkeypatch):
+    monkeypatch.setattr(RaftCore, "is_confirmed", lambda core, _: core.is_leader)
 
 
 def commit_what_was_not_compared(monkeypatch):
@@ -46,7 +52,7 @@ def truncate_without_a_conflict(monkeypatch):
 
 
 def trust_what_a_killed_process_left(monkeypatch):
-    monkeypatch.setattr(Journal, "_reopen", lambda journal, name: journal._disk.open(name))
+    monkeypatch.setattr(Journal, "_reopen", lambda journal, name, _: journal._disk.open(name))
 
 
 def apply_to_an_old_state_from_the_start(monkeypatch):
@@ -75,6 +81,21 @@ def forget_the_vote(monkeypatch):
     monkeypatch.setattr(Journal, "setCurrentTerm", planted)
 
 
+def vote_in_doubt(monkeypatch):
+    monkeypatch.setattr(Replica, "_doubt", lambda _, __: None)
+
+
+def replace_entries_in_one_frame(monkeypatch):
+    monkeypatch.setattr(framing, "_TAKE_AWAY", ())
+
+
+def trust_what_a_sync_failed_to_write(monkeypatch):
+    def planted(disk, name, _):
+        disk.open(name).sync()
+
+    monkeypatch.setattr(SimulatedDisk, "rewrite", planted)
+
+
 def vote_for_whom_has_less(monkeypatch):
     monkeypatch.setattr(RaftCore, "_SyncObj__getCurrentLogTerm", lambda _: 0)
 
@@ -85,6 +106,8 @@ def vote_for_whom_has_less(monkeypatch):
         (answer_before_the_sync, 3),
         (answer_before_the_sync, 5),
         (apply_to_an_old_state_from_the_start, 3),
+        (replace_entries_in_one_frame, 3),
+        (read_without_asking_the_others, 3),
         (commit_what_was_not_compared, 3),
         (commit_what_was_not_compared, 5),
         (count_a_repeated_vote, 5),
@@ -93,7 +116,9 @@ def vote_for_whom_has_less(monkeypatch):
         (truncate_without_a_conflict, 5),
         (trust_what_a_killed_process_left, 3),
         (trust_what_a_killed_process_left, 5),
+        (trust_what_a_sync_failed_to_write, 3),
         (vote_for_whom_has_less, 3),
+        (vote_in_doubt, 3),
     ],
 )
 def test_a_planted_defect_is_found(monkeypatch, plant, replicas):

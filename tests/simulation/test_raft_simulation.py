@@ -14,10 +14,14 @@ SEEDS = int(os.environ.get("RAFT_SEEDS", "80"))
 SEEDS_THAT_SEE_ALL = 50
 MUST_HAPPEN = [
     "all crashed",
+    "damage found",
     "election contested",
+    "journal in doubt",
     "killed",
+    "last frame damaged",
     "leader crashed",
     "leader elected",
+    "leader elected by all",
     "leader isolated",
     "leadership handed over",
     "log trimmed",
@@ -26,7 +30,10 @@ MUST_HAPPEN = [
     "message lost",
     "power lost",
     "read barrier passed",
+    "slow sync",
+    "state installed",
     "stopped by a full disk",
+    "sync failed",
 ]
 
 

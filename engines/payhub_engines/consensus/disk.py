@@ -10,13 +10,14 @@ from payhub_engines.consensus.errors import ReplicaIdentityError
 
 LOCK_NAME: Final = "replica.lock"
 _UNFINISHED_SUFFIX: Final = ".new"
+_PARTS_MAX: Final = 1024  # the system takes no more in one call
 
 
 class AppendFile(Protocol):
     """A file that only grows."""
 
-    def append(self, data: bytes) -> None:
-        """Write at the end; not durable before ``sync``."""
+    def append(self, parts: list[bytes]) -> None:
+        """Write at the end, one part behind the other; not durable before ``sync``."""
 
     def sync(self) -> None:
         """Make everything appended so far durable."""
@@ -49,6 +50,13 @@ class Disk(Protocol):
     def truncate(self, name: str, length: int) -> None:
         """Cut a file, durably."""
 
+    def rewrite(self, name: str, offset: int) -> None:
+        """Write again, durably, what a file is read to hold from an offset on.
+
+        After a failed sync a file shows bytes that are nowhere but in memory, and a second sync does
+        nothing about them.
+        """
+
     def replace(self, name: str, data: bytes) -> None:
         """Write a whole small file, atomically and durably."""
 
@@ -66,10 +74,12 @@ class _FileAppend:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def append(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+    def append(self, parts: list[bytes]) -> None:
+        for begin in range(0, len(parts), _PARTS_MAX):
+            some = parts[begin : begin + _PARTS_MAX]
+            written = os.writev(self._descriptor, some)
+            if written < sum(map(len, some)):
+                _write(self._descriptor, b"".join(some)[written:])
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
@@ -123,6 +133,18 @@ class FileDisk:
             file.truncate(length)
             os.fsync(file.fileno())
 
+    def rewrite(self, name: str, offset: int) -> None:
+        """Write again, durably, what a file is read to hold from an offset on."""
+        data = self.read(name, offset, self.size(name) - offset)
+        descriptor = os.open(self._directory / name, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            # Over itself: what is durable already never goes away meanwhile.
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            _write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def replace(self, name: str, data: bytes) -> None:
         """Write a whole small file, atomically and durably."""
         unfinished = self._directory / (name + _UNFINISHED_SUFFIX)
@@ -144,6 +166,12 @@ class FileDisk:
     def close(self) -> None:
         """Release the folder."""
         os.close(self._lock)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _make_directory(directory: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Final
 from payhub_platform.errors import PayhubError, UnavailableError
 
 RESTORE_HINT: Final = (
-    "Do not delete the file: restore this replica's folder from a backup, or replace the replica."
+    "Keep the folder. In a group, replace this replica by one with a new id and an empty folder, which the "
+    "others rebuild; an engine of one replica is restored from a backup."
 )
 
 
@@ -14,13 +15,17 @@ class LogUnavailableError(UnavailableError):
 
 
 class NotLeaderError(LogUnavailableError):
-    """This replica is not the leader, or lost its leadership before the entry was committed.
-
-    In the second case the entry may or may not take effect: the caller has to ask.
-    """
+    """This replica does not lead, or does not know yet that it does; nothing was done."""
 
     def __init__(self, detail: str = "This replica does not lead its group.") -> None:
         super().__init__("not-leader", detail)
+
+
+class OutcomeUnknownError(LogUnavailableError):
+    """Leadership was lost before the entry was committed: it may or may not take effect."""
+
+    def __init__(self) -> None:
+        super().__init__("outcome-unknown", "Leadership was lost; whether the entry was kept is unknown.")
 
 
 class LogFullError(LogUnavailableError):
@@ -79,6 +84,28 @@ class JournalDamagedError(ConsensusError):
         self.offset = offset
 
 
+class JournalDoubtfulError(ConsensusError):
+    """The last frame has its full length and a wrong checksum: torn by a loss of power, or damaged later."""
+
+    def __init__(self, name: str, offset: int) -> None:
+        detail = (
+            f"{name}, byte {offset}: the last write has its full length, but a wrong checksum. If the "
+            "machine lost power or crashed just then, it was never acknowledged: keep a copy of the folder, "
+            f"{'cut the file to this length' if offset else 'remove the file'}, and start again. "
+            "If not, it was damaged later, and what it acknowledged is lost here: restore a backup."
+        )
+        super().__init__("journal-doubtful", detail)
+        self.name = name
+        self.offset = offset
+
+
+class JournalVersionError(ConsensusError):
+    """A newer release wrote to the journal."""
+
+    def __init__(self, name: str, offset: int, detail: str) -> None:
+        super().__init__("journal-version", f"{name}, byte {offset}: {detail} Start that release.")
+
+
 class JournalWriteError(ConsensusError):
     """The disk refused a write. What it holds is unknown until the journal is read again at start-up."""
 
@@ -128,6 +155,27 @@ class TwoLeadersError(ConsensusError):
 
     def __init__(self, term: int, replica: str) -> None:
         super().__init__("two-leaders", f"Replica {replica} leads in term {term} too.")
+
+
+class SnapshotError(ConsensusError):
+    """A copy of the state cannot be made, sent or taken over."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("snapshot-failed", detail)
+
+
+class PeerRefusedError(ConsensusError):
+    """A connection of another replica is refused; the replica itself goes on."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("peer-refused", detail)
+
+
+class GroupSettingsError(ConsensusError):
+    """The group's settings contradict each other, or would be unsafe."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("group-settings", detail)
 
 
 class UnexpectedMessageError(ConsensusError):

@@ -10,8 +10,6 @@ fsync), so that no later write is tried: the replica stops and reads the files a
 # pysyncobj's names are in camel case:
 # ruff: noqa: N802, N803
 
-from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -21,43 +19,43 @@ from payhub_engines.consensus import records
 from payhub_engines.consensus.disk import AppendFile, Disk
 from payhub_engines.consensus.entry_cache import EntryCache
 from payhub_engines.consensus.errors import JournalDamagedError, JournalOrderError, JournalWriteError
+from payhub_engines.consensus.framing import Batch, RecordBuffer
 from payhub_engines.consensus.places import UNWRITTEN, Place, Places
 from payhub_engines.consensus.records import Kind, Record, SegmentState
-from payhub_engines.consensus.recovery import recover, segment_name
+from payhub_engines.consensus.recovery import OnDoubt, recover, refuse, segment_name
 
 SEGMENT_BYTES: Final = 32 * 1024 * 1024
 CACHE_BYTES_MAX: Final = 8 * 1024 * 1024
-_RECORDS_BYTES_MAX: Final = records.FRAME_PAYLOAD_BYTES_MAX - 1024  # leaves room for the commit record
 
 Entry = tuple[bytes, int, int]
 """As pysyncobj wants it: command, index, term."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one sync writes: a frame, into a new segment or the active one, and old segments to remove."""
-
-    frame: bytes
-    is_new_segment: bool
-    segment: int
-    entries: list[tuple[int, int, Place]]  # index, term, where it will lie
-    last_index: int  # of the entries on disk after this
-    commit_index: int
-    removable: list[int]
 
 
 class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types, so its class is Any
     """Entries by index from ``first_index`` to ``last_index``; as a sequence for pysyncobj, from 0."""
 
     def __init__(
-        self, disk: Disk, *, segment_bytes: int = SEGMENT_BYTES, cache_bytes: int = CACHE_BYTES_MAX
+        self,
+        disk: Disk,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        cache_bytes: int = CACHE_BYTES_MAX,
+        on_doubt: OnDoubt = refuse,
     ) -> None:
         """Read the journal on a disk; an empty disk is an empty journal.
 
+        Args:
+            disk: a folder of its own.
+            segment_bytes: a file that has so many gets no more frames.
+            cache_bytes: of the newest entries, kept in memory.
+            on_doubt: asked before the last frame is cut off although it may have been acknowledged.
+
         Raises:
             JournalDamagedError: something that was durable is damaged or missing.
+            JournalVersionError: a newer release wrote it.
+            JournalDoubtfulError: the last frame may have been acknowledged and cannot be read.
         """
-        found = recover(disk)
+        found = recover(disk, on_doubt)
         self._disk = disk
         self._segment_bytes = segment_bytes
         self._places: Places = found.places
@@ -65,13 +63,13 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         self._term = found.term
         self._vote = found.vote
         self._commit_index = self._commit_written = found.commit_index
-        self._buffer: deque[tuple[Record, bytes]] = deque()
+        self._buffer = RecordBuffer()
         self._next_sequence = found.next_sequence
         self._segments = found.segments
         self._active: AppendFile | None = None
         self._active_size = found.active_size
         if self._segments:
-            self._active = self._reopen(segment_name(self._segments[-1]))
+            self._active = self._reopen(segment_name(self._segments[-1]), found.last_frame)
         self._last_written = self._places.last
         self._durable_index = self._places.last
         self._is_reset = False
@@ -152,6 +150,25 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         self._cache.drop_below(below_index)
         self._push(Record(Kind.TRIM, below_index, 0, b""))
 
+    def restart(self, index: int, term: int, command: bytes) -> None:
+        """Begin at an entry that the state holds, durably (Raft, figure 13).
+
+        What follows it is kept where this log has that entry, else it is not of the same history and goes.
+
+        Args:
+            index: the last entry that the state holds.
+            term: its term.
+            command: stands in for it where this log does not hold it.
+        """
+        self.sync()
+        if self.first_index <= index <= self.last_index and self.term_at(index) == term:
+            self.trim(index)
+        else:
+            self.clear()
+            self.add(command, index, term)
+        self._commit_index = max(self._commit_index, index)
+        self.sync()
+
     def sync(self) -> None:
         """Write and make durable all that waits, in this thread."""
         while self._buffer:
@@ -178,29 +195,21 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
     def take(self) -> Batch:
         """Take what waits, at most one frame of it."""
         self._check_usable()
-        sequence, last_written = self._next_sequence, self._last_written
         is_new = not self._segments or self._active_size >= self._segment_bytes
         segment = (self._segments[-1] if self._segments else 0) + 1 if is_new else self._segments[-1]
-        payload = [self._segment_record()] if is_new else []
-        begin = (0 if is_new else self._active_size) + records.FRAME_HEADER_BYTES
-        size = sum(map(len, payload))
-        entries: list[tuple[int, int, Place]] = []
-        while self._buffer and size + len(self._buffer[0][1]) <= _RECORDS_BYTES_MAX:
-            record, encoded = self._buffer.popleft()
-            if record.kind is Kind.ENTRY:
-                entries.append((record.index, record.term, Place(segment, begin + size, len(encoded))))
-            last_written = _last_after(record, last_written)
-            payload.append(encoded)
-            size += len(encoded)
+        begin = 0 if is_new else self._active_size
         commit_index = min(self._commit_index, self._durable_index)
-        if commit_index != self._commit_written:
-            payload.append(records.encode_record(Record(Kind.COMMIT, commit_index, 0, b"")))
-        frame = records.encode_frame(sequence, b"".join(payload))
+        frame = self._buffer.take(
+            self._next_sequence,
+            segment_record=self._segment_record() if is_new else b"",
+            commit_index=None if commit_index == self._commit_written else commit_index,
+            last_index=self._last_written,
+        )
         keep = self._places.place(self.first_index).segment if len(self._places) else UNWRITTEN
         # What trims must be durable with this frame at the latest, hence only when nothing is left over.
         removable = [] if self._buffer else [number for number in self._segments if number < keep]
         self._is_writing = True
-        return Batch(frame, is_new, segment, entries, last_written, commit_index, removable)
+        return Batch(frame, is_new, segment, begin, commit_index, removable)
 
     def write(self, batch: Batch) -> None:
         """Make a batch durable. Touches files only, so that any thread may run it.
@@ -219,33 +228,31 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         self._is_writing = False
         self.sync_count += 1
         self._next_sequence += 1
-        self._active_size = len(batch.frame) + (0 if batch.is_new_segment else self._active_size)
+        self._active_size = batch.begin + batch.frame.length
         if batch.is_new_segment:
             self._segments.append(batch.segment)
         self._segments = [number for number in self._segments if number not in batch.removable]
-        for index, term, place in batch.entries:
+        for index, term, offset, length in batch.frame.entries:
             # An entry that was trimmed or replaced since it was taken has no place to note.
             if self.first_index <= index <= self.last_index and self._places.term(index) == term:
-                self._places.settle(index, place)
-        self._last_written = batch.last_index
-        self._durable_index = self._settled_index(batch.last_index)
+                self._places.settle(index, Place(batch.segment, batch.begin + offset, length))
+        self._last_written = batch.frame.last_index
+        self._durable_index = self._settled_index(self._last_written)
         self._commit_written = batch.commit_index
         self._cache.evict(self._durable_index)
 
-    def _reopen(self, name: str) -> AppendFile:
+    def _reopen(self, name: str, last_frame: int) -> AppendFile:
         """Open the last segment, and make durable what was read from it.
 
-        A process that was killed between a write and its sync leaves bytes that are read back, but that a
-        loss of power would still take.
+        A process that was killed between a write and its sync, or whose sync failed, leaves bytes that are
+        read back, but that a loss of power would still take. Only the last frame can be such.
         """
-        file = self._disk.open(name)
         try:
-            file.sync()
+            self._disk.rewrite(name, last_frame)
             self._disk.sync_directory()
+            return self._disk.open(name)
         except OSError as error:
-            file.close()
             raise JournalWriteError(error.strerror or type(error).__name__) from error
-        return file
 
     def _settled_index(self, last_written: int) -> int:
         """Return the highest index that is on disk and still current: a replaced entry does not count."""
@@ -266,7 +273,7 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
             self._active = self._disk.create(segment_name(batch.segment))
         if self._active is None:
             raise JournalOrderError("The journal is closed.")
-        self._active.append(batch.frame)
+        self._active.append(batch.frame.parts)
         self._active.sync()
         if batch.is_new_segment:
             self._disk.sync_directory()
@@ -282,7 +289,7 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
 
     def _push(self, record: Record) -> None:
         self._check_usable()
-        self._buffer.append((record, records.encode_record(record)))
+        self._buffer.push(record)
 
     def _check_usable(self) -> None:
         if self._is_broken:
@@ -351,11 +358,10 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         return max(1, min(self._commit_index, self.last_index))
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
-        """Note term and vote, durably: messages that tell of them may leave at once."""
+        """Note term and vote; durable after the next sync, which messages that tell of them wait for."""
         self._check_idle()
         self._term, self._vote = term, votedForNodeId or ""
         self._push(Record(Kind.HARD_STATE, 0, term, self._vote.encode()))
-        self.sync()
 
     def getCurrentTerm(self) -> int:
         """Return the current term."""
@@ -370,16 +376,3 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
 
     def _entry(self, index: int) -> Entry:
         return self.command(index), index, self._places.term(index)
-
-
-def _last_after(record: Record, last_index: int) -> int:
-    """Return the last index on disk after one more record."""
-    match record.kind:
-        case Kind.ENTRY:
-            return record.index
-        case Kind.TRUNCATE:
-            return record.index - 1
-        case Kind.RESET:
-            return 0
-        case _:
-            return last_index

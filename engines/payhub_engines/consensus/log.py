@@ -1,15 +1,41 @@
 """The interface that hides consensus from the engine."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 ENTRY_BYTES_MAX: Final = 4 * 1024 * 1024
 
-OnCommit = Callable[[int, bytes], None]
-"""Called once for each committed entry, in order, with its index and bytes.
+OnRole = Callable[[bool], None]
+"""Told ``True`` when this replica leads: its own first entry is committed and all before it is applied, so
+that the state is current. Told ``False`` when it no longer leads. Each follows the other."""
 
-It applies the entry to the state. When it raises, the replica stops.
-"""
+
+class StateMachine(Protocol):
+    """What the log replicates. All methods are called in the event loop's thread, one at a time."""
+
+    @property
+    def applied_index(self) -> int:
+        """The last entry that the state holds, 0 for an empty state; replay begins above it."""
+
+    def apply(self, index: int, data: bytes) -> None:
+        """Apply a committed entry: in order, each once. When it raises, the replica stops."""
+
+    def checkpoint(self, folder: Path) -> int:
+        """Copy the state, consistent and durable, into a folder that does not exist.
+
+        Heartbeats wait for it, so that it should link files rather than copy them.
+
+        Returns:
+            the last entry that the copy holds.
+        """
+
+    def install(self, folder: Path) -> None:
+        """Replace the whole state by a copy that another replica's ``checkpoint`` made.
+
+        Moves the folder away. Whenever the machine stops, either the old state is there and the folder
+        too, and this is called again at the next start; or the new state is there.
+        """
 
 
 class ReplicatedLog(Protocol):
@@ -19,14 +45,10 @@ class ReplicatedLog(Protocol):
     All methods are called from one event loop.
     """
 
-    async def start(self, applied_index: int, on_commit: OnCommit) -> None:
-        """Replay committed entries above ``applied_index``, then serve.
+    async def start(self, machine: StateMachine, on_role: OnRole) -> None:
+        """Replay committed entries above ``machine.applied_index``, then take part in the group.
 
-        A group of one replica leads before this returns.
-
-        Args:
-            applied_index: the last entry that the state already holds, 0 for an empty state.
-            on_commit: applies one entry to the state.
+        A group of one replica leads before this returns; of several, ``on_role`` tells.
 
         Raises:
             ConsensusError: the replica must not start; the message says what to do.
@@ -36,10 +58,31 @@ class ReplicatedLog(Protocol):
         """Append an entry; return its index once it is durable, committed and applied here.
 
         Raises:
-            NotLeaderError: another replica leads.
-            LogFullError: too much waits already.
+            NotLeaderError: another replica leads, or none; nothing was done.
+            OutcomeUnknownError: leadership was lost meanwhile; the entry may or may not take effect.
+            LogFullError: too much waits already; nothing was done.
+            LogStoppedError: the log is stopping or has failed; what waited may or may not take effect.
+            EntryTooLargeError: ``data`` is longer than ``ENTRY_BYTES_MAX``; nothing was done.
+        """
+
+    async def barrier(self) -> None:
+        """Wait until the state held here is known to be current.
+
+        A read after it sees all that was acknowledged anywhere before the call. Calls share their way.
+
+        Raises:
+            NotLeaderError: this replica does not lead, or lost its leadership meanwhile.
             LogStoppedError: the log is stopping or has failed.
-            EntryTooLargeError: ``data`` is longer than ``ENTRY_BYTES_MAX``.
+        """
+
+    async def hand_over(self) -> str | None:
+        """Take no more entries, finish those that wait, and let an up-to-date follower lead.
+
+        Returns:
+            who leads now; None where nobody took over within a bounded time and this replica goes on.
+
+        Raises:
+            NotLeaderError: this replica does not lead.
         """
 
     def entries(self, from_index: int, bytes_max: int) -> list[tuple[int, bytes]]:
@@ -54,9 +97,10 @@ class ReplicatedLog(Protocol):
         """
 
     def trim(self, below_index: int) -> None:
-        """Forget the entries below an index; never more than is applied.
+        """Forget the entries below an index; never more than is applied, or than a follower is sent now.
 
-        The state must hold them durably by then, for they cannot be replayed any more.
+        The state must hold them durably by then, for they cannot be replayed any more. A follower that
+        still lacks them gets the state instead.
         """
 
     async def stop(self) -> None:
@@ -71,7 +115,11 @@ class ReplicatedLog(Protocol):
 
     @property
     def is_leader(self) -> bool:
-        """Whether this replica leads and takes entries."""
+        """Whether this replica leads, its state is current, and it takes entries."""
+
+    @property
+    def leader(self) -> str | None:
+        """Id of the replica that leads, as far as this one knows."""
 
     @property
     def term(self) -> int:

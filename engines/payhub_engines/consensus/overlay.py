@@ -1,6 +1,6 @@
 """pysyncobj made safe: payhub's journal, apply loop and log access in place of its own.
 
-pysyncobj 0.3.17 keeps elections, the send loop and the counting of commits. Replaced is what loses
+pysyncobj 0.3.17 keeps elections and the counting of commits. Replaced is what loses
 acknowledged entries or unpickles: the journal is synced before anything counts or leaves, followers
 truncate only what conflicts, acknowledgements carry their term, each member has one vote, an entry that
 cannot be applied stops the replica, applying resumes after what the state holds, and pickled commands,
@@ -30,14 +30,13 @@ from payhub_engines.consensus.errors import (
     ApplyFailedError,
     ConsensusVersionError,
     EntriesTrimmedError,
-    JournalOrderError,
     NotLeaderError,
     UnexpectedMessageError,
 )
-from payhub_engines.consensus.exchange import FOLLOWER, NEVER, Exchange
+from payhub_engines.consensus.exchange import FOLLOWER, NEVER, Progress
 from payhub_engines.consensus.journal import Entry, Journal
-from payhub_engines.consensus.log import ENTRY_BYTES_MAX
-from payhub_engines.consensus.messages import APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, Message, TimeoutNow
+from payhub_engines.consensus.messages import APPEND_ENTRIES_MAX, RaftMessage, TimeoutNow
+from payhub_engines.consensus.sending import Sending
 from payhub_engines.consensus.timers import MonotonicClock, Timers, monotonic_clock
 from payhub_engines.consensus.transport import LoneTransport, NoTransport, PeerTransport, Transport
 
@@ -49,7 +48,6 @@ OVERRIDDEN_METHODS: Final = (
     "_SyncObj__getCurrentLogIndex",
     "_SyncObj__getCurrentLogTerm",
     "_SyncObj__getEntries",
-    "_SyncObj__getPrevLogIndexTerm",
     "_SyncObj__loadDumpFile",
     "_SyncObj__onBecomeLeader",
     "_SyncObj__onMessageReceived",
@@ -66,6 +64,7 @@ USED_ATTRIBUTES: Final = (
     "_SyncObj__commandsLocalCounter",
     "_SyncObj__connectedNodes",
     "_SyncObj__leaderCommitIndex",
+    "_SyncObj__noopIDx",
     "_SyncObj__raftCommitIndex",
     "_SyncObj__raftCurrentTerm",
     "_SyncObj__raftElectionDeadline",
@@ -78,11 +77,15 @@ USED_ATTRIBUTES: Final = (
     "_SyncObj__transferInProgress",
     "_SyncObj__transport",
     "_SyncObj__votedForNodeId",
+    "_poller",
 )
 
 REGULAR: Final = b"\x00"  # command types of pysyncobj; membership (2) and version (3) are never written
 NO_OP: Final = b"\x01"
+STATE: Final = b"\x04"  # not pysyncobj's: stands for all up to its index, which the state holds
 REQUEST_ID_BITS: Final = 62
+APPLY_MS_MAX: Final = 20
+"""A turn applies no further entry after this, so that heartbeats go out in time."""
 
 
 OnEntry = Callable[[int, bytes], None]
@@ -109,10 +112,25 @@ class Outcome(enum.Enum):
     LOST = enum.auto()  # another entry was committed in its place
 
 
-class RaftCore(Exchange):
-    """One replica's Raft state machine. It is told what arrives, and ticked; it has no thread or socket.
+class Member(Node):  # type: ignore[misc] # pysyncobj has no types, so its class is Any
+    """A node by identity: pysyncobj compares and hashes ids in its innermost loops."""
 
-    Whatever it has to say leaves at the end of a tick, after the sync that makes it true.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class NoPoller:
+    """pysyncobj asks for its sockets at the end of each tick; it has none."""
+
+    def poll(self, timeout: float) -> None:
+        """Do nothing."""
+
+
+class RaftCore(Sending):
+    """One replica's Raft state machine. It is told what arrives, goes by turns, has no thread or socket.
+
+    A turn is: ``receive`` what came, ``advance``, ``propose``, ``send_entries``, sync the journal, ``flush``.
+    What asserts that something is durable leaves with the flush.
     """
 
     def __init__(
@@ -127,6 +145,8 @@ class RaftCore(Exchange):
         clock: MonotonicClock = monotonic_clock,
         chooser: random.Random | None = None,
         append_entries_max: int = APPEND_ENTRIES_MAX,
+        can_vote: bool = True,
+        doubts: int = 0,
     ) -> None:
         """Take up where journal and state left off.
 
@@ -140,18 +160,28 @@ class RaftCore(Exchange):
             clock: monotonic milliseconds.
             chooser: chooses how long to wait before an election.
             append_entries_max: entries of one message.
+            can_vote: False for a replica that began empty in a group that has entries, or in doubt.
+            doubts: how often this replica may have lost what it had acknowledged.
         """
         check_version()
         self._journal = journal
         self._replica = replica
         self._on_entry = on_entry
-        self._members = {peer: Node(peer) for peer in sorted(set(peers) - {replica})}
+        self._members = {peer: Member(peer) for peer in sorted(set(peers) - {replica})}
         self._to_peers: Transport = NoTransport() if transport is None else transport
+        self._clock = clock
         self._timers = Timers(clock, random.SystemRandom() if chooser is None else chooser)
         self._append_entries_max = append_entries_max
-        self._outbox: list[tuple[str, Message]] = []
+        self._outbox: list[tuple[str, RaftMessage]] = []
+        self._progress = {peer: Progress() for peer in self._members}
+        self._round = 0
+        self._can_vote = can_vote
+        self._doubts = doubts
+        self._doubted: dict[str, int] = {}
+        self._needs_all = False
+        self._is_caught_up = False
         self._votes: set[str] = set()  # of this term
-        self._pre_votes: set[str] = set()
+        self._pre_votes: dict[str, bool] = {}
         self._is_beyond_help = False
         transport_class = PeerTransport if self._members else LoneTransport
         others = list(self._members.values())
@@ -159,9 +189,7 @@ class RaftCore(Exchange):
         missing = [name for name in USED_ATTRIBUTES if name not in self.__dict__]
         if missing:
             raise ConsensusVersionError(f"pysyncobj has no {', '.join(missing)}.")
-        # pysyncobj asks its own clock whether a period has passed: now always, for Timers decides. It refuses
-        # such a setting, but only at construction.
-        self.conf.appendEntriesPeriod = -1
+        self._poller = NoPoller()
         if not len(journal):
             journal.add(NO_OP, 1, 0)
         # SyncObj begins with a journal in memory; from here on it is ours, with what ours remembers.
@@ -178,15 +206,43 @@ class RaftCore(Exchange):
 
         It is committed by a tick after it was synced, here and on a majority. ``outcome`` tells.
         """
-        return self._propose(REGULAR + data)
+        if not self.is_leader:
+            raise NotLeaderError
+        if self._timers.is_handing_over:
+            raise NotLeaderError("This replica is handing over; another is about to lead.")
+        index = self._journal.last_index + 1
+        self._journal.add(REGULAR + data, index, self.term)
+        return index
 
-    def propose_barrier(self) -> int:
-        """Add an entry that changes nothing; return its index.
+    @property
+    def is_current(self) -> bool:
+        """Whether this replica leads and its first entry is applied, hence all that was ever committed."""
+        return self.is_leader and self.applied_index >= self._SyncObj__noopIDx
 
-        Once it is committed in this term, the state held all that was acknowledged anywhere before the call:
-        a read of it is linearizable (gap G16 of the audit). Many reads can share a barrier.
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether another was asked to lead, and may still do so."""
+        return self._timers.is_handing_over
+
+    @property
+    def has_more(self) -> bool:
+        """Whether committed entries wait to be applied."""
+        return self.applied_index < self._applicable_index
+
+    @property
+    def _applicable_index(self) -> int:
+        # A leader may tell in one message what an entry is and that it is committed; applied is what is
+        # durable here, so that the state is never ahead of the journal.
+        return min(self.commit_index, self._journal.durable_index)
+
+    def installed(self, index: int) -> None:
+        """Go on above an entry: the state that another replica sent holds all up to it.
+
+        The journal begins at that entry by now. Nothing else becomes committed by it (gap G1 of the audit).
         """
-        return self._propose(NO_OP)
+        self._SyncObj__raftLastApplied = index
+        self._SyncObj__raftCommitIndex = max(self.commit_index, index)
+        self._is_beyond_help = False
 
     def outcome(self, index: int, term: int) -> Outcome:
         """Tell what became of an entry that was proposed in a term.
@@ -215,29 +271,34 @@ class RaftCore(Exchange):
                 return peer
         return None
 
-    def _propose(self, command: bytes) -> int:
-        if not self.is_leader:
-            raise NotLeaderError
-        if self._timers.is_handing_over:
-            raise NotLeaderError("This replica is handing over; another is about to lead.")
-        index = self._journal.last_index + 1
-        self._journal.add(command, index, self.term)
-        return index
+    def advance(self) -> None:
+        """Act on what arrived and on what time it is: stand, commit, apply.
 
-    # What pysyncobj calls, by its names.
-
-    def _onTick(self, timeToWait: float = 0.0) -> None:
-        # What a tick counts as replicated has to be durable. Usually it is, and this writes nothing.
-        self._journal.sync()
+        As leader it counts its own copy of every entry: all that was proposed has to be synced by now.
+        """
         if self.is_leader:
             if not self._timers.has_quorum:
                 self._SyncObj__setState(FOLLOWER)
                 self._SyncObj__raftLeader = None
         elif self._timers.is_election_due:
             self._stand()
-        super()._onTick(timeToWait)
+        is_quiet = not self.is_leader or self.commit_index == self._journal.last_index
+        if is_quiet and self._SyncObj__raftElectionDeadline == NEVER:
+            self._SyncObj__applyLogEntries()  # all that a tick would do
+        else:
+            super()._onTick(0.0)
+        if not self._can_vote and self.is_current:
+            self._is_caught_up = True  # all have voted for it
+
+    # What pysyncobj calls, by its names.
+
+    def _onTick(self, timeToWait: float = 0.0) -> None:
+        """Do a whole turn without entries of its own, syncing in this thread."""
         self._journal.sync()
-        self._flush()
+        self.advance()
+        self.send_entries()
+        self._journal.sync()
+        self.flush()
 
     def _SyncObj__generateRaftTimeout(self) -> float:
         """Return when to stand for election by pysyncobj's clock: never, for Timers tells."""
@@ -252,30 +313,26 @@ class RaftCore(Exchange):
 
     def _SyncObj__setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         self._votes.clear()
+        self._SyncObj__transferInProgress &= term == self.term  # a hand-over ends with its term
         super()._SyncObj__setCurrentTerm(term, votedForNodeId)
 
     def _SyncObj__onBecomeLeader(self) -> None:
         self._timers.begin_term(self._members)
+        self._doubted = {}
+        for peer in self._members:
+            self._progress[peer] = Progress()
         super()._SyncObj__onBecomeLeader()
-        # The same tick goes on to count the new leader's first entry.
-        self._journal.sync()
+        if not self._members:
+            # The same tick goes on to count the new leader's first entry.
+            self._journal.sync()
 
     def _SyncObj__sendAppendEntries(self) -> None:
-        """Send one batch to each peer that is connected, where somebody waits for one."""
-        next_index, connected = self._SyncObj__raftNextIndex, self._SyncObj__connectedNodes
-        for node in self._members.values():
-            # Nothing below the first entry can be compared; pysyncobj would turn to snapshots there.
-            next_index[node] = max(next_index[node], self._journal.first_index + 1)
-        is_waiting = any(next_index[node] <= self._journal.last_index for node in connected)
-        if self._members and (is_waiting or self._timers.is_heartbeat_due):
-            self._timers.sent_heartbeat()
-            super()._SyncObj__sendAppendEntries()
+        """Do nothing: ``send_entries`` has its own place in a turn."""
 
     def _SyncObj__applyLogEntries(self) -> bool:
-        commit = self.commit_index
-        if commit > self._journal.durable_index:
-            raise JournalOrderError(f"Entry {commit} is committed, but not durable.")
-        while self.applied_index < commit:
+        last = self._applicable_index
+        until_ms = self._clock() + APPLY_MS_MAX
+        while self.applied_index < last and self._clock() < until_ms:
             index = self.applied_index + 1
             command = self._journal.command(index)
             if command[:1] not in (REGULAR, NO_OP):
@@ -298,16 +355,12 @@ class RaftCore(Exchange):
         return self._journal.last_term
 
     def _SyncObj__getEntries(
-        self, fromIDx: int | None, count: int | None = None, maxSizeBytes: int | None = None
+        self, fromIDx: int, count: int | None = None, maxSizeBytes: int | None = None
     ) -> list[Entry]:
-        if fromIDx is None:
-            return []
-        if maxSizeBytes is not None:  # the send loop asks
-            return self._journal.read(fromIDx, self._append_entries_max, APPEND_BYTES_MAX)
-        return self._journal.read(fromIDx, count, maxSizeBytes)
-
-    def _SyncObj__getPrevLogIndexTerm(self, nextNodeIndex: int) -> tuple[int, int]:
-        return nextNodeIndex - 1, self._journal.term_at(nextNodeIndex - 1)
+        """Return one entry's index and term, which is all that the counting of commits asks for."""
+        if count != 1:
+            raise UnexpectedMessageError("pysyncobj must not read entries.")
+        return [(b"", fromIDx, self._journal.term_at(fromIDx))]
 
     def _SyncObj__tryLogCompaction(self) -> None:
         """Do nothing: the state is durable in RocksDB and payhub trims the journal itself."""
@@ -338,7 +391,5 @@ def _conf() -> SyncObjConf:
         dynamicMembershipChange=False,
         commandsWaitLeader=False,
         useFork=False,
-        # Whole entries only: pysyncobj would pickle the parts of a larger one.
-        appendEntriesBatchSizeBytes=ENTRY_BYTES_MAX + 2,
         leaderFallbackTimeout=NEVER,
     )

@@ -20,10 +20,12 @@ class Places:
 
     Attributes:
         first: index of the first entry, or of the next one where there is none.
+        last: index of the last entry; ``first - 1`` where there is none.
     """
 
     def __init__(self, first: int = 1) -> None:
         self.first = first
+        self.last = first - 1  # kept, not counted: it is asked for all the time
         self._terms = array("Q")
         self._segments = array("Q")
         self._offsets = array("Q")
@@ -32,17 +34,13 @@ class Places:
     def __len__(self) -> int:
         return len(self._terms)
 
-    @property
-    def last(self) -> int:
-        """Index of the last entry; ``first - 1`` where there is none."""
-        return self.first + len(self._terms) - 1
-
     def append(self, term: int, place: Place) -> None:
         """Add the entry at ``last + 1``."""
         self._terms.append(term)
         self._segments.append(place.segment)
         self._offsets.append(place.offset)
         self._lengths.append(place.length)
+        self.last += 1
 
     def settle(self, index: int, place: Place) -> None:
         """Set where an entry was written."""
@@ -66,6 +64,7 @@ class Places:
         for column in (self._terms, self._segments, self._offsets, self._lengths):
             del column[position:]
         self.first = min(self.first, index)
+        self.last = self.first + len(self._terms) - 1
 
     def drop_below(self, index: int) -> None:
         """Forget all below an index."""
@@ -73,6 +72,7 @@ class Places:
         for column in (self._terms, self._segments, self._offsets, self._lengths):
             del column[:position]
         self.first = max(self.first, index)
+        self.last = self.first + len(self._terms) - 1
 
     def _position(self, index: int) -> int:
         position = index - self.first

@@ -1,45 +1,49 @@
-"""The replicated log over pysyncobj: group commit, one sync for many entries, off the event loop."""
+"""The replicated log over pysyncobj: turns of an event loop, one sync for many entries, in a thread."""
 
 import asyncio
-import contextlib
 import logging
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+import random
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 from payhub_engines.consensus.disk import Disk
 from payhub_engines.consensus.errors import (
-    ConsensusError,
     EntriesTrimmedError,
     EntryTooLargeError,
-    LogFullError,
+    GroupSettingsError,
+    JournalDoubtfulError,
     LogStoppedError,
     NotLeaderError,
     ReplicaIdentityError,
     StateMismatchError,
 )
-from payhub_engines.consensus.identity import claim, confirm
+from payhub_engines.consensus.identity import Membership, claim
 from payhub_engines.consensus.journal import Journal
-from payhub_engines.consensus.log import ENTRY_BYTES_MAX, OnCommit
-from payhub_engines.consensus.overlay import REGULAR, RaftCore
-from payhub_engines.consensus.recovery import segments_on
+from payhub_engines.consensus.log import ENTRY_BYTES_MAX, OnRole, StateMachine
+from payhub_engines.consensus.overlay import REGULAR, STATE, RaftCore
+from payhub_engines.consensus.recovery import OnDoubt, refuse, segments_on
+from payhub_engines.consensus.state_transfer import finish_install
+from payhub_engines.consensus.threads import ThreadWorker, Worker
+from payhub_engines.consensus.timers import ELECTION_MIN_MS, MonotonicClock, monotonic_clock
+from payhub_engines.consensus.transport import Network, NoTransport
+from payhub_engines.consensus.turns import Turns
+from payhub_engines.consensus.waiting import Appends, Barriers
 
 _logger = logging.getLogger(__name__)
 
 QUEUE_ENTRIES_MAX: Final = 1024
 QUEUE_BYTES_MAX: Final = 32 * 1024 * 1024
-BATCH_BYTES_MAX: Final = 8 * 1024 * 1024
-ELECTION_TICKS_MAX: Final = 3
+HAND_OVER_MS_MAX: Final = 3_000
+STOP_MS_MAX: Final = 1_000
 
-_Waiter = asyncio.Future[int]
+MakeWorker = Callable[[str], Worker]
+MakeExecutor = Callable[[str], Executor]
 
 
 class RaftLog:
-    """Implements ``ReplicatedLog`` for a group of one replica.
-
-    Waiting entries are appended together, synced once in a thread, then committed and applied in
-    order. While a sync runs, the next batch gathers.
-    """
+    """Implements ``ReplicatedLog`` for groups of 1, 3 or 5 replicas."""
 
     def __init__(
         self,
@@ -47,6 +51,13 @@ class RaftLog:
         *,
         cluster: str,
         replica: str,
+        members: Iterable[str] = (),
+        network: Network | None = None,
+        snapshots: Path | None = None,
+        clock: MonotonicClock = monotonic_clock,
+        chooser: random.Random | None = None,
+        make_worker: MakeWorker = ThreadWorker,
+        make_executor: MakeExecutor | None = None,
         queue_entries_max: int = QUEUE_ENTRIES_MAX,
         queue_bytes_max: int = QUEUE_BYTES_MAX,
     ) -> None:
@@ -56,32 +67,49 @@ class RaftLog:
             disk: this replica's own folder, such as ``FileDisk(data_dir / "journal")``.
             cluster: the group's id (the engine's).
             replica: this replica's id within the group, for ever.
+            members: ids of all replicas of the group; none means this one alone.
+            network: reaches the others.
+            snapshots: a folder for states on their way, on the same file system as the machine's state.
+            clock: monotonic milliseconds.
+            chooser: chooses how long to wait before an election.
+            make_worker: makes the thread that writes the journal, by a name.
+            make_executor: makes the thread that reads and writes snapshots, by a name.
             queue_entries_max: appends that may wait.
             queue_bytes_max: bytes of appends that may wait.
+
+        Raises:
+            GroupSettingsError: the group is none.
         """
+        self._members = sorted({*members, replica})
+        if len(self._members) > 1 and (network is None or snapshots is None):
+            raise GroupSettingsError("A group of several needs a network and a folder for snapshots.")
         self._disk = disk
         self._cluster = cluster
         self._replica = replica
-        self._queue_entries_max = queue_entries_max
-        self._queue_bytes_max = queue_bytes_max
-        self._queue: deque[tuple[bytes, _Waiter]] = deque()
-        self._queue_bytes = 0
-        self._waiting: dict[int, _Waiter] = {}  # by index
-        self._wake = asyncio.Event()
+        self._network: Network = NoTransport() if network is None else network
+        self._snapshots = snapshots
+        self._clock = clock
+        self._chooser = chooser
+        self._make_worker = make_worker
+        self._make_executor = _thread if make_executor is None else make_executor
+        self._appends = Appends(queue_entries_max, queue_bytes_max)
+        self._barriers = Barriers()
         self._stopped = asyncio.Event()
         self._failure: BaseException | None = None
-        self._is_stopping = False
-        self._journal: Journal | None = None
-        self._core: RaftCore | None = None
+        self._is_started = self._is_stopping = self._is_handing_over = False
+        self._turns: Turns | None = None
         self._task: asyncio.Task[None] | None = None
-        self._executor: ThreadPoolExecutor | None = None
-        self._on_commit: OnCommit | None = None
 
     @property
     def is_leader(self) -> bool:
-        """Whether this replica leads and takes entries."""
-        is_serving = not self._is_stopping and not self._stopped.is_set()
-        return is_serving and self._core is not None and self._core.is_leader
+        """Whether this replica leads, its state is current, and it takes entries."""
+        return not self._is_closed and self._turns is not None and self._turns.is_leading
+
+    @property
+    def leader(self) -> str | None:
+        """Id of the replica that leads, as far as this one knows."""
+        core = None if self._turns is None or self._is_closed else self._turns.core
+        return None if core is None else core.leader
 
     @property
     def term(self) -> int:
@@ -96,61 +124,100 @@ class RaftLog:
     @property
     def first_index(self) -> int:
         """The lowest index that was not trimmed."""
-        return self._started_journal().first_index
+        return self._first_index(self._started().journal)
 
-    async def start(self, applied_index: int, on_commit: OnCommit) -> None:
-        """Replay committed entries above ``applied_index``, then lead.
+    async def start(self, machine: StateMachine, on_role: OnRole) -> None:
+        """Replay committed entries, then take part in the group; a group of one leads before this returns.
 
         Raises:
             ConsensusError: the replica must not start; the message says what to do.
         """
-        if self._task is not None or self._stopped.is_set():
+        if self._is_started or self._stopped.is_set():
             raise LogStoppedError("The log was started before.")
-        self._on_commit = on_commit
-        with contextlib.ExitStack() as undo:
-            undo.callback(self._stopped.set)
-            undo.callback(self._disk.close)
+        self._is_started = True
+        journal: Journal | None = None
+        try:
             has_journal = bool(segments_on(self._disk))
-            identity = claim(self._disk, self._cluster, self._replica, has_journal=has_journal)
-            self._journal = Journal(self._disk)
-            undo.callback(self._journal.abandon)
-            if identity.is_member and not len(self._journal):
-                detail = "The journal has lost all its entries: restore it from a backup."
-                raise ReplicaIdentityError("journal-missing", detail)
-            self._check_state(applied_index)
-            self._core = RaftCore(self._journal, self._replica, applied_index, self._take_committed)
-            self._elect(self._core)
-            confirm(self._disk, identity)
-            undo.pop_all()
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._task = asyncio.create_task(self._run(), name="replicated-log")
+            membership = claim(
+                self._disk, self._cluster, self._replica, self._members, has_journal=has_journal
+            )
+            journal = Journal(self._disk, on_doubt=self._doubt(membership))
+            if self._snapshots is not None:
+                finish_install(self._snapshots, machine, journal)
+            _check_journal(membership, journal)
+            _check_state(machine.applied_index, journal)
+            self._turns = self._make_turns(machine, on_role, journal, membership)
+            await self._begin(self._turns)
+        except BaseException:
+            if journal is not None:
+                journal.abandon()
+            await self._network.stop()
+            if self._turns is not None:
+                await self._turns.close()
+            self._disk.close()
+            self._stopped.set()
+            raise
+        self._task = asyncio.create_task(self._turns.run(), name="replicated-log")
         self._task.add_done_callback(self._finish)
 
     async def append(self, data: bytes) -> int:
-        """Append an entry; return its index once it is durable, committed and applied.
+        """Append an entry; return its index once it is durable, committed and applied here.
 
         When the caller is cancelled, the entry may or may not take effect.
 
         Raises:
-            NotLeaderError: the log was not started.
+            NotLeaderError: another replica leads, or none; nothing was done.
+            OutcomeUnknownError: leadership was lost meanwhile.
             LogFullError: too much waits already.
             LogStoppedError: the log is stopping or has failed.
             EntryTooLargeError: ``data`` is longer than ``ENTRY_BYTES_MAX``.
         """
-        if self._is_stopping or self._stopped.is_set():
-            raise LogStoppedError
-        if self._task is None:
-            raise NotLeaderError("The log has not started yet.")
+        turns = self._leading()
         if len(data) > ENTRY_BYTES_MAX:
             raise EntryTooLargeError(len(data), ENTRY_BYTES_MAX)
-        is_full = len(self._queue) >= self._queue_entries_max
-        if is_full or self._queue_bytes + len(data) > self._queue_bytes_max:
-            raise LogFullError
-        waiter: _Waiter = asyncio.get_running_loop().create_future()
-        self._queue.append((data, waiter))
-        self._queue_bytes += len(data)
-        self._wake.set()
+        waiter = self._appends.put(data)
+        turns.wake()
         return await waiter
+
+    async def barrier(self) -> None:
+        """Wait until the state held here is known to be current.
+
+        Raises:
+            NotLeaderError: this replica does not lead, or lost its leadership meanwhile.
+            LogStoppedError: the log is stopping or has failed.
+        """
+        turns = self._leading()
+        waiter = self._barriers.put()
+        turns.wake()
+        await waiter
+
+    async def hand_over(self) -> str | None:
+        """Take no more entries, finish those that wait, and let an up-to-date follower lead.
+
+        Returns:
+            who leads now; None where nobody took over within a bounded time and this replica goes on.
+
+        Raises:
+            NotLeaderError: this replica does not lead.
+        """
+        turns = self._leading()
+        if len(self._members) == 1:
+            return None
+        self._is_handing_over = True
+        until_ms = self._clock() + HAND_OVER_MS_MAX
+        asked_until_ms = 0
+        core = self._started_core()
+        try:
+            while self._clock() < until_ms and not self._is_closed:
+                if not core.is_leader and core.leader is not None:
+                    return core.leader
+                is_due = self._appends.is_empty and self._clock() >= asked_until_ms
+                if core.is_leader and is_due and turns.hand_over() is not None:
+                    asked_until_ms = self._clock() + ELECTION_MIN_MS
+                await turns.next_turn()
+        finally:
+            self._is_handing_over = False
+        return None
 
     def entries(self, from_index: int, bytes_max: int) -> list[tuple[int, bytes]]:
         """Return applied entries from an index on, in order.
@@ -158,10 +225,10 @@ class RaftLog:
         Raises:
             EntriesTrimmedError: entries from there on were forgotten.
         """
-        journal, applied_index = self._started_journal(), self._started_core().applied_index
+        journal, applied_index = self._started().journal, self._started_core().applied_index
         index = max(from_index, 1)
-        if index < journal.first_index:
-            raise EntriesTrimmedError(index, journal.first_index)
+        if index < self._first_index(journal):
+            raise EntriesTrimmedError(index, self._first_index(journal))
         found: list[tuple[int, bytes]] = []
         size = 0
         while index <= applied_index:
@@ -180,20 +247,25 @@ class RaftLog:
         The trim is on disk with the next sync, which follows at once. A crash before that keeps the
         entries, which is safe.
         """
-        if self._is_stopping or self._stopped.is_set():
+        if self._is_closed:
             raise LogStoppedError
-        self._started_journal().trim(min(below_index, self._started_core().applied_index))
-        self._wake.set()
+        self._started_core()
+        self._started().trim(below_index)
 
     async def stop(self) -> None:
-        """Finish what waits, close the files and stop. Stopping twice is allowed."""
+        """Finish what waits, for a bounded time, close the files and stop. Stopping twice is allowed."""
         self._is_stopping = True
-        self._wake.set()
         if self._task is None:
-            if not self._stopped.is_set():
+            if not self._is_started and not self._stopped.is_set():
                 self._disk.close()
                 self._stopped.set()
             return
+        turns = self._started()
+        until_ms = self._clock() + STOP_MS_MAX
+        while not self._stopped.is_set() and not self._appends.is_empty and self._clock() < until_ms:
+            turns.wake()
+            await turns.next_turn()
+        turns.stop()
         await self._stopped.wait()
 
     async def wait_stopped(self) -> None:
@@ -209,92 +281,118 @@ class RaftLog:
         if self._failure is not None:
             raise self._failure
 
-    def _check_state(self, applied_index: int) -> None:
-        journal = self._started_journal()
-        if applied_index > journal.last_index:
-            detail = (
-                f"The state holds entry {applied_index}, the journal ends at {journal.last_index}: "
-                "the journal lost entries or belongs to another state. Restore both from one backup."
-            )
-            raise StateMismatchError("journal-behind-state", detail)
-        if applied_index < journal.first_index - 1:
-            detail = (
-                f"The state holds entry {applied_index}, the journal begins at {journal.first_index}: "
-                "entries between them are gone. Restore the state from a checkpoint."
-            )
-            raise StateMismatchError("state-behind-journal", detail)
+    @property
+    def _is_closed(self) -> bool:
+        return self._is_stopping or self._stopped.is_set()
 
-    def _elect(self, core: RaftCore) -> None:
-        core.call_election()
-        for _ in range(ELECTION_TICKS_MAX):
-            core.doTick()
-            if core.is_leader and core.applied_index == self._started_journal().last_index:
-                return
-        raise ConsensusError("no-election", "A group of one replica could not elect itself.")
+    def _leading(self) -> Turns:
+        if self._is_closed:
+            raise LogStoppedError
+        if self._turns is None or not self._turns.is_leading:
+            raise NotLeaderError
+        if self._is_handing_over:
+            raise NotLeaderError("This replica is handing over; another is about to lead.")
+        return self._turns
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        journal, core = self._started_journal(), self._started_core()
-        while not (self._is_stopping and not self._queue):
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue or journal.is_dirty:
-                self._propose_batch(core)
-                while journal.is_dirty:
-                    batch = journal.take()
-                    await loop.run_in_executor(self._executor, journal.write, batch)
-                    journal.done(batch)
-                core.doTick()
-        journal.close()
+    def _doubt(self, membership: Membership) -> OnDoubt:
+        """Return what to do about a last frame that cannot be read and may have been acknowledged."""
+        if len(self._members) == 1:
+            return refuse
 
-    def _propose_batch(self, core: RaftCore) -> None:
-        size = 0
-        while self._queue and size < BATCH_BYTES_MAX:
-            data, waiter = self._queue.popleft()
-            self._queue_bytes -= len(data)
-            if waiter.cancelled():
-                continue  # nobody waits for it and nothing of it is on disk
-            index = core.propose(data)
-            self._waiting[index] = waiter
-            size += len(data)
+        def record(doubt: JournalDoubtfulError) -> None:
+            _logger.warning("replica %s cuts its journal and asks the others: %s", self._replica, doubt)
+            membership.doubt()
 
-    def _take_committed(self, index: int, data: bytes) -> None:
-        if self._on_commit is not None:
-            self._on_commit(index, data)
-        waiter = self._waiting.pop(index, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(index)
+        return record
+
+    def _make_turns(
+        self, machine: StateMachine, on_role: OnRole, journal: Journal, membership: Membership
+    ) -> Turns:
+        return Turns(
+            replica=self._replica,
+            members=self._members,
+            journal=journal,
+            membership=membership,
+            machine=machine,
+            on_role=on_role,
+            network=self._network,
+            snapshots=self._snapshots,
+            appends=self._appends,
+            barriers=self._barriers,
+            clock=self._clock,
+            chooser=self._chooser,
+            writer=self._make_worker("journal"),
+            file_thread=self._make_executor("snapshots"),
+        )
+
+    async def _begin(self, turns: Turns) -> None:
+        if len(self._members) == 1:
+            turns.lead_alone()
+        else:
+            turns.take_part()
+            await self._network.start(turns)
+
+    def _first_index(self, journal: Journal) -> int:
+        is_state = len(journal) > 0 and journal.command(journal.first_index)[:1] == STATE
+        return journal.first_index + is_state
 
     def _finish(self, task: asyncio.Task[None]) -> None:
-        """Close all, however the loop ended; a failure is loud and final."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True)  # no file may be closed under a write
         failure = LogStoppedError("The log's task was cancelled.") if task.cancelled() else task.exception()
         if failure is not None:
             _logger.critical("replica %s of %s stops: %s", self._replica, self._cluster, failure)
         self._failure = failure
+        self._closing = asyncio.ensure_future(self._close())
+
+    async def _close(self) -> None:
+        """Close all, however the turns ended; a failure is loud and final."""
+        turns = self._started()
         try:
-            self._started_journal().abandon()
-            self._started_core().destroy()
+            await self._network.stop()
+            await turns.close()  # waits for the threads: no file may be closed under a write
+            turns.journal.abandon()
             self._disk.close()
         finally:
-            self._release_waiters()
+            stopped = LogStoppedError("The replica has stopped; the outcome is unknown.")
+            self._appends.fail(stopped, stopped)
+            self._barriers.fail(stopped)
             self._stopped.set()
+            turns.release()
 
-    def _release_waiters(self) -> None:
-        waiters = [*self._waiting.values(), *(waiter for _, waiter in self._queue)]
-        self._waiting.clear()
-        self._queue.clear()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(LogStoppedError("The replica has stopped; the outcome is unknown."))
+    def _started(self) -> Turns:
+        if self._turns is None:
+            raise NotLeaderError("The log has not started yet.")
+        return self._turns
 
     def _started_core(self) -> RaftCore:
-        if self._core is None:
-            raise NotLeaderError("The log has not started yet.")
-        return self._core
+        core = self._started().core
+        if core is None:
+            raise NotLeaderError("The replica has not joined its group yet.")
+        return core
 
-    def _started_journal(self) -> Journal:
-        if self._journal is None:
-            raise NotLeaderError("The log has not started yet.")
-        return self._journal
+
+def _check_journal(membership: Membership, journal: Journal) -> None:
+    if membership.is_member and not len(journal):
+        detail = "The journal has lost all its entries; bring it back, or replace the replica."
+        raise ReplicaIdentityError("journal-missing", detail)
+
+
+def _check_state(applied_index: int, journal: Journal) -> None:
+    if applied_index > journal.last_index:
+        detail = (
+            f"The state holds entry {applied_index}, the journal ends at {journal.last_index}: "
+            "the journal lost entries or belongs to another state. Restore both from one backup."
+        )
+        raise StateMismatchError("journal-behind-state", detail)
+    lowest = journal.first_index
+    if len(journal) and journal.command(lowest)[:1] == STATE:
+        lowest += 1
+    if applied_index < lowest - 1:
+        detail = (
+            f"The state holds entry {applied_index}, the journal begins at {lowest}: "
+            "entries between them are gone. Restore the state from a checkpoint."
+        )
+        raise StateMismatchError("state-behind-journal", detail)
+
+
+def _thread(name: str) -> Executor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

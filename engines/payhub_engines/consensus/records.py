@@ -6,6 +6,9 @@ durable, and a bad frame with nothing behind it was being written when the machi
 
     frame  = magic(4) payload_length(u32) sequence(u64) crc32(u32, of what precedes) payload
     record = data_length(u32) crc32(u32, of what follows) kind(u8) index(u64) term(u64) data
+
+The last record of a frame is ``END``, and the last byte of that is 255: a frame that ends in a zero was not
+written to its end, whatever the file's length says.
 """
 
 import enum
@@ -40,6 +43,10 @@ class Kind(enum.IntEnum):
     TRUNCATE = 4  # entries from index on are gone: another leader's take their place
     TRIM = 5  # entries below index are gone: the state holds them
     RESET = 6  # all entries are gone; the next one may have any index
+    END = 7  # last of a frame
+
+
+_KINDS: Final = frozenset(Kind)
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +68,13 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True):
     last_index: int  # of the entries in older segments; 0 when the log was empty
 
 
+class UnknownKindError(ValueError):
+    """A whole record says what this release does not know."""
+
+    def __init__(self, kind: int) -> None:
+        super().__init__(f"A record of kind {kind} was written by a newer release.")
+
+
 class FrameHeader(NamedTuple):
     """A frame's number and the length of its payload in bytes."""
 
@@ -68,16 +82,42 @@ class FrameHeader(NamedTuple):
     payload_length: int
 
 
+def last_index_after(record: Record, last_index: int) -> int:
+    """Return the last index on disk after one more record."""
+    match record.kind:
+        case Kind.ENTRY:
+            return record.index
+        case Kind.TRUNCATE:
+            return record.index - 1
+        case Kind.RESET:
+            return 0
+        case _:
+            return last_index
+
+
+def record_head(kind: Kind, index: int, term: int, data: bytes) -> bytes:
+    """Return what precedes the data of a record."""
+    head = _RECORD_BODY.pack(kind, index, term)
+    return _RECORD_LENGTHS.pack(len(data), zlib.crc32(data, zlib.crc32(head))) + head
+
+
 def encode_record(record: Record) -> bytes:
     """Write one record."""
-    body = _RECORD_BODY.pack(record.kind, record.index, record.term) + record.data
-    return _RECORD_LENGTHS.pack(len(record.data), zlib.crc32(body)) + body
+    return record_head(record.kind, record.index, record.term, record.data) + record.data
+
+
+def frame_head(sequence: int, payload_length: int) -> bytes:
+    """Return the header of a frame."""
+    head = _FRAME_HEAD.pack(FRAME_MAGIC, payload_length, sequence)
+    return head + _CRC.pack(zlib.crc32(head))
 
 
 def encode_frame(sequence: int, payload: bytes) -> bytes:
     """Write one frame around encoded records."""
-    head = _FRAME_HEAD.pack(FRAME_MAGIC, len(payload), sequence)
-    return head + _CRC.pack(zlib.crc32(head)) + payload
+    return frame_head(sequence, len(payload)) + payload
+
+
+END_RECORD: Final = record_head(Kind.END, 0, (1 << 64) - 1, b"")
 
 
 def decode_frame_header(raw: bytes) -> FrameHeader | None:
@@ -94,7 +134,11 @@ def decode_frame_header(raw: bytes) -> FrameHeader | None:
 
 
 def decode_record(raw: bytes) -> Record | None:
-    """Read exactly one record; None where its checksum does not hold."""
+    """Read exactly one record; None where its checksum does not hold.
+
+    Raises:
+        UnknownKindError: its checksum holds, but a newer release wrote it.
+    """
     if len(raw) < RECORD_HEADER_BYTES:
         return None
     data_length, crc = _RECORD_LENGTHS.unpack_from(raw)
@@ -102,14 +146,17 @@ def decode_record(raw: bytes) -> Record | None:
     if len(raw) != RECORD_HEADER_BYTES + data_length or zlib.crc32(body) != crc:
         return None
     kind, index, term = _RECORD_BODY.unpack_from(body)
-    try:
-        return Record(Kind(kind), index, term, body[_RECORD_BODY.size :])
-    except ValueError:
-        return None
+    if kind not in _KINDS:
+        raise UnknownKindError(kind)
+    return Record(Kind(kind), index, term, body[_RECORD_BODY.size :])
 
 
 def decode_payload(payload: bytes) -> list[tuple[int, Record]] | None:
-    """Read a frame's records with their offsets in the payload; None where any of them is damaged."""
+    """Read a frame's records with their offsets in the payload; None where any of them is damaged.
+
+    Raises:
+        UnknownKindError: a record is whole, but a newer release wrote it.
+    """
     found: list[tuple[int, Record]] = []
     offset = 0
     while offset < len(payload):

@@ -1,4 +1,4 @@
-"""How pysyncobj and the replicas of a group reach each other, without pysyncobj's own network code."""
+"""How the replicas of a group reach each other, without pysyncobj's own network code."""
 
 from typing import Any, Protocol
 
@@ -6,7 +6,7 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport as PySyncObjTransport
 
 from payhub_engines.consensus.errors import UnexpectedMessageError
-from payhub_engines.consensus.messages import Message
+from payhub_engines.consensus.messages import Message, Welcome
 
 
 class Transport(Protocol):
@@ -19,8 +19,47 @@ class Transport(Protocol):
         """Send a message or drop it; never wait, and never fail because a peer is gone."""
 
 
+class Listener(Protocol):
+    """Whom a network tells what happens; a replica. Called in the event loop's thread."""
+
+    def greet(self, peer: str) -> Welcome:
+        """Answer a peer that has proved its id, and forget what it said over an earlier connection."""
+
+    def connected(self, peer: str, welcome: Welcome) -> None:
+        """Take note that messages reach a peer, and of what it said first."""
+
+    def disconnected(self, peer: str) -> None:
+        """Take note that nothing reaches a peer."""
+
+    def received(self, peer: str, message: Message) -> None:
+        """Take a message; ``arrived`` follows once all that came together was told."""
+
+    def arrived(self) -> None:
+        """Act on what was received."""
+
+
+class Network(Transport, Protocol):
+    """Keeps a replica connected to its peers."""
+
+    async def start(self, listener: Listener) -> None:
+        """Listen for peers and look for them.
+
+        Raises:
+            ConsensusError: the settings do not allow it, or the address cannot be used.
+        """
+
+    async def stop(self) -> None:
+        """Close all connections. Stopping twice is allowed."""
+
+
 class NoTransport:
-    """Implements ``Transport`` for a group of one: there is nobody to write to."""
+    """Implements ``Network`` for a group of one: there is nobody to write to."""
+
+    async def start(self, listener: Listener) -> None:
+        """Start nothing."""
+
+    async def stop(self) -> None:
+        """Stop nothing."""
 
     def send(self, replica: str, message: Message) -> None:
         """Refuse."""

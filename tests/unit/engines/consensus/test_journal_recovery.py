@@ -210,6 +210,7 @@ def test_power_losses_at_random_steps_never_cost_a_synced_entry(seed):
                 vote_next = (journal.getCurrentTerm() + 1, "n")
                 if chooser.random() < 0.1:
                     journal.setCurrentTerm(*vote_next)
+                    journal.sync()
                     vote = vote_next
                 added = {}
                 for _ in range(chooser.randint(1, 4)):

@@ -3,6 +3,7 @@
 import logging
 import random
 
+import msgspec
 import pytest
 from pysyncobj import SyncObj, SyncObjConf
 from pysyncobj.node import Node
@@ -32,7 +33,7 @@ from payhub_engines.consensus.timers import ELECTION_MAX_MS, ELECTION_MIN_MS, HE
 class Machine:
     """A replica of a group, with the test for a network and a clock; implements ``Transport``."""
 
-    def __init__(self, size: int = 3, disk: SimulatedDisk | None = None) -> None:
+    def __init__(self, size: int = 3, disk: SimulatedDisk | None = None, doubts: int = 0) -> None:
         self.disk = SimulatedDisk() if disk is None else disk
         self.journal = Journal(self.disk)
         self.now_ms = 0
@@ -48,6 +49,8 @@ class Machine:
             transport=self,
             clock=lambda: self.now_ms,
             chooser=random.Random(1),
+            can_vote=not doubts,
+            doubts=doubts,
         )
         for peer in self.peers:
             self.core.connected(peer)
@@ -86,8 +89,8 @@ def accepted(term, next_index):
     return Appended(term, is_success=True, next_index=next_index)
 
 
-def refused(term, next_index):
-    return Appended(term, is_success=False, next_index=next_index)
+def refused(term, next_index, rejected=0):
+    return Appended(term, is_success=False, next_index=next_index, rejected=rejected)
 
 
 def granted(asked_term, term):
@@ -225,11 +228,21 @@ def test_an_acknowledgement_of_what_there_is_not_stops_the_leader():
         machine.core.receive("b", accepted(machine.core.term, machine.journal.last_index + 2))
 
 
+def test_a_refusal_of_an_old_message_by_a_longer_log_is_no_acknowledgement():
+    machine = Machine().lead()
+    last, term = machine.journal.last_index, machine.core.term
+    machine.core.receive("b", refused(term, last + 50))
+    index = machine.core.propose(b"a")
+    assert ("b", index) in [(peer, message.previous_index + 1) for peer, message in machine.tick()]
+    with pytest.raises(UnexpectedMessageError):
+        machine.core.receive("b", accepted(term, last + 50))
+
+
 def test_g4_a_diverged_log_is_found_in_one_round_trip():
     machine = Machine()
     machine.ask("b", append(1, 1, *[1] * 50, commit=3))
-    assert machine.ask("c", append(2, 80, 2)) == refused(2, 4)
-    assert machine.ask("c", append(2, 40, 2, previous_term=2)) == refused(2, 4)
+    assert machine.ask("c", append(2, 80, 2)) == refused(2, 4, 80)
+    assert machine.ask("c", append(2, 40, 2, previous_term=2)) == refused(2, 4, 40)
     assert machine.ask("c", append(2, 3, 2, previous_term=1)) == accepted(2, 5)
 
 
@@ -246,6 +259,7 @@ def test_g4_a_late_refusal_does_not_undo_an_acknowledgement():
 @pytest.mark.parametrize("seed", range(20))
 def test_g8_an_acknowledgement_leaves_after_its_sync(seed):
     machine = Machine()
+    machine.ask("b", append(1, 1))
     machine.core.receive("b", append(1, 1, 1, 1))
     machine.core.receive("b", append(1, 3, 1, 1))
     syncs = machine.journal.sync_count
@@ -272,7 +286,7 @@ def test_what_was_read_back_after_a_kill_survives_a_power_loss(seed):
     machine.ask("b", append(1, 1, 1))
     machine.core.receive("b", append(1, 2, 1, 1))
     batch = machine.journal.take()
-    machine.journal._active.append(batch.frame)
+    machine.journal._active.append(batch.frame.parts)
     again = Machine(disk=machine.disk)
     assert again.ask("b", append(1, 4)) == accepted(1, 5)
     assert Journal(machine.disk.after_power_loss(seed)).last_index == 4
@@ -330,14 +344,26 @@ def test_g16_a_leader_without_a_majority_gives_up():
 
 
 def test_g16_a_read_barrier_waits_for_a_majority():
-    machine = Machine().lead()
-    index, term = machine.core.propose_barrier(), machine.core.term
-    machine.tick()
-    assert machine.core.outcome(index, term) is Outcome.PENDING
-    machine.core.receive("c", accepted(term, index + 1))
-    machine.tick()
-    assert machine.core.outcome(index, term) is Outcome.COMMITTED
-    assert machine.applied == []
+    machine = Machine(5).lead()
+    syncs, term = machine.journal.sync_count, machine.core.term
+    number = machine.core.begin_round()
+    asked = [message for peer, message in machine.tick() if peer == "c"]
+    assert [message.round for message in asked] == [number]
+    machine.core.receive("b", Appended(term, is_success=True, next_index=3, round=number))
+    machine.core.receive("c", Appended(term, is_success=True, next_index=3, round=number - 1))
+    machine.core.receive("d", Appended(term - 1, is_success=True, next_index=3, round=number))
+    assert not machine.core.is_confirmed(number)
+    machine.core.receive("c", msgspec.structs.replace(refused(term, 3, 9), round=number))
+    assert machine.core.is_confirmed(number)
+    assert machine.journal.sync_count == syncs
+    machine.core.receive("b", refused(term + 1, 3))
+    assert not machine.core.is_confirmed(number)
+
+
+def test_g16_an_answer_tells_which_round_it_answers():
+    machine = Machine()
+    message = msgspec.structs.replace(append(1, 1, 1), round=7)
+    assert machine.ask("b", message).round == 7
 
 
 def test_an_entry_that_another_leader_replaced_is_lost():
@@ -414,12 +440,12 @@ def test_who_is_asked_to_lead_stands_at_once():
     assert ("b", RequestVote(2, 2, 1)) in machine.tick()
 
 
-def test_a_replica_behind_a_trimmed_log_stays_out_and_says_so(caplog):
+def test_a_replica_behind_a_trimmed_log_knows_it_and_says_so(caplog):
     machine = Machine()
     machine.ask("b", append(1, 1, 1, 1))
-    with caplog.at_level(logging.ERROR):
-        assert machine.ask("c", append(2, 50, first=50)) == refused(2, 2)
-        assert machine.ask("c", append(2, 50, first=50)) == refused(2, 2)
+    with caplog.at_level(logging.WARNING):
+        assert machine.ask("c", append(2, 50, first=50)) == refused(2, 2, 50)
+        assert machine.ask("c", append(2, 50, first=50)) == refused(2, 2, 50)
     assert machine.core.is_beyond_help
     assert len(caplog.records) == 1
     assert machine.ask("b", append(3, 3, 3, previous_term=1)) == accepted(3, 5)
@@ -445,3 +471,68 @@ def test_a_leader_offers_nothing_below_its_trimmed_log():
 def test_an_entry_from_a_later_term_than_its_leader_stops_the_replica():
     with pytest.raises(UnexpectedMessageError):
         Machine().core.receive("b", append(1, 1, 2))
+
+
+def test_a_replica_in_doubt_votes_only_where_all_do():
+    machine = Machine(doubts=1)
+    machine.core.receive("b", RequestVote(5, 9, 4))
+    assert machine.tick() == []
+    assert machine.ask("c", RequestVote(5, 9, 4, needs_all=True)) == Vote(5)
+
+
+def test_a_replica_in_doubt_may_be_elected_by_all_only():
+    machine = Machine(5, doubts=1)
+    asked = machine.tick(ELECTION_MAX_MS)
+    assert asked == [(peer, PreVote(1, 1, 0)) for peer in "bcde"]
+    for peer in "bcd":
+        machine.core.receive(peer, granted(1, 0))
+    assert machine.tick() == []
+    machine.core.receive("e", PreVoteAnswer(1, 0, is_granted=True, is_full=False))
+    assert machine.tick() == [(peer, RequestVote(1, 1, 0, needs_all=True)) for peer in "bcde"]
+    for peer in "bcd":
+        machine.core.receive(peer, Vote(1))
+        assert not machine.core.is_leader
+    machine.core.receive("e", Vote(1))
+    assert machine.core.is_leader
+    for peer in "bc":
+        machine.core.receive(peer, accepted(1, 3))
+    assert not machine.core.is_caught_up
+    machine.tick()
+    assert machine.core.is_caught_up
+
+
+def test_votes_in_doubt_elect_nobody_without_those_of_all():
+    machine = Machine(5)
+    machine.tick(ELECTION_MAX_MS)
+    for peer in "bcd":
+        machine.core.receive(peer, PreVoteAnswer(1, 0, is_granted=True, is_full=peer == "b"))
+    assert machine.tick() == []
+    machine.core.receive("e", granted(1, 0))  # the third that counts by itself
+    assert machine.tick()[0] == ("b", RequestVote(1, 1, 0))
+
+
+def test_what_was_acknowledged_before_a_doubt_does_not_count():
+    machine = Machine().lead()
+    term = machine.core.term
+    index = machine.core.propose(b"a")
+    machine.core.receive("b", accepted(term, index + 1))  # not synced here: not committed yet
+    doubtful = Appended(term, is_success=False, next_index=2, rejected=index, doubts=1)
+    machine.core.receive("b", doubtful)
+    machine.core.receive("b", accepted(term, index + 1))  # it was long on its way
+    sent = [message for peer, message in machine.tick(HEARTBEAT_MS) if peer == "b"]
+    assert machine.core.commit_index < index
+    assert sent[-1].doubts == {"b": 1}
+    machine.core.receive("b", msgspec.structs.replace(accepted(term, index + 1), doubts=1))
+    machine.tick()
+    assert machine.core.commit_index == index
+
+
+def test_a_replica_in_doubt_has_caught_up_once_its_leader_counts_anew():
+    machine = Machine(doubts=2)
+    machine.ask("b", append(3, 1, 3, commit=2))
+    assert not machine.core.is_caught_up
+    machine.ask("b", msgspec.structs.replace(append(3, 2, commit=2), doubts={"a": 1}))
+    assert not machine.core.is_caught_up
+    answer = machine.ask("b", msgspec.structs.replace(append(3, 2, commit=2), doubts={"a": 2}))
+    assert machine.core.is_caught_up
+    assert answer.doubts == 2

@@ -4,12 +4,14 @@ import asyncio
 import logging
 
 import pytest
+from unit.engines.consensus.raft_kit import Applied
 
 from payhub_engines.consensus.disk import FileDisk
 from payhub_engines.consensus.errors import (
     ApplyFailedError,
     EntriesTrimmedError,
     EntryTooLargeError,
+    JournalDoubtfulError,
     JournalWriteError,
     LogFullError,
     LogStoppedError,
@@ -22,25 +24,11 @@ from payhub_engines.consensus.raft import RaftLog
 from payhub_engines.consensus.simulated_disk import SimulatedDisk
 
 
-class Applied:
-    """Keeps what was committed; fails on entries that say so."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[int, bytes]] = []
-
-    def __call__(self, index: int, data: bytes) -> None:
-        if data == b"poison":
-            raise ValueError(data)
-        self.entries.append((index, data))
-
-    @property
-    def index(self) -> int:
-        return self.entries[-1][0] if self.entries else 0
-
-
 async def started(disk, applied=None, *, applied_index=0, **limits) -> RaftLog:
     log = RaftLog(disk, cluster="north", replica="north-0", **limits)
-    await log.start(applied_index, applied or Applied())
+    applied = Applied() if applied is None else applied
+    applied.held_index = applied_index
+    await log.start(applied, lambda _: None)
     return log
 
 
@@ -86,9 +74,9 @@ async def test_an_acknowledged_entry_survives_a_power_loss_at_once(disk):
 async def test_many_appends_share_a_sync_and_keep_their_order(disk):
     applied = Applied()
     log = await started(disk, applied)
-    syncs = log._journal.sync_count
+    syncs = log._turns.journal.sync_count
     indices = await asyncio.gather(*(log.append(b"%d" % number) for number in range(500)))
-    assert log._journal.sync_count - syncs <= 2
+    assert log._turns.journal.sync_count - syncs <= 2
     assert indices == sorted(indices)
     assert [data for _, data in applied.entries] == [b"%d" % number for number in range(500)]
     await log.stop()
@@ -255,7 +243,7 @@ async def test_before_the_start_there_is_no_leader(disk):
         log.entries(0, 10)
     await log.stop()
     with pytest.raises(LogStoppedError):
-        await log.start(0, Applied())
+        await log.start(Applied(), lambda _: None)
 
 
 async def test_real_files_and_one_process_at_a_time(tmp_path):
@@ -276,3 +264,20 @@ async def test_a_refused_start_leaves_the_folder_free(tmp_path):
     with pytest.raises(StateMismatchError):
         await started(FileDisk(tmp_path), applied_index=99)
     await (await started(FileDisk(tmp_path))).stop()
+
+
+async def test_one_replica_alone_does_not_drop_what_it_may_have_acknowledged(disk):
+    log = await started(disk)
+    index = await log.append(b"a")
+    await log.stop()
+    [name] = [name for name in disk.names() if name.endswith(".log")]
+    length = disk.size(name)
+    disk.flip_bit(name, length - 60)
+    with pytest.raises(JournalDoubtfulError, match="restore a backup") as doubt:
+        await started(disk)
+    assert disk.size(name) == length
+    disk.truncate(name, doubt.value.offset)  # who knows that power was lost follows the advice
+    applied = Applied()
+    log = await started(disk, applied)
+    assert log.commit_index >= index
+    await log.stop()

@@ -72,9 +72,9 @@ def test_pysyncobj_sends_no_snapshot_no_part_and_no_command():
     ]
     for message in unknown:
         with pytest.raises(UnexpectedMessageError):
-            from_pysyncobj(message, 1)
+            from_pysyncobj(message)
 
 
 @pytest.mark.parametrize("message", [RequestVote(1, 2, 3), Vote(4)])
 def test_votes_pass_through_pysyncobj_unchanged(message):
-    assert from_pysyncobj(to_pysyncobj(message), 1) == message
+    assert from_pysyncobj(to_pysyncobj(message)) == message

@@ -10,7 +10,6 @@ from payhub_engines.consensus import overlay
 from payhub_engines.consensus.errors import (
     ApplyFailedError,
     ConsensusVersionError,
-    JournalOrderError,
     NotLeaderError,
     UnexpectedMessageError,
 )
@@ -79,12 +78,18 @@ def test_g8_nothing_counts_as_committed_before_it_is_durable(seed):
     assert Journal(disk.after_power_loss(seed)).command(index) == REGULAR + b"a"
 
 
-def test_g8_a_commit_above_what_is_durable_stops_the_replica():
-    core = elected(core_on(SimulatedDisk()))
+def test_g8_what_is_not_durable_is_not_applied():
+    applied = []
+    core = elected(core_on(SimulatedDisk(), applied))
     index = core.propose(b"a")
     core._SyncObj__raftCommitIndex = index
-    with pytest.raises(JournalOrderError, match="not durable"):
-        core._SyncObj__applyLogEntries()
+    core._SyncObj__applyLogEntries()
+    assert applied == []
+    assert not core.has_more
+    core._journal.sync()
+    assert core.has_more
+    core._SyncObj__applyLogEntries()
+    assert applied == [(index, b"a")]
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -1,6 +1,7 @@
 """A replica starts only with its own folder, and only with its journal in it."""
 
 import pytest
+from unit.engines.consensus.raft_kit import Applied
 
 from payhub_engines.consensus.errors import ReplicaIdentityError
 from payhub_engines.consensus.identity import IDENTITY_NAME
@@ -10,7 +11,7 @@ from payhub_engines.consensus.simulated_disk import PowerLossError, SimulatedDis
 
 async def run_once(disk, cluster="north", replica="north-0"):
     log = RaftLog(disk, cluster=cluster, replica=replica)
-    await log.start(0, lambda _index, _data: None)
+    await log.start(Applied(), lambda _: None)
     index = await log.append(b"a")
     await log.stop()
     return index
@@ -71,7 +72,7 @@ async def test_a_first_start_cut_off_at_any_step_can_be_repeated():
             disk.power_loss_after = step
             log = RaftLog(disk, cluster="north", replica="north-0")
             try:
-                await log.start(0, lambda _index, _data: None)
+                await log.start(Applied(), lambda _: None)
             except PowerLossError:
                 await run_once(disk.after_power_loss(seed))
             else:
