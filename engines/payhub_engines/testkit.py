@@ -18,21 +18,29 @@ from typing import Any, Final, Literal
 
 from payhub_engines.connectors import job as connector
 from payhub_engines.core import events
-from payhub_engines.core.bpmn.model import Catalogue, ProcessDefinition
-from payhub_engines.core.bpmn.parse import parse
+from payhub_engines.core.bpmn.check import parse_checked
+from payhub_engines.core.bpmn.model import DefinitionError, ProcessDefinition
 from payhub_engines.core.commands import (
+    Activation,
+    BroadcastSignal,
+    CancelInstance,
     Command,
     CompleteJob,
     CorrelateMessage,
+    DeployProcess,
     ExpireMessage,
     FailJob,
+    MigrateInstance,
+    ModifyInstance,
+    ResolveIncident,
+    SetVariables,
     StartInstance,
     ThrowJobError,
     TriggerTimer,
 )
 from payhub_engines.core.feel import compile_expression
-from payhub_engines.core.memory_store import MemoryStore
-from payhub_engines.core.processor import Processor, Rejected, Reply, seal
+from payhub_engines.core.memory_store import MemoryStore, write
+from payhub_engines.core.processor import Rejected, Reply, process, seal
 from payhub_engines.core.records import IncidentRecord, JobRecord
 from payhub_engines.core.state import State
 from payhub_platform.contracts.handover import Callback
@@ -41,6 +49,11 @@ from payhub_platform.errors import NotFoundError, UnprocessableError
 TENANT_DEFAULT: Final = "default"
 START_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 TURNS_MAX: Final = 10_000  # jobs and timers that one call may cause: a process that never waits ends here
+
+_STATES: Final[dict[str, Literal["COMPLETED", "TERMINATED"]]] = {
+    "completed": "COMPLETED",
+    "terminated": "TERMINATED",
+}
 
 JobFunction = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Gets a job's variables and returns those to merge; raises BpmnError or JobFailed."""
@@ -69,7 +82,7 @@ class InstanceView:
     """An instance as a test looks at it; ``path`` are element ids in the order in which they were entered."""
 
     key: int
-    state: Literal["ACTIVE", "COMPLETED"]
+    state: Literal["ACTIVE", "COMPLETED", "TERMINATED"]
     path: list[str]
     variables: dict[str, Any]
     incidents: list[IncidentRecord]
@@ -82,23 +95,30 @@ class Engine:
 
     def __init__(self, now_ms: int = START_MS) -> None:
         self.now_ms = now_ms
-        self.store = MemoryStore()
-        self.state = State(self.store)
         self.entries: list[bytes] = []  # the log, as it would be replicated
-        self._catalogue = Catalogue()
-        self._processor = Processor(self._catalogue)
+        self._store = MemoryStore()
+        self.state = State(self._store)
         self._functions: dict[str, JobFunction] = {}
         self._paths: dict[int, list[str]] = {}
         self._started = 0
 
-    def deploy(self, xml: bytes | str) -> ProcessDefinition:
+    @property
+    def store(self) -> MemoryStore:
+        """The rows of the state, as they would stand on disk now."""
+        write(self.state, self._store)
+        return self._store
+
+    def deploy(self, xml: bytes | str, tenant: str = "") -> ProcessDefinition:
         """Deploy a process; running instances keep their version.
 
         Raises:
             DefinitionError: what is wrong with it, and where.
         """
-        definition = parse(xml.encode() if isinstance(xml, str) else xml)
-        self._catalogue.add(definition)
+        raw = xml.encode() if isinstance(xml, str) else xml
+        definition = parse_checked(raw)
+        reply = self.execute(DeployProcess(xml=raw, tenant=tenant))
+        if isinstance(reply, Rejected):
+            raise DefinitionError(reply.code, reply.detail)
         return definition
 
     def on_job(self, job_type: str, function: JobFunction) -> None:
@@ -177,7 +197,7 @@ class Engine:
             raise NotFoundError("instance-not-found", f"There is no instance {key}.")
         return InstanceView(
             key=key,
-            state="ACTIVE" if record.ended_at_ms is None else "COMPLETED",
+            state=_STATES.get(record.outcome, "ACTIVE"),
             path=list(self._paths[key]),
             variables=record.variables,
             incidents=[incident for incident in self.state.incidents() if incident.instance == key],
@@ -185,17 +205,48 @@ class Engine:
             handed_over=record.handed_over,
         )
 
+    def signal(
+        self, name: str, variables: Mapping[str, Any] | None = None, tenant: str = TENANT_DEFAULT
+    ) -> Reply:
+        """Broadcast a signal to everything of a tenant that waits for it."""
+        return self.execute(BroadcastSignal(tenant=tenant, name=name, variables=dict(variables or {})))
+
+    def resolve_incident(
+        self, incident: int, variables: Mapping[str, Any] | None = None, retries: int = 1
+    ) -> Reply:
+        """Set variables and do the step again that an incident stopped."""
+        command = ResolveIncident(incident=incident, variables=dict(variables or {}), retries=retries)
+        return self.execute(command)
+
+    def set_variables(self, key: int, variables: Mapping[str, Any]) -> Reply:
+        """Set variables of a running instance."""
+        return self.execute(SetVariables(instance=key, variables=dict(variables)))
+
+    def cancel(self, key: int, *, compensate: bool = False) -> Reply:
+        """End an instance; ``compensate``: after what it had completed is undone."""
+        return self.execute(CancelInstance(instance=key, compensate=compensate))
+
+    def modify(
+        self, key: int, activate: tuple[Activation, ...] = (), terminate: tuple[int, ...] = ()
+    ) -> Reply:
+        """Move the tokens of an instance."""
+        return self.execute(ModifyInstance(instance=key, activate=activate, terminate=terminate))
+
+    def migrate(self, key: int, version: str, mapping: dict[str, str] | None = None) -> Reply:
+        """Let an instance follow another version."""
+        return self.execute(MigrateInstance(instance=key, version=version, mapping=mapping or {}))
+
     @staticmethod
     def evaluate_feel(text: str, variables: Mapping[str, Any] | None = None) -> Any:
         """Compute a FEEL expression; numbers with a fraction come back as Decimal."""
         return compile_expression(text)(variables or {})
 
     def _execute(self, command: Command) -> Reply:
-        outcome = self._processor.process(command, self.store, self.now_ms)
-        entry = seal([outcome], self.store, self.now_ms)
-        if entry.events:
+        outcome = process(command, self.state, self.now_ms)
+        if outcome.events:
+            entry = seal([outcome], self.state, self.now_ms)
             self.entries.append(events.encode_entry(entry))
-        for event in entry.events:
+        for event in outcome.events:
             if isinstance(event, events.ElementActivated):
                 self._paths.setdefault(event.instance, []).append(event.element)
         return outcome.reply

@@ -9,7 +9,6 @@ from payhub_platform.contracts.audit import AuditRecord
 from payhub_platform.contracts.handover import Callback
 
 _OWN_FIELDS: Final = frozenset({"instance", "element", "tenant", "process", "payment", "trace"})
-_NO_SCOPE: Final = events.Scope(tenant="", process="", payment="", trace="")
 
 
 def audit_records(entry: events.LogEntry) -> list[AuditRecord]:
@@ -35,13 +34,16 @@ def _record(entry: events.LogEntry, position: int, event: events.AnyEvent) -> Au
 
 
 def _scope_of(event: events.AnyEvent) -> events.Scope:
-    """Tell whose an event outside any instance is: a message's or a hand-over's."""
+    """Tell whose an event outside any instance is: a message's, a hand-over's, a definition's."""
     callback: Callback | None = getattr(event, "callback", None)
     if callback is not None:
         return events.Scope(callback.tenant, callback.start_process, callback.payment, callback.trace)
-    if isinstance(event, events.HandoverAcknowledged | events.HandoverReceived):
-        return events.Scope(event.tenant, "", event.payment, event.trace)
-    return _NO_SCOPE
+    return events.Scope(
+        getattr(event, "tenant", ""),
+        getattr(event, "process", ""),
+        getattr(event, "payment", ""),
+        getattr(event, "trace", ""),
+    )
 
 
 def _data(event: events.AnyEvent) -> dict[str, Any]:

@@ -11,6 +11,27 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The base of every command."""
 
 
+class FoundEngine(Command, frozen=True, kw_only=True):
+    """Name this life of the engine, unless it has a name.
+
+    Sequences of the hand-over begin at 1 in an empty log. Under the engine's id alone other engines would
+    take those of a new log for ones that they have done already, and callbacks would be lost.
+    """
+
+    origin: str
+
+
+class DeployProcess(Command, frozen=True, kw_only=True):
+    """Deploy a process file; new instances start with it, running ones keep their version.
+
+    ``tenant`` is whose instances a timer start event starts; empty: the aggregator's. The same file
+    again is a duplicate. The reply's key is the number of the version.
+    """
+
+    xml: bytes
+    tenant: str = ""
+
+
 class StartInstance(Command, frozen=True, kw_only=True):
     """Start a process instance under a business key that is unique per tenant and process.
 
@@ -37,6 +58,14 @@ class CorrelateMessage(Command, frozen=True, kw_only=True):
     origin: str = ""
     sequence: int = 0
     lowest_open: int = 0
+
+
+class BroadcastSignal(Command, frozen=True, kw_only=True):
+    """Give a signal to everything of a tenant that waits for it; the reply's key is how many that were."""
+
+    tenant: str
+    name: str
+    variables: dict[str, Any]
 
 
 class CompleteJob(Command, frozen=True, kw_only=True):
@@ -73,6 +102,61 @@ class ExpireMessage(Command, frozen=True, kw_only=True):
     """A kept message outlived its time to live without matching anything; it is reported."""
 
     message: int
+
+
+class ResolveIncident(Command, frozen=True, kw_only=True):
+    """An operator has seen to what an incident was about: the step is done again.
+
+    ``variables`` are set first, where the element sees them. ``retries`` are a failed job's new ones.
+    """
+
+    incident: int
+    variables: dict[str, Any] = {}
+    retries: int = 1
+
+
+class SetVariables(Command, frozen=True, kw_only=True):
+    """Set variables of a running instance, or (``element_instance``) of one active element only."""
+
+    instance: int
+    variables: dict[str, Any]
+    element_instance: int = 0
+
+
+class CancelInstance(Command, frozen=True, kw_only=True):
+    """End an instance, with all that it called; ``compensate``: undo first what it had completed."""
+
+    instance: int
+    compensate: bool = False
+
+
+class Activation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An element that a modification activates, with variables that it alone sees."""
+
+    element: str
+    variables: dict[str, Any] = {}
+
+
+class ModifyInstance(Command, frozen=True, kw_only=True):
+    """Move the tokens of an instance: activate elements, then interrupt element instances."""
+
+    instance: int
+    activate: tuple[Activation, ...] = ()
+    terminate: tuple[int, ...] = ()  # element instance keys
+
+
+class MigrateInstance(Command, frozen=True, kw_only=True):
+    """Let an instance follow another version; ``mapping`` renames elements that it is in or waits for."""
+
+    instance: int
+    version: str
+    mapping: dict[str, str] = {}
+
+
+class ForgetInstances(Command, frozen=True, kw_only=True):
+    """Forget instances that ended before a time; the oldest first, a bounded number at once."""
+
+    ended_before_ms: int
 
 
 class QueueHandover(Command, frozen=True, kw_only=True):

@@ -4,20 +4,28 @@ from typing import Final
 
 import msgspec
 
-from payhub_engines.core import events
-from payhub_engines.core.commands import AcknowledgeHandover, CorrelateMessage, ExpireMessage, QueueHandover
+from payhub_engines.core import events, throwing, waits
+from payhub_engines.core.bpmn.model import MessageTrigger, ProcessDefinition
+from payhub_engines.core.commands import (
+    AcknowledgeHandover,
+    BroadcastSignal,
+    CorrelateMessage,
+    ExpireMessage,
+    QueueHandover,
+)
 from payhub_engines.core.decision import Decision
 from payhub_engines.core.feel import ExpressionError
-from payhub_engines.core.records import SubscriptionRecord
+from payhub_engines.core.index import Place
+from payhub_engines.core.limits import spend, units_of
 from payhub_engines.core.reply import Accepted, Rejected, Reply
-from payhub_engines.core.run import InstanceRun
 from payhub_engines.core.tables import NUMBER_MAX, fits_key
-from payhub_engines.core.variables import json_variables
+from payhub_engines.core.variables import is_plain, json_variables
 from payhub_platform.contracts.handover import Callback
 
 BUFFERED_PER_KEY_MAX: Final = 16
 BROADCAST_MAX: Final = 256
 TTL_MS_MAX: Final = 24 * 3_600_000
+ID_TTL_MS_MIN: Final = 60_000  # an id is remembered at least so long, even of a message that is not kept
 OUTBOX_PER_OWNER_MAX: Final = 10_000
 
 
@@ -35,9 +43,12 @@ def correlate(decision: Decision, command: CorrelateMessage) -> Reply:
 
 def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> Reply:
     origin = command.origin
+    taken = _taken_id(decision, callback)
+    if taken is not None and not origin:
+        return Accepted(taken, duplicate=True)
     waiting = _waiting(decision, callback)
-    starts = bool(callback.start_process) and not waiting
-    if starts and (refusal := _start_refusal(decision, callback, origin)):
+    is_start = bool(callback.start_process) and not waiting
+    if is_start and (refusal := _start_refusal(decision, callback, origin)):
         return refusal
     if origin:
         floor = max(command.lowest_open, 0)
@@ -45,18 +56,41 @@ def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> 
             origin, command.sequence, floor, callback.tenant, callback.payment, callback.trace
         )
         decision.append(received)
-    if starts:
-        return _start(decision, callback, origin)
+        if taken is not None:
+            return Accepted(taken, duplicate=True)
+    reply = _take(decision, callback, waiting, origin)
+    if callback.message_id and isinstance(reply, Accepted):
+        _note_id(decision, callback, reply.key)
+    return reply
+
+
+def _take(decision: Decision, callback: Callback, waiting: list[tuple[int, Place]], origin: str) -> Reply:
     if waiting:
         return _deliver(decision, callback, waiting, origin)
+    starts = _starts(decision, callback)
+    if starts:
+        return _start(decision, callback, starts, origin)
     return _keep(decision, callback, origin)
+
+
+def _taken_id(decision: Decision, callback: Callback) -> int | None:
+    """Return the key of the message that has taken this message's id, while that lives."""
+    if not callback.message_id:
+        return None
+    found = decision.state.message_id(
+        callback.tenant, callback.name, callback.correlation_key, callback.message_id
+    )
+    return found[1] if found is not None and found[0] > decision.now_ms else None
 
 
 def checked(callback: Callback) -> Callback | Rejected:
     """Return a callback as it may enter the log: bounded texts, variables that are JSON."""
     named = (callback.tenant, callback.name, callback.correlation_key)
-    if not fits_key(*named, callback.payment, callback.fingerprint, callback.start_process, callback.trace):
+    others = (callback.payment, callback.fingerprint, callback.start_process, callback.trace)
+    if not fits_key(*named, *others, callback.message_id):
         return Rejected("invalid-key", "Names and keys have at most 512 characters of valid Unicode.")
+    if is_plain(callback.variables):
+        return callback
     try:
         return msgspec.structs.replace(callback, variables=json_variables(callback.variables))
     except ExpressionError as error:
@@ -70,6 +104,7 @@ def expire(decision: Decision, command: ExpireMessage) -> Reply:
         return Rejected("message-not-found", f"No message {command.message} is kept.")
     if record.expires_at_ms > decision.now_ms:
         return Rejected("message-not-expired", f"The message is kept until {record.expires_at_ms}.")
+    spend(decision, units_of(record.callback.variables))
     decision.append(events.MessageExpired(record.key, record.callback, "expired"))
     return Accepted(record.key)
 
@@ -86,6 +121,7 @@ def queue_handover(decision: Decision, command: QueueHandover) -> Reply:
     lowest = next(decision.state.outbox(owner), None)
     if lowest is not None and last - lowest.sequence + 1 >= OUTBOX_PER_OWNER_MAX:
         return Rejected("handover-full", f"{OUTBOX_PER_OWNER_MAX} callbacks wait for engine {owner}.")
+    spend(decision, units_of(callback.variables))
     decision.append(events.HandoverQueued(owner, last + 1, callback))
     return Accepted(last + 1)
 
@@ -111,75 +147,134 @@ def _is_unsound(command: CorrelateMessage) -> bool:
     return not fits_key(command.origin) or not is_sequence or command.lowest_open > command.sequence
 
 
-def _waiting(decision: Decision, callback: Callback) -> list[SubscriptionRecord]:
-    """Return the subscriptions to give a message to: one or all, of processes that are deployed here."""
-    wanted = BROADCAST_MAX if callback.broadcast else 1
-    found: list[SubscriptionRecord] = []
-    for key in decision.state.subscriptions(callback.tenant, callback.name, callback.correlation_key):
-        record = decision.state.subscription(key)
-        if record is not None and decision.definition(record.instance) is not None:
-            found.append(record)
-            if len(found) == wanted:
-                break
-    return found
+def _waiting(decision: Decision, callback: Callback) -> list[tuple[int, Place]]:
+    """Return the subscriptions to give a message to, with their places: the oldest, or all."""
+    found = decision.state.index.waiting.get((callback.tenant, callback.name, callback.correlation_key))
+    if not found:
+        return []
+    oldest_first = sorted(found.items())
+    return oldest_first[:BROADCAST_MAX] if callback.broadcast else oldest_first[:1]
+
+
+def _starts(decision: Decision, callback: Callback) -> list[tuple[ProcessDefinition, str]]:
+    """Return the processes that a message starts, each with its start event."""
+    if callback.start_process:
+        definition = decision.catalogue.latest(callback.start_process)
+        return [] if definition is None else [(definition, _start_event(definition, callback.name))]
+    return [
+        (definition, start)
+        for definition in decision.catalogue.all()
+        for start in definition.starts
+        if _is_message(definition, start, callback.name)
+    ]
+
+
+def _start_event(definition: ProcessDefinition, name: str) -> str:
+    named = (start for start in definition.starts if _is_message(definition, start, name))
+    return next(named, definition.start)
+
+
+def _is_message(definition: ProcessDefinition, start: str, name: str) -> bool:
+    trigger = definition.elements[start].trigger
+    return isinstance(trigger, MessageTrigger) and trigger.name == name
 
 
 def _start_refusal(decision: Decision, callback: Callback, origin: str) -> Rejected | None:
-    if decision.catalogue.latest(callback.start_process) is None:
+    definition = decision.catalogue.latest(callback.start_process)
+    if definition is None:
         return Rejected("unknown-process", f"No process {callback.start_process} is deployed.")
-    return None if origin else _conflict(decision, callback)
+    if not _start_event(definition, callback.name):
+        return Rejected("no-start", f"The message does not start process {callback.start_process}.")
+    return None if origin else _conflict(decision, callback, callback.start_process)
 
 
-def _conflict(decision: Decision, callback: Callback) -> Rejected | None:
-    found = decision.state.find_key(callback.tenant, callback.start_process, callback.payment)
-    row = None if found is None else decision.state.instance_row(found)
-    if row is None or row.fingerprint == callback.fingerprint:
+def _conflict(decision: Decision, callback: Callback, process: str) -> Rejected | None:
+    found = decision.state.find_key(callback.tenant, process, callback.payment)
+    known = None if found is None else decision.state.document(found)
+    if known is None or known.fingerprint == callback.fingerprint:
         return None
     return Rejected("key-reused", f"{callback.payment} was used with another content.")
 
 
-def _deliver(decision: Decision, callback: Callback, waiting: list[SubscriptionRecord], origin: str) -> Reply:
-    for record in waiting:
-        definition = decision.definition(record.instance)
+def _deliver(decision: Decision, callback: Callback, waiting: list[tuple[int, Place]], origin: str) -> Reply:
+    for subscription, (instance, host) in waiting:
+        run = decision.run(instance)
+        active = run.instance.elements.get(host)
         # An earlier one of the same message may have ended what this one waited for.
-        if definition is None or decision.state.subscription(record.key) is None:
-            continue
-        row = decision.row(record.instance)
-        decision.append(
-            events.MessageCorrelated(row.key, record.key, record.element, callback.name, via=origin)
+        found = (
+            next((one for one in active.subscriptions if one.key == subscription), None) if active else None
         )
-        run = InstanceRun(decision, row, definition)
-        run.trigger(record.element_instance, record.element, callback.variables)
-    return Accepted(waiting[0].instance)
+        if found is not None:
+            decision.append(
+                events.MessageCorrelated(instance, subscription, found.element, callback.name, via=origin)
+            )
+            waits.trigger(run, host, found.element, callback.variables)
+    return Accepted(waiting[0][1][0])
 
 
-def _start(decision: Decision, callback: Callback, origin: str) -> Reply:
-    definition = decision.catalogue.latest(callback.start_process)
-    if definition is None:
-        return Rejected("unknown-process", f"No process {callback.start_process} is deployed.")
-    found = decision.state.find_key(callback.tenant, definition.id, callback.payment)
-    if found is not None:
-        if _conflict(decision, callback) is not None:
-            # The origin has acknowledged it to the scheme already, so it is reported, not refused.
-            key = decision.new_key()
-            decision.append(events.MessageExpired(key, callback, "key-reused"))
-            return Accepted(key)
-        return Accepted(found, duplicate=True)
-    identity = (callback.tenant, callback.payment, callback.fingerprint)
-    row = decision.start(definition, identity, callback.trace, callback.variables)
-    decision.append(events.MessageCorrelated(row.key, 0, definition.start, callback.name, via=origin))
-    InstanceRun(decision, row, definition).start()
-    return Accepted(row.key)
+def _start(
+    decision: Decision, callback: Callback, starts: list[tuple[ProcessDefinition, str]], origin: str
+) -> Reply:
+    key = 0
+    for definition, start in starts:
+        payment = callback.payment or callback.correlation_key
+        if not payment:
+            payment = f"message-{decision.state.next_key}"
+        found = decision.state.find_key(callback.tenant, definition.id, payment)
+        if found is not None:
+            if _conflict(decision, callback, definition.id) is not None:
+                # The origin has acknowledged it to the scheme already, so it is reported, not refused.
+                spend(decision, units_of(callback.variables))
+                key = decision.new_key()
+                decision.append(events.MessageExpired(key, callback, "key-reused"))
+                continue
+            if len(starts) == 1:
+                return Accepted(found, duplicate=True)
+            continue
+        identity = (callback.tenant, payment, callback.fingerprint)
+        run = decision.start(definition, identity, callback.trace, callback.variables)
+        decision.append(events.MessageCorrelated(run.key, 0, start, callback.name, via=origin))
+        run.start(start)
+        key = key or run.key
+    return Accepted(key)
 
 
 def _keep(decision: Decision, callback: Callback, origin: str) -> Reply:
+    spend(decision, units_of(callback.variables))
     key = decision.new_key()
     kept = decision.state.messages(callback.tenant, callback.name, callback.correlation_key)
     if callback.ttl_ms <= 0:
         decision.append(events.MessageExpired(key, callback, "unmatched"))
-    elif sum(1 for _ in kept) >= BUFFERED_PER_KEY_MAX:
+    elif len(kept) >= BUFFERED_PER_KEY_MAX:
         decision.append(events.MessageExpired(key, callback, "buffer-full"))
     else:
         expires_at_ms = decision.now_ms + min(callback.ttl_ms, TTL_MS_MAX)
         decision.append(events.MessageBuffered(key, callback, expires_at_ms, origin))
     return Accepted(key)
+
+
+def _note_id(decision: Decision, callback: Callback, key: int) -> None:
+    """Remember a message's id for as long as the message lives, so that it takes effect once."""
+    lives_ms = min(max(callback.ttl_ms, ID_TTL_MS_MIN), TTL_MS_MAX)
+    decision.append(
+        events.MessageIdTaken(
+            callback.tenant,
+            callback.name,
+            callback.correlation_key,
+            callback.message_id,
+            key,
+            decision.now_ms,
+            decision.now_ms + lives_ms,
+        )
+    )
+
+
+def broadcast_signal(decision: Decision, command: BroadcastSignal) -> Reply:
+    """Give a signal from outside to everything of a tenant that waits for it."""
+    if not fits_key(command.tenant, command.name) or not command.name:
+        return Rejected("invalid-key", "Names have at most 512 characters of valid Unicode.")
+    try:
+        variables = json_variables(command.variables)
+    except ExpressionError as error:
+        return Rejected("invalid-variables", error.detail)
+    return Accepted(throwing.broadcast(decision, command.tenant, command.name, variables))

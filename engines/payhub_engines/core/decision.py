@@ -1,58 +1,85 @@
-"""The working sheet of one command: events appended to it are applied at once, so the next step sees them."""
+"""The working sheet of a batch: events appended to it are applied at once, so the next step sees them."""
 
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
-from payhub_engines.core import appliers, events
-from payhub_engines.core.bpmn.model import Catalogue, ProcessDefinition
-from payhub_engines.core.records import InstanceRow
+from payhub_engines.core.appliers import APPLIERS
+from payhub_engines.core.bpmn.model import Catalogue, Element, ProcessDefinition
+from payhub_engines.core.errors import ReplayError
+from payhub_engines.core.events import AnyEvent, InstanceStarted, Scope
+from payhub_engines.core.limits import spend, units_of
+from payhub_engines.core.records import Instance
 from payhub_engines.core.state import State
-from payhub_engines.core.store import Store
+
+if TYPE_CHECKING:
+    from payhub_engines.core.run import InstanceRun
+
+MakeRun = Callable[["Decision", Instance, ProcessDefinition], "InstanceRun"]
+
+STEPS_MAX: Final = 2_000  # elements that one command may enter: a loop without a wait ends here
 
 
 class Decision:
-    """Collects what one command does.
+    """Collects what a command does, over all instances that it touches.
 
     Attributes:
         now_ms: the time of the command.
-        state: reads what has been decided so far.
-        events: in order; all applied already.
-        scopes: of every instance that the events name.
+        state: as decided so far.
+        events: of the command, in order; all applied already.
+        units: about how many bytes of variables they carry.
+        scopes: of every instance that the events of the batch name.
+        pending: tokens on their way into an element: run, element, scope.
+        touched: scopes in which a token ended; they may be done.
     """
 
-    def __init__(self, catalogue: Catalogue, store: Store, now_ms: int) -> None:
-        self.catalogue = catalogue
+    def __init__(self, state: State, now_ms: int, make_run: MakeRun) -> None:
         self.now_ms = now_ms
-        self.state = State(store)
-        self.events: list[events.AnyEvent] = []
-        self.scopes: dict[int, events.Scope] = {}
-        self._store = store
-        self._next_key = self.state.next_key
+        self.state = state
+        self.events: list[AnyEvent] = []
+        self.units = 0
+        self.scopes: dict[int, Scope] = {}
+        self.pending: deque[tuple[InstanceRun, Element, int]] = deque()
+        self.touched: deque[tuple[InstanceRun, int]] = deque()
+        self._make_run = make_run
+        self._runs: dict[int, InstanceRun] = {}
+        self._steps = 0
 
-    def append(self, event: events.AnyEvent) -> None:
+    @property
+    def catalogue(self) -> Catalogue:
+        """The definitions that are deployed."""
+        return self.state.catalogue
+
+    def begin(self) -> None:
+        """Begin the next command of the same batch."""
+        self.events = []
+        self.units = 0
+        self._steps = 0
+
+    def append(self, event: AnyEvent) -> None:
         """Decide an event and apply it."""
-        appliers.apply_event(event, self._store)
+        APPLIERS[type(event)](event, self.state)
         self.events.append(event)
 
     def new_key(self) -> int:
         """Take a key that was never used before; an event must carry it."""
-        key = self._next_key
-        self._next_key += 1
-        appliers.advance_key(self._store, self._next_key)
+        state = self.state
+        key = state.next_key
+        state.next_key = key + 1
         return key
 
-    def row(self, instance: int) -> InstanceRow:
-        """Return a running or ended instance and note its scope for the log entry."""
-        row = self.state.instance_row(instance)
-        if row is None:
-            detail = f"Instance {instance} is named by the state, but not in it."
-            raise appliers.ReplayError("unknown-instance", detail)
-        self.scopes[instance] = events.Scope(row.tenant, row.process, row.payment, row.trace)
-        return row
-
-    def definition(self, instance: int) -> ProcessDefinition | None:
-        """Return what an instance follows; None where its version is not deployed here."""
-        row = self.state.instance_row(instance)
-        return None if row is None else self.catalogue.get(row.process, row.version)
+    def run(self, key: int) -> "InstanceRun":
+        """Return an instance to move its tokens, and note its scope for the log entry."""
+        found = self._runs.get(key)
+        if found is None:
+            instance = self.state.instances.change(key)
+            definition = self.catalogue.get(instance.process, instance.version)
+            if definition is None:
+                detail = f"Version {instance.version} of {instance.process} is followed, but not deployed."
+                raise ReplayError("unknown-version", detail)
+            self.scopes[key] = Scope(instance.tenant, instance.process, instance.payment, instance.trace)
+            found = self._runs[key] = self._make_run(self, instance, definition)
+        return found
 
     def start(
         self,
@@ -60,21 +87,50 @@ class Decision:
         identity: tuple[str, str, str],
         trace: str,
         variables: dict[str, Any],
-    ) -> InstanceRow:
-        """Begin an instance; ``identity`` is tenant, business key and fingerprint."""
+        caller: tuple[int, int] = (0, 0),
+    ) -> "InstanceRun":
+        """Begin an instance, without a token yet.
+
+        Args:
+            definition: what it follows.
+            identity: tenant, business key and fingerprint.
+            trace: W3C traceparent.
+            variables: of the instance.
+            caller: instance and call activity that call it.
+        """
         tenant, payment, fingerprint = identity
+        if not caller[0]:  # else it was checked that they fit
+            spend(self, units_of(variables))
         key = self.new_key()
         self.append(
-            events.InstanceStarted(
-                instance=key,
-                process=definition.id,
-                version=definition.version,
-                tenant=tenant,
-                payment=payment,
-                fingerprint=fingerprint,
-                trace=trace,
-                variables=variables,
-                at_ms=self.now_ms,
+            InstanceStarted(
+                key,
+                definition.id,
+                definition.version,
+                tenant,
+                payment,
+                fingerprint,
+                trace,
+                variables,
+                self.now_ms,
+                *caller,
             )
         )
-        return self.row(key)
+        return self.run(key)
+
+    def go_on(self) -> None:
+        """Move all tokens until each of them waits or has ended."""
+        pending, touched = self.pending, self.touched
+        while True:
+            while pending:
+                run, element, scope = pending.popleft()
+                run.enter(element, scope)
+            if not touched:
+                return
+            run, scope = touched.popleft()
+            run.settle(scope)
+
+    def count_step(self, steps: int = 1) -> bool:
+        """Count elements entered and tokens made; False when the command has made too many."""
+        self._steps += steps
+        return self._steps <= STEPS_MAX

@@ -3,6 +3,17 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
+from payhub_engines.core.state import State
+
+
+def write(state: State, store: "MemoryStore") -> None:
+    """Write what has changed in a state to its store."""
+    for key, value in state.take_changes().items():
+        if value is None:
+            store.delete(key)
+        else:
+            store.put(key, value)
+
 
 class MemoryStore:
     """An ordered map of bytes. A scan sees the map as it was when the scan began."""

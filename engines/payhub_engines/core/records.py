@@ -1,4 +1,4 @@
-"""What the state holds, one Struct a table. Fields are only ever added at the end, with defaults."""
+"""What the state holds: one document an instance. Fields are only ever added at the end, with defaults."""
 
 from typing import Any
 
@@ -7,8 +7,114 @@ import msgspec
 from payhub_platform.contracts.handover import Callback
 
 
-class InstanceRow(msgspec.Struct, array_like=True):
-    """The fixed part of an instance; variables and tokens stand in tables of their own."""
+class Job(msgspec.Struct, array_like=True):
+    """A job that a connector has still to do for an element.
+
+    Attributes:
+        retries_left: 0 means that it waits for an operator.
+        attempt: number of the coming or running try, from 1.
+        retry_at_ms: not to be tried before; 0 at first.
+    """
+
+    key: int
+    type: str
+    headers: dict[str, str]
+    retries_left: int
+    attempt: int = 1
+    retry_at_ms: int = 0
+
+
+class Timer(msgspec.Struct, array_like=True, frozen=True):
+    """A running timer; ``element`` is the event that it triggers."""
+
+    key: int
+    element: str
+    due_ms: int
+    interval_ms: int = 0
+    repetitions: int = 0
+
+
+class Subscription(msgspec.Struct, array_like=True, frozen=True):
+    """An element waits for a message or signal; ``element`` is the event that it triggers."""
+
+    key: int
+    element: str
+    name: str
+    correlation_key: str
+    is_signal: bool = False
+
+
+class Incident(msgspec.Struct, array_like=True, frozen=True):
+    """Why a token cannot go on by itself, and which step is done again when it is resolved."""
+
+    key: int
+    element: str
+    code: str
+    message: str
+    at_ms: int
+    retry: str = ""
+
+
+class Loop(msgspec.Struct, array_like=True):
+    """How far a multi-instance element has got; ``outputs`` are by index, from 1."""
+
+    items: list[Any]
+    completed: int = 0
+    outputs: dict[int, Any] = {}
+
+
+class Undoable(msgspec.Struct, array_like=True, frozen=True):
+    """A completed activity that can be compensated."""
+
+    key: int
+    activity: str
+    handler: str
+    local: dict[str, Any]
+
+
+class ElementInstance(msgspec.Struct, array_like=True):
+    """An element that a token is in, and what it waits for there.
+
+    Attributes:
+        scope: element instance of the sub-process or multi-instance body around it; 0 is the process.
+        variables: seen by this element and what is inside it.
+        children: element instances directly inside.
+        joins: tokens that wait at gateways directly inside: gateway id to (flow id to count).
+        undoables: completed activities directly inside that can be compensated.
+        undoing: what this compensation event has still to undo, the next one last.
+        called: the instance that this call activity waits for.
+        index: which of a multi-instance element's instances this is, from 1.
+        undoes: the compensation event that this handler works for.
+    """
+
+    key: int
+    element: str
+    scope: int = 0
+    variables: dict[str, Any] = {}
+    job: Job | None = None
+    timers: tuple[Timer, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    incident: Incident | None = None
+    children: int = 0
+    joins: dict[str, dict[str, int]] = {}
+    loop: Loop | None = None
+    undoables: tuple[Undoable, ...] = ()
+    undoing: tuple[Undoable, ...] = ()
+    called: int = 0
+    index: int = 0
+    undoes: int = 0
+
+
+class Instance(msgspec.Struct, array_like=True):
+    """A process instance.
+
+    Attributes:
+        elements: what its tokens are in, by key; 0 is the process itself, with the instance's variables.
+        outcome: empty while it runs, then ``completed`` or ``terminated``; ``cancelling`` while what it had
+            completed is compensated.
+        parent: instance that called it, with its call activity; 0 where none did.
+        incidents: how many are open.
+    """
 
     key: int
     process: str
@@ -18,32 +124,23 @@ class InstanceRow(msgspec.Struct, array_like=True):
     fingerprint: str
     trace: str
     started_at_ms: int
+    elements: dict[int, ElementInstance]
     ended_at_ms: int | None = None
+    outcome: str = ""
     handed_over: bool = False
-    incidents: int = 0  # open ones
+    incidents: int = 0
+    parent: int = 0
+    parent_element: int = 0
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The variables of the instance itself."""
+        return self.elements[0].variables
 
-class ActiveElement(msgspec.Struct, array_like=True):
-    """A token: an element that an instance is in, and what it waits for there."""
-
-    element: str
-    local: dict[str, Any]
-    job: int = 0
-    timers: list[int] = []
-    subscriptions: list[int] = []
-    incident: int = 0
-
-
-class Tokens(msgspec.Struct, array_like=True):
-    """All tokens of a running instance.
-
-    Attributes:
-        elements: by element instance key.
-        joins: tokens that wait at a parallel gateway: gateway id to (flow id to count).
-    """
-
-    elements: dict[int, ActiveElement]
-    joins: dict[str, dict[str, int]]
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.ended_at_ms is None
 
 
 class InstanceRecord(msgspec.Struct, frozen=True):
@@ -58,20 +155,16 @@ class InstanceRecord(msgspec.Struct, frozen=True):
     trace: str
     started_at_ms: int
     ended_at_ms: int | None
+    outcome: str
     variables: dict[str, Any]
     active_elements: tuple[str, ...]
     handed_over: bool
     incident: bool
+    parent: int
 
 
-class JobRecord(msgspec.Struct, array_like=True):
-    """A job that a connector has still to do.
-
-    Attributes:
-        retries_left: 0 means that it waits for an operator.
-        attempt: number of the coming or running try, from 1.
-        retry_at_ms: not to be tried before; 0 at first.
-    """
+class JobRecord(msgspec.Struct, frozen=True):
+    """An open job as a connector's worker sees it."""
 
     key: int
     type: str
@@ -84,12 +177,12 @@ class JobRecord(msgspec.Struct, array_like=True):
     trace: str
     headers: dict[str, str]
     retries_left: int
-    attempt: int = 1
-    retry_at_ms: int = 0
+    attempt: int
+    retry_at_ms: int
 
 
-class TimerRecord(msgspec.Struct, array_like=True, frozen=True):
-    """A running timer."""
+class TimerRecord(msgspec.Struct, frozen=True):
+    """A running timer; ``instance`` is 0 for the start event of a process."""
 
     key: int
     instance: int
@@ -98,16 +191,28 @@ class TimerRecord(msgspec.Struct, array_like=True, frozen=True):
     due_ms: int
 
 
-class SubscriptionRecord(msgspec.Struct, array_like=True, frozen=True):
-    """An instance waits for a message of this name and key, for one tenant."""
+class StartTimer(msgspec.Struct, array_like=True, frozen=True):
+    """A running timer of a process's start event."""
 
     key: int
-    instance: int
-    element_instance: int
+    process: str
+    version: str
     element: str
     tenant: str
-    name: str
-    correlation_key: str
+    due_ms: int
+    interval_ms: int
+    repetitions: int
+
+
+class Deployed(msgspec.Struct, array_like=True, frozen=True):
+    """A deployed version of a process."""
+
+    process: str
+    version: str
+    number: int
+    xml: bytes
+    tenant: str
+    at_ms: int
 
 
 class MessageRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -127,7 +232,7 @@ class OutboxRecord(msgspec.Struct, array_like=True, frozen=True):
     callback: Callback
 
 
-class IncidentRecord(msgspec.Struct, array_like=True, frozen=True):
+class IncidentRecord(msgspec.Struct, frozen=True):
     """Why an instance cannot go on by itself."""
 
     key: int

@@ -1,334 +1,392 @@
-"""Moves the tokens of one instance: enters elements, leaves them, triggers events, raises incidents."""
+"""Moves the tokens of one instance: enters elements, leaves them, goes along flows, ends scopes."""
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
-from payhub_engines.core import events, variables
-from payhub_engines.core.bpmn.model import Element, Flow, Kind, Mapped, ProcessDefinition, text_of
-from payhub_engines.core.bpmn.timers import due_ms
-from payhub_engines.core.decision import Decision
-from payhub_engines.core.feel import ExpressionError
-from payhub_engines.core.records import InstanceRow, MessageRecord
-from payhub_engines.core.tables import fits_key
-
-STEPS_MAX: Final = (
-    1_000  # elements that one command may enter in an instance: a loop without a wait ends here
+from payhub_engines.core import compensation, events, gateways, loops, throwing, waits
+from payhub_engines.core.bpmn.model import (
+    Attribute,
+    CompensationThrow,
+    Element,
+    Flow,
+    Kind,
+    Mapped,
+    ProcessDefinition,
+    text_of,
 )
+from payhub_engines.core.decision import STEPS_MAX, Decision
+from payhub_engines.core.feel import ExpressionError
+from payhub_engines.core.limits import check_fits
+from payhub_engines.core.records import ElementInstance, Instance
+from payhub_engines.core.state import visible
+from payhub_engines.core.variables import assign, json_variables
+
+CALL_DEPTH_MAX: Final = 16
 
 
 class InstanceRun:
-    """One instance during one command."""
+    """One instance during one command.
 
-    def __init__(self, decision: Decision, row: InstanceRow, definition: ProcessDefinition) -> None:
-        self._decision = decision
-        self._row = row
-        self._instance = row.key
-        self._definition = definition
-        self._pending: deque[Element] = deque()
-        self._steps = 0
+    Attributes:
+        decision: collects what is decided.
+        instance: its document, always as decided so far.
+        key: of the instance.
+        definition: what it follows.
+        elements: of the definition, by id.
+    """
 
-    def start(self) -> None:
-        """Put the first token on the start event and go on until every token waits."""
-        self._pending.append(self._definition.elements[self._definition.start])
-        self._go_on()
+    __slots__ = ("decision", "definition", "elements", "instance", "key")
 
-    def job_completed(self, element_instance: int, results: dict[str, Any]) -> None:
-        """Leave a task whose job is done."""
-        self._leave(element_instance, results)
-        self._go_on()
+    def __init__(self, decision: Decision, instance: Instance, definition: ProcessDefinition) -> None:
+        self.decision = decision
+        self.instance = instance
+        self.key = instance.key
+        self.definition = definition
+        self.elements = definition.elements
 
-    def error_thrown(
-        self, element_instance: int, code: str, description: str, results: dict[str, Any]
-    ) -> None:
-        """Catch a BPMN error at a task's boundary; the exact code goes before catch-all."""
-        host = self._element_at(element_instance)
-        for event_id in host.errors:
-            event = self._definition.elements[event_id]
-            if event.error is not None and event.error.code in {code, ""}:
-                self._terminate(element_instance)
-                self._enter_triggered(event, results)
-                self._go_on()
-                return
-        if results:
-            self._append(events.VariablesMerged(self._instance, results, element_instance))
-        self.raise_incident(element_instance, host.id, "unhandled-error", f"{code}: {description}")
+    def follow(self, definition: ProcessDefinition) -> None:
+        """Go on with another version; later commands of the same batch use this run too."""
+        self.definition = definition
+        self.elements = definition.elements
 
-    def trigger(self, element_instance: int, event_id: str, payload: dict[str, Any]) -> None:
-        """A message or timer arrived for an active element: itself, its boundary, or behind a gateway."""
-        self._trigger(element_instance, event_id, payload)
-        self._go_on()
+    def start(self, element_id: str) -> None:
+        """Put the first token on a start event."""
+        if waits.open_for_process(self, element_id):
+            self.decision.pending.append((self, self.elements[element_id], 0))
 
-    def raise_incident(self, element_instance: int, element_id: str, code: str, message: str) -> None:
-        """Stop a token until an operator helps; an element has one incident at a time."""
-        active = self._decision.state.tokens(self._instance).elements.get(element_instance)
-        if active is None or not active.incident:
-            key, now_ms = self._decision.new_key(), self._decision.now_ms
-            self._append(
-                events.IncidentRaised(
-                    self._instance, key, element_instance, element_id, code, message, now_ms
-                )
-            )
+    def element_of(self, key: int) -> Element:
+        """Return the model's element that an element instance is of."""
+        return self.elements[self.instance.elements[key].element]
 
-    def _append(self, event: events.AnyEvent) -> None:
-        self._decision.append(event)
+    def visible(self, key: int) -> dict[str, Any]:
+        """Return the variables that an element instance sees; not to be changed."""
+        elements = self.instance.elements
+        inner = key
+        while inner:
+            found = elements[inner]
+            if found.variables:
+                return visible(self.instance, key)
+            inner = found.scope
+        return elements[0].variables
 
-    def _element_at(self, element_instance: int) -> Element:
-        tokens = self._decision.state.tokens(self._instance)
-        return self._definition.elements[tokens.elements[element_instance].element]
+    def compute(self, attribute: Attribute, key: int) -> Any:
+        """Compute an attribute of the model with what an element instance sees."""
+        if isinstance(attribute, str):
+            return attribute
+        return attribute(self.visible(key), now_ms=self.decision.now_ms)
 
-    def _scope(self, local: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self._decision.state.variables(self._instance), **local}
+    def text(self, attribute: Attribute, key: int, what: str) -> str:
+        """Compute an attribute that must be a text."""
+        if isinstance(attribute, str):
+            return attribute
+        return text_of(attribute, self.visible(key), what, self.decision.now_ms)
 
-    def _go_on(self) -> None:
-        while self._pending:
-            element = self._pending.popleft()
-            if element.is_join and not self._join_is_complete(element):
-                continue
-            self._steps += 1
-            self._activate(element)
-        tokens = self._decision.state.tokens(self._instance)
-        if tokens.elements:
-            return
-        if tokens.joins:
-            join = next(iter(tokens.joins))
-            self.raise_incident(0, join, "join-incomplete", "No other token can reach this gateway any more.")
+    def enter(self, element: Element, scope: int) -> None:
+        """Take a token into an element, unless it waits for others at a join."""
+        if scope not in self.instance.elements:
+            return  # the scope was interrupted while the token was on its way
+        if element.is_join and not gateways.is_join_ready(self, element, scope):
+            self.decision.touched.append((self, scope))
+        elif element.loop is not None:
+            loops.begin(self, element, scope)
         else:
-            self._append(events.InstanceCompleted(self._instance, self._decision.now_ms))
+            self.activate(element, scope)
 
-    def _join_is_complete(self, element: Element) -> bool:
-        waiting = self._decision.state.tokens(self._instance).joins.get(element.id, {})
-        return all(flow in waiting for flow in element.incoming)
+    def activate(
+        self,
+        element: Element,
+        scope: int,
+        local: dict[str, Any] | None = None,
+        index: int = 0,
+        undoes: int = 0,
+    ) -> None:
+        """Activate an element and do what it does; arguments as in ``ElementActivated``."""
+        decision = self.decision
+        key = decision.new_key()
+        variables, failure = local or {}, None
+        if element.inputs:
+            try:
+                seen = {**self.visible(scope), **variables}
+                variables = {**variables, **self.mapped(element.inputs, seen)}
+            except ExpressionError as error:
+                failure = error
+        decision.append(events.ElementActivated(self.key, key, element.id, variables, scope, index, undoes))
+        if failure is not None:
+            self.raise_incident(key, element.id, failure.code, failure.detail, "activate")
+        elif not decision.count_step():
+            detail = f"One command entered {STEPS_MAX} elements without a wait."
+            self.raise_incident(key, element.id, "too-many-steps", detail, "activate")
+        else:
+            _EXECUTE[element.kind](self, element, key)
 
-    def _activate(self, element: Element) -> None:
-        key = self._decision.new_key()
-        try:
-            local = self._mapped(element.inputs, self._scope({})) if element.inputs else {}
-        except ExpressionError as error:
-            self._append(events.ElementActivated(self._instance, key, element.id))
-            self.raise_incident(key, element.id, error.code, error.detail)
-            return
-        self._append(events.ElementActivated(self._instance, key, element.id, local))
-        if self._steps > STEPS_MAX:
-            detail = f"The instance entered {STEPS_MAX} elements without waiting."
-            self.raise_incident(key, element.id, "too-many-steps", detail)
-            return
-        match element.kind:
-            case Kind.JOB:
-                self._wait_for_job(element, key)
-            case Kind.CATCH | Kind.EVENT_GATEWAY:
-                self._wait_for_events(element, key)
-            case Kind.EXCLUSIVE:
-                self._choose(element, key)
-            case Kind.TERMINATE:
-                self._terminate_all(element, key)
-            case Kind.PASS | Kind.PARALLEL | Kind.END | Kind.BOUNDARY:
-                self._pass(element, key)
+    def execute(self, element: Element, key: int) -> None:
+        """Do what an active element does, again after an incident."""
+        if element.loop is not None and not self.instance.elements[key].index:
+            loops.execute(self, element, key)
+        else:
+            _EXECUTE[element.kind](self, element, key)
 
-    def _mapped(self, mappings: tuple[Mapped, ...], scope: dict[str, Any]) -> dict[str, Any]:
+    def mapped(self, mappings: tuple[Mapped, ...], seen: dict[str, Any]) -> dict[str, Any]:
         """Compute mappings in order; later ones see what earlier ones set."""
         result: dict[str, Any] = {}
         for mapping in mappings:
-            value = mapping.source({**scope, **result})
-            variables.assign(result, mapping.target, value, scope)
-        return variables.json_variables(result)
+            source = mapping.source
+            value = source if isinstance(source, str) else source(seen, now_ms=self.decision.now_ms)
+            assign(result, mapping.target, value, seen)
+            if len(mappings) > 1:
+                seen = {**seen, **result}
+        checked = json_variables(result)
+        check_fits(self.decision, self.instance, checked)
+        return checked
 
-    def _pass(self, element: Element, key: int) -> None:
-        if element.outputs:
-            self._leave(key, {})
-        else:
-            self._complete(element, key, element.outgoing)
-
-    def _wait_for_job(self, element: Element, key: int) -> None:
-        waits = self._prepared_waits(element, key)
-        if waits is None or element.job is None:
-            return
-        job, job_key = element.job, self._decision.new_key()
-        self._append(
-            events.JobCreated(self._instance, job_key, key, element.id, job.type, job.retries, job.headers)
-        )
-        self._open_waits(key, waits)
-
-    def _wait_for_events(self, element: Element, key: int) -> None:
-        waits = self._prepared_waits(element, key)
-        if waits is not None:
-            self._open_waits(key, waits)
-
-    def _choose(self, element: Element, key: int) -> None:
-        """Take the first flow whose condition is true, else the default; null is not true."""
-        if len(element.outgoing) == 1 and element.outgoing[0].condition is None:
-            self._complete(element, key, element.outgoing)
-            return
-        scope = self._scope({})
-        try:
-            chosen = next(
-                (flow for flow in element.outgoing if flow.condition and flow.condition(scope) is True),
-                element.default,
-            )
-        except ExpressionError as error:
-            self.raise_incident(key, element.id, error.code, error.detail)
-            return
-        if chosen is None:
-            detail = "No condition is true and there is no default flow."
-            self.raise_incident(key, element.id, "no-matching-flow", detail)
-        else:
-            self._complete(element, key, (chosen,))
-
-    def _terminate_all(self, element: Element, key: int) -> None:
-        self._pass(element, key)
-        tokens = self._decision.state.tokens(self._instance)
-        if key in tokens.elements:
-            return  # its output mappings failed; nothing ends before they hold
-        self._pending.clear()
-        for other in list(tokens.elements):
-            self._terminate(other)
-        self._drop_joins()
-
-    def _drop_joins(self) -> None:
-        """Consume tokens that wait at joins: as the instance ends, each join is entered and interrupted."""
-        while joins := self._decision.state.tokens(self._instance).joins:
-            key, join = self._decision.new_key(), next(iter(joins))
-            self._append(events.ElementActivated(self._instance, key, join))
-            self._append(events.ElementTerminated(self._instance, key, join))
-
-    def _prepared_waits(self, element: Element, key: int) -> list[events.AnyEvent] | None:
-        """Compute all timers and subscriptions of an element before any is opened; None after an incident."""
-        active = self._decision.state.tokens(self._instance).elements[key]
-        scope, now_ms = self._scope(active.local), self._decision.now_ms
-        prepared: list[events.AnyEvent] = []
-        event_id = element.id
-        try:
-            for event_id in element.waits:
-                event = self._definition.elements[event_id]
-                if event.timer is not None:
-                    due = due_ms(event.timer, scope, now_ms)
-                    timer = self._decision.new_key()
-                    prepared.append(events.TimerCreated(self._instance, timer, key, event_id, due))
-                elif event.message is not None:
-                    correlation_key = _correlation_key(event, scope)
-                    subscription = self._decision.new_key()
-                    prepared.append(
-                        events.SubscriptionOpened(
-                            self._instance, subscription, key, event_id, event.message.name, correlation_key
-                        )
-                    )
-        except ExpressionError as error:
-            self.raise_incident(key, element.id, error.code, f"{event_id}: {error.detail}")
-            return None
-        return prepared
-
-    def _open_waits(self, key: int, prepared: list[events.AnyEvent]) -> None:
-        for event in prepared:
-            self._append(event)
-        for opened in prepared:
-            if isinstance(opened, events.SubscriptionOpened):
-                kept = self._kept_message(opened)
-                if kept is not None and self._consume(key, opened, kept):
-                    return
-
-    def _kept_message(self, opened: events.SubscriptionOpened) -> MessageRecord | None:
-        state = self._decision.state
-        for key in state.messages(self._row.tenant, opened.name, opened.correlation_key):
-            message = state.message(key)
-            # One whose time is over may still stand here: it is only reported a little later.
-            if message is not None and message.expires_at_ms > self._decision.now_ms:
-                return message
-        return None
-
-    def _consume(self, key: int, opened: events.SubscriptionOpened, kept: MessageRecord) -> bool:
-        """Trigger with a kept message; tells whether the element was left by it."""
-        self._append(
-            events.MessageCorrelated(
-                self._instance, opened.subscription, opened.element, opened.name, kept.key, kept.via
-            )
-        )
-        self._trigger(key, opened.element, kept.callback.variables)
-        return key not in self._decision.state.tokens(self._instance).elements
-
-    def _trigger(self, element_instance: int, event_id: str, payload: dict[str, Any]) -> None:
-        host, event = self._element_at(element_instance), self._definition.elements[event_id]
-        if event.kind is Kind.BOUNDARY:
-            if event.interrupting:
-                self._terminate(element_instance)
-            self._enter_triggered(event, payload)
-        elif host.kind is Kind.EVENT_GATEWAY:
-            self._close_waits(element_instance)
-            flow = next(flow for flow in host.outgoing if flow.target == event_id)
-            self._append(events.ElementCompleted(self._instance, element_instance, host.id))
-            self._append(events.SequenceFlowTaken(self._instance, flow.id))
-            self._enter_triggered(event, payload)
-        else:
-            self._leave(element_instance, payload)
-
-    def _enter_triggered(self, event: Element, payload: dict[str, Any]) -> None:
-        key = self._decision.new_key()
-        self._append(events.ElementActivated(self._instance, key, event.id))
-        self._leave(key, payload)
-
-    def _leave(self, key: int, results: dict[str, Any]) -> None:
+    def leave(self, key: int, results: dict[str, Any], *, is_checked: bool = False) -> None:
         """Merge what an element brought and go on.
 
-        As in Zeebe: with output mappings the results stay at the element and only what is mapped
-        leaves it; without, everything leaves it but the names that input mappings made local.
+        As in Zeebe: with output mappings the results stay at the element and only what is mapped leaves it;
+        without, everything goes to the nearest scope that knows the name, or to the instance.
+        ``is_checked``: the results are known to fit.
         """
-        active = self._decision.state.tokens(self._instance).elements[key]
-        element = self._definition.elements[active.element]
-        self._close_waits(key)
+        active = self.instance.elements[key]
+        element = self.elements[active.element]
+        if results and not is_checked:
+            try:
+                check_fits(self.decision, self.instance, results)
+            except ExpressionError as error:
+                self.raise_incident(key, element.id, error.code, error.detail, "leave")
+                return
+        if active.timers or active.subscriptions:
+            waits.close(self, active)
         if element.outputs:
             if results:
-                self._append(events.VariablesMerged(self._instance, results, key))
+                self.decision.append(events.VariablesMerged(self.key, results, key))
             try:
-                merged = self._mapped(element.outputs, self._scope({**active.local, **results}))
+                mapped = self.mapped(element.outputs, self.visible(key))
             except ExpressionError as error:
-                self.raise_incident(key, element.id, error.code, error.detail)
+                self.raise_incident(key, element.id, error.code, error.detail, "leave")
                 return
+            if mapped:
+                self.merge(active.scope, mapped)
+        elif results:
+            self.merge(key, results)
+        if active.index:
+            loops.leave_item(self, element, active)
         else:
-            merged = {name: value for name, value in results.items() if name not in active.local}
-        if merged:
-            self._append(events.VariablesMerged(self._instance, merged))
-        self._complete(element, key, element.outgoing)
+            self.complete(element, active, element.outgoing)
 
-    def _complete(self, element: Element, key: int, flows: tuple[Flow, ...]) -> None:
-        self._resolve_incident(key)
-        self._append(events.ElementCompleted(self._instance, key, element.id))
+    def merge(self, key: int, variables: dict[str, Any]) -> None:
+        """Set variables in the nearest scope that knows each, from an element instance outwards."""
+        elements = self.instance.elements
+        while key:
+            found = elements[key]
+            known = {name: value for name, value in variables.items() if name in found.variables}
+            if known:
+                self.decision.append(events.VariablesMerged(self.key, known, key))
+                variables = {name: value for name, value in variables.items() if name not in known}
+                if not variables:
+                    return
+            key = found.scope
+        self.decision.append(events.VariablesMerged(self.key, variables))
+
+    def complete(self, element: Element, active: ElementInstance, flows: tuple[Flow, ...]) -> None:
+        """Complete an element and send tokens along flows."""
+        decision, scope = self.decision, active.scope
+        self.resolve_incident(active)
+        undoables = active.undoables
+        decision.append(events.ElementCompleted(self.key, active.key, element.id))
+        if element.compensation or undoables:
+            compensation.subscribe(self, element, active, undoables)
+        if active.undoes:
+            compensation.undone(self, active.undoes, scope)
+            return
+        if not flows:
+            decision.touched.append((self, scope))
+        elif len(flows) > 1:
+            decision.count_step(len(flows))
         for flow in flows:
-            target = self._definition.elements[flow.target]
+            target = self.elements[flow.target]
             join = target.id if target.is_join else ""
-            self._append(events.SequenceFlowTaken(self._instance, flow.id, join))
-            self._pending.append(target)
+            decision.append(events.SequenceFlowTaken(self.key, flow.id, join, scope))
+            decision.pending.append((self, target, scope))
+        if flows and self.instance.elements[scope].joins:
+            decision.touched.append((self, scope))  # an inclusive join may wait for nobody any more
 
-    def _terminate(self, key: int) -> None:
-        active = self._decision.state.tokens(self._instance).elements[key]
-        if active.job:
-            self._append(events.JobCancelled(self._instance, active.job, active.element))
-        self._close_waits(key)
-        self._resolve_incident(key)
-        self._append(events.ElementTerminated(self._instance, key, active.element))
+    def settle(self, key: int) -> None:
+        """End a scope in which nothing is left; let a join go on that nothing more can reach."""
+        scope = self.instance.elements.get(key)
+        if scope is None or not self.instance.is_running:
+            return
+        if scope.joins and gateways.release_joins(self, key, scope):
+            self.decision.touched.append((self, key))
+            return
+        if scope.children:
+            return
+        if scope.undoing:
+            compensation.go_on(self, key)
+        elif scope.joins:
+            detail = "No other token can reach this gateway any more."
+            self.raise_incident(key, next(iter(scope.joins)), "join-incomplete", detail)
+        elif not key:
+            self._end()
+        else:
+            self._settle_element(self.elements[scope.element], scope)
 
-    def _close_waits(self, key: int) -> None:
-        state = self._decision.state
-        active = state.tokens(self._instance).elements[key]
-        for timer_key in active.timers:
-            timer = state.timer(timer_key)
-            if timer is not None:
-                self._append(events.TimerCancelled(self._instance, timer_key, timer.element))
-        for subscription_key in active.subscriptions:
-            subscription = state.subscription(subscription_key)
-            if subscription is not None:
-                self._append(
-                    events.SubscriptionClosed(self._instance, subscription_key, subscription.element)
-                )
+    def _settle_element(self, element: Element, active: ElementInstance) -> None:
+        if active.loop is not None:
+            loops.go_on(self, element, active)
+        elif element.kind is Kind.EVENT_SUB_PROCESS:
+            waits.close(self, active)
+            self.complete(element, active, ())
+        elif element.kind is Kind.SUB_PROCESS or isinstance(element.throw, CompensationThrow):
+            self.leave(active.key, {})
 
-    def _resolve_incident(self, key: int) -> None:
-        active = self._decision.state.tokens(self._instance).elements[key]
-        if active.incident:
-            self._append(events.IncidentResolved(self._instance, active.incident, active.element))
+    def _end(self) -> None:
+        instance, decision = self.instance, self.decision
+        root = instance.elements[0]
+        waits.close(self, root)
+        self.resolve_incident(root)
+        if instance.outcome == "cancelling":
+            decision.append(events.InstanceTerminated(self.key, decision.now_ms))
+            return
+        decision.append(events.InstanceCompleted(self.key, decision.now_ms))
+        if instance.parent:
+            caller = decision.run(instance.parent)
+            active = caller.instance.elements.get(instance.parent_element)
+            if active is not None:
+                called = caller.element_of(active.key).called
+                propagates = called is not None and called.propagate_child
+                has_outputs = bool(caller.element_of(active.key).outputs)
+                caller.leave(active.key, dict(root.variables) if propagates or has_outputs else {})
+
+    def terminate(self, key: int) -> None:
+        """Interrupt an element and all that is inside it."""
+        active = self.instance.elements[key]
+        self.terminate_inside(key)
+        if active.job is not None:
+            self.decision.append(events.JobCancelled(self.key, active.job.key, active.element))
+        if active.called:
+            self.decision.run(active.called).terminate_instance()
+        waits.close(self, active)
+        self.resolve_incident(active)
+        self.decision.append(events.ElementTerminated(self.key, key, active.element))
+
+    def terminate_inside(self, key: int, but: int = 0) -> None:
+        """Interrupt everything inside a scope, but one element."""
+        scope = self.instance.elements[key]
+        if scope.children:
+            inside = [
+                other.key for other in self.instance.elements.values() if other.scope == key and other.key
+            ]
+            for other in inside:
+                if other != but and other in self.instance.elements:
+                    self.terminate(other)
+        pending = self.decision.pending
+        if pending:
+            kept = [token for token in pending if token[0] is not self or token[2] != key]
+            pending.clear()
+            pending.extend(kept)
+        gateways.drop_joins(self, key, scope)
+
+    def terminate_instance(self) -> None:
+        """End the instance at once."""
+        self.terminate_inside(0)
+        root = self.instance.elements[0]
+        waits.close(self, root)
+        self.resolve_incident(root)
+        self.decision.append(events.InstanceTerminated(self.key, self.decision.now_ms))
+
+    def raise_incident(self, key: int, element_id: str, code: str, message: str, retry: str = "") -> None:
+        """Stop a token until an operator helps; an element has one incident at a time."""
+        active = self.instance.elements.get(key)
+        if active is not None and active.incident is None:
+            incident, now_ms = self.decision.new_key(), self.decision.now_ms
+            self.decision.append(
+                events.IncidentRaised(self.key, incident, key, element_id, code, message, now_ms, retry)
+            )
+
+    def resolve_incident(self, active: ElementInstance) -> None:
+        """Note that what an element's incident was about is over."""
+        if active.incident is not None:
+            incident = active.incident
+            self.decision.append(events.IncidentResolved(self.key, incident.key, incident.element))
 
 
-def _correlation_key(event: Element, scope: Mapping[str, Any]) -> str:
-    if event.message is None:
-        raise ExpressionError("The event waits for no message.")
-    key = text_of(event.message.correlation_key, scope, "A correlation key")
-    if not fits_key(key):
-        raise ExpressionError("A correlation key has at most 512 characters.")
-    return key
+def _pass(run: InstanceRun, element: Element, key: int) -> None:
+    if element.outputs or element.loop is not None:
+        run.leave(key, {})
+    else:
+        run.complete(element, run.instance.elements[key], element.outgoing)
+
+
+def _script(run: InstanceRun, element: Element, key: int) -> None:
+    script = element.script
+    if script is None:
+        return
+    try:
+        results = json_variables({script.result: run.compute(script.expression, key)})
+    except ExpressionError as error:
+        run.raise_incident(key, element.id, error.code, error.detail, "activate")
+        return
+    run.leave(key, results)
+
+
+def _sub_process(run: InstanceRun, element: Element, key: int) -> None:
+    if waits.open_all(run, element, key):
+        run.decision.pending.append((run, run.elements[element.start], key))
+
+
+def _call(run: InstanceRun, element: Element, key: int) -> None:
+    called, instance, decision = element.called, run.instance, run.decision
+    if called is None:
+        return
+    try:
+        process = run.text(called.process, key, "The called process")
+    except ExpressionError as error:
+        run.raise_incident(key, element.id, error.code, error.detail, "activate")
+        return
+    definition = decision.catalogue.latest(process)
+    if definition is None or not definition.start:
+        detail = f"No process {process} with a none start event is deployed."
+        run.raise_incident(key, element.id, "unknown-process", detail, "activate")
+        return
+    if _call_depth(run) >= CALL_DEPTH_MAX:
+        detail = f"Processes call each other at most {CALL_DEPTH_MAX} deep."
+        run.raise_incident(key, element.id, "calls-too-deep", detail, "activate")
+        return
+    given = run.visible(key) if called.propagate_parent else run.instance.elements[key].variables
+    try:
+        check_fits(decision, None, given)
+    except ExpressionError as error:
+        run.raise_incident(key, element.id, error.code, error.detail, "activate")
+        return
+    if not waits.open_all(run, element, key):
+        return
+    identity = (instance.tenant, instance.payment, "")
+    child = decision.start(definition, identity, instance.trace, dict(given), (run.key, key))
+    child.start(definition.start)
+
+
+def _call_depth(run: InstanceRun) -> int:
+    depth, parent = 0, run.instance.parent
+    while parent:
+        found = run.decision.state.document(parent)
+        parent = 0 if found is None else found.parent
+        depth += 1
+    return depth
+
+
+_EXECUTE: Final[dict[Kind, Callable[[InstanceRun, Element, int], None]]] = {
+    Kind.PASS: _pass,
+    Kind.BOUNDARY: _pass,
+    Kind.PARALLEL: _pass,
+    Kind.SCRIPT: _script,
+    Kind.SUB_PROCESS: _sub_process,
+    Kind.EVENT_SUB_PROCESS: _sub_process,
+    Kind.CALL: _call,
+    Kind.JOB: waits.wait_for_job,
+    Kind.CATCH: waits.wait_for_events,
+    Kind.EVENT_GATEWAY: waits.wait_for_events,
+    Kind.EXCLUSIVE: gateways.choose_one,
+    Kind.INCLUSIVE: gateways.choose_many,
+    Kind.THROW: throwing.throw,
+    Kind.END: throwing.end,
+}

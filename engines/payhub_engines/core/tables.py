@@ -8,26 +8,24 @@ from typing import Final
 
 import msgspec
 
+META_FORMAT: Final = b"mf"
 META_NEXT_KEY: Final = b"mk"
 META_NEXT_POSITION: Final = b"mp"
+META_ORIGIN: Final = b"mo"
 
-INSTANCE: Final = b"i"  # + instance -> InstanceRow
-VARIABLES: Final = b"v"  # + instance -> variables
-TOKENS: Final = b"t"  # + instance -> Tokens; running instances only
+RUNNING: Final = b"r"  # + instance -> Instance
+ENDED: Final = b"e"  # + instance -> Instance
+ENDED_AT: Final = b"E"  # + ended_at_ms + instance
 BUSINESS_KEY: Final = b"p"  # + tenant, process, payment -> instance
-JOB: Final = b"j"  # + job -> JobRecord
-TIMER: Final = b"d"  # + timer -> TimerRecord
-TIMER_DUE: Final = b"D"  # + due_ms + timer
-SUBSCRIPTION: Final = b"s"  # + subscription -> SubscriptionRecord
-SUBSCRIPTION_KEY: Final = b"S"  # + tenant, name, correlation key + subscription
+DEFINITION: Final = b"q"  # + process, version -> Deployed
+START_TIMER: Final = b"d"  # + timer -> StartTimer
 MESSAGE: Final = b"b"  # + message -> MessageRecord
-MESSAGE_KEY: Final = b"B"  # + tenant, name, correlation key + message
-MESSAGE_EXPIRY: Final = b"x"  # + expires_at_ms + message
+MESSAGE_ID: Final = b"u"  # + tenant, name, correlation key, message id -> expires_at_ms + message
+MESSAGE_ID_EXPIRY: Final = b"U"  # + expires_at_ms + message -> key of MESSAGE_ID
 OUTBOX: Final = b"o"  # + owner + sequence -> OutboxRecord
 OUTBOX_LAST: Final = b"O"  # + owner -> last sequence given
 RECEIVED: Final = b"h"  # + origin + sequence
 RECEIVED_FLOOR: Final = b"H"  # + origin -> sequences below are done for good
-INCIDENT: Final = b"n"  # + incident -> IncidentRecord
 
 NUMBER_BYTES: Final = 8
 NUMBER_MAX: Final = 2 ** (8 * NUMBER_BYTES) - 1
@@ -58,8 +56,9 @@ def fits_key(*values: str) -> bool:
     for value in values:
         if len(value) > KEY_TEXT_CHARS_MAX:
             return False
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return False
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return False
     return True

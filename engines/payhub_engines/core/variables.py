@@ -12,6 +12,9 @@ from payhub_engines.core.feel import ExpressionError
 
 VARIABLES_UNITS_MAX: Final = 256 * 1024  # UTF-8 bytes of texts, plus eight for every value
 DEPTH_MAX: Final = 32
+PLAIN_NAMES_MAX: Final = 64
+PLAIN_CHARS_MAX: Final = 1_024
+_PLAIN_INTEGER_MAX: Final = 2**53
 _UNITS_PER_VALUE: Final = 8
 _INTEGER_MIN: Final = -(2**63)
 _INTEGER_MAX: Final = 2**64 - 1
@@ -23,9 +26,30 @@ def json_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ExpressionError: a value that JSON does not know, or too large or deep.
     """
+    if is_plain(variables):
+        return dict(variables)
     checker = _Checker()
     checked = checker.value(variables, 0)
     return dict(checked)
+
+
+def is_plain(variables: Mapping[str, Any]) -> bool:
+    """Tell whether there are only a few short texts, small numbers and truth values, as most often."""
+    if len(variables) > PLAIN_NAMES_MAX:
+        return False
+    for name, value in variables.items():
+        kind = type(value)
+        if kind is str:
+            if len(value) > PLAIN_CHARS_MAX or not value.isascii():
+                return False
+        elif kind is int:
+            if not -_PLAIN_INTEGER_MAX < value < _PLAIN_INTEGER_MAX:
+                return False
+        elif kind is not bool and value is not None:
+            return False
+        if type(name) is not str or len(name) > PLAIN_CHARS_MAX or not name.isascii():
+            return False
+    return True
 
 
 def assign(target: dict[str, Any], path: tuple[str, ...], value: object, existing: Mapping[str, Any]) -> None:

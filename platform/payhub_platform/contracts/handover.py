@@ -18,6 +18,7 @@ class Callback(Contract, frozen=True, kw_only=True):
     broadcast: bool = False  # correlate to every waiting instance, not to one
     ttl_ms: int = 0  # how long it is kept when nothing waits for it yet
     trace: str = ""
+    message_id: str = ""  # the same id again, while the message lives, is a duplicate and has no effect
 
 
 class HandoverRequest(Contract, frozen=True, kw_only=True):

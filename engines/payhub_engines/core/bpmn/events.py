@@ -1,114 +1,175 @@
-"""Reads the event definitions of start, catch, boundary and end events."""
+"""Reads events: what start, catch and boundary events wait for, and what throw and end events throw."""
 
 from dataclasses import replace
-from xml.etree.ElementTree import Element as Node
+from typing import Final, Literal
 
+from payhub_engines.core.bpmn.declarations import Declarations
+from payhub_engines.core.bpmn.expressions import value_of
 from payhub_engines.core.bpmn.model import (
-    DefinitionError,
+    CompensationThrow,
     Element,
-    ErrorDefinition,
+    ErrorThrow,
+    ErrorTrigger,
+    EscalationThrow,
+    EscalationTrigger,
     Kind,
-    MessageDefinition,
-    TimerDefinition,
+    SignalThrow,
+    SignalTrigger,
+    TerminateThrow,
+    Throw,
+    TimerTrigger,
+    Trigger,
 )
-from payhub_engines.core.bpmn.timers import duration_ms
-from payhub_engines.core.bpmn.xml import BPMN, extension, local_name, value_of
-from payhub_engines.core.feel import ExpressionError
+from payhub_engines.core.bpmn.problems import Problem, Report
+from payhub_engines.core.bpmn.tasks import job_of
+from payhub_engines.core.bpmn.xml import BPMN, Node
 
-_ALLOWED = {
-    "startEvent": {"none"},
-    "endEvent": {"none", "terminateEventDefinition"},
-    "intermediateThrowEvent": {"none"},
-    "intermediateCatchEvent": {"messageEventDefinition", "timerEventDefinition"},
-    "boundaryEvent": {"messageEventDefinition", "timerEventDefinition", "errorEventDefinition"},
+_DEFINITION: Final = "EventDefinition"
+_START_OF_PROCESS: Final = "startEvent of a process"
+_START_OF_SUB_PROCESS: Final = "startEvent of a sub-process"
+_START_OF_EVENT_SUB_PROCESS: Final = "startEvent of an event sub-process"
+_ALLOWED: Final = {
+    _START_OF_PROCESS: "none message timer signal".split(),
+    _START_OF_SUB_PROCESS: ["none"],
+    _START_OF_EVENT_SUB_PROCESS: "message timer signal error escalation".split(),
+    "intermediateCatchEvent": "message timer signal link".split(),
+    "intermediateThrowEvent": "none message signal escalation compensate link".split(),
+    "boundaryEvent": "message timer signal error escalation compensate".split(),
+    "endEvent": "none message signal error escalation compensate terminate".split(),
 }
+_INSTEAD: Final = {
+    "conditional": "use a message event, or a timer and a gateway that tests the condition",
+    "cancel": "transactions are not executed; throw an error and compensate",
+    "multiple": "an event has one trigger; use one event for each",
+}
+_TIMES: Final[dict[str, Literal["duration", "date", "cycle"]]] = {
+    "timeDuration": "duration",
+    "timeDate": "date",
+    "timeCycle": "cycle",
+}
+EVENTS: Final = frozenset(
+    "startEvent intermediateCatchEvent intermediateThrowEvent boundaryEvent endEvent".split()
+)
 
 
 class EventReader:
-    """Knows the messages and errors that a file declares beside its process."""
+    """Completes the elements of events."""
 
-    def __init__(self, root: Node) -> None:
-        self._messages = {node.get("id", ""): node for node in root.findall(BPMN + "message")}
-        self._errors = {node.get("id", ""): node for node in root.findall(BPMN + "error")}
+    def __init__(self, declared: Declarations, report: Report) -> None:
+        self._declared = declared
+        self._report = report
+        self.links: dict[str, str] = {}  # names of link events, by the event's id
 
-    def event(self, node: Node, element: Element) -> Element:
-        """Complete an event's element with what triggers it.
+    def event(self, node: Node, element: Element, parent: Kind | None) -> Element:
+        """Complete an event's element; what is wrong is reported.
 
-        Raises:
-            DefinitionError: the event is of a kind that cannot be executed here, or unfinished.
+        Args:
+            node: the event.
+            element: with what all flow nodes have.
+            parent: kind of the sub-process around it; None directly in the process.
         """
-        tag = local_name(node)
-        definitions = [child for child in node if local_name(child).endswith("EventDefinition")]
-        if len(definitions) > 1:
-            raise DefinitionError("unsupported-element", "An event has one trigger only.", element.id)
-        trigger = local_name(definitions[0]) if definitions else "none"
-        if trigger not in _ALLOWED.get(tag, set()):
-            detail = f"<{tag}> with trigger {trigger} cannot be executed; remodel it."
-            raise DefinitionError("unsupported-element", detail, element.id)
-        if tag == "boundaryEvent":
+        definitions = [child for child in node.children if child.name.endswith(_DEFINITION)]
+        references = any(node.all(BPMN + "eventDefinitionRef"))
+        kind = definitions[0].name.removesuffix(_DEFINITION) if definitions else "none"
+        if len(definitions) > 1 or references:
+            kind = "multiple"
+        place = _place(node.name, parent)
+        if kind not in _ALLOWED[place]:
+            self._refuse(element, place, kind)
+            return element
+        definition = definitions[0] if definitions else node
+        if node.name in {"endEvent", "intermediateThrowEvent"}:
+            return self._throwing(node, definition, kind, element)
+        if node.name == "boundaryEvent":
             element = replace(
                 element,
-                attached_to=node.get("attachedToRef", ""),
-                interrupting=node.get("cancelActivity", "true") != "false",
+                attached_to=node.get("attachedToRef"),
+                interrupting=kind in {"error", "compensate"} or node.get("cancelActivity") != "false",
             )
-        match trigger:
-            case "messageEventDefinition":
-                return replace(element, message=self.message(definitions[0].get("messageRef"), element.id))
-            case "timerEventDefinition":
-                return replace(element, timer=_timer(definitions[0], element.id))
-            case "errorEventDefinition":
-                return replace(element, error=self._error(definitions[0], element.id), interrupting=True)
-            case "terminateEventDefinition":
-                return replace(element, kind=Kind.TERMINATE)
+        if kind == "link":
+            return self._link(definition, element)
+        trigger = self._trigger(definition, kind, element, place)
+        return replace(element, trigger=trigger)
+
+    def message(self, reference: str, element: Element, *, starts_process: bool = False) -> Trigger | None:
+        """Return the message that an element waits for; None where it is not said, which is reported."""
+        return self._declared.message(reference, element.id, element.line, starts_process=starts_process)
+
+    def _refuse(self, element: Element, place: str, kind: str) -> None:
+        if place == _START_OF_SUB_PROCESS:
+            detail = "A sub-process begins with a none start event; only event sub-processes have triggers."
+            self._report.add(Problem("sub-process-start", detail, element.id, element.line))
+        elif place == _START_OF_EVENT_SUB_PROCESS and kind == "none":
+            detail = "An event sub-process begins with a message, timer, signal, error or escalation."
+            self._report.add(Problem("event-sub-process-start", detail, element.id, element.line))
+        else:
+            instead = _INSTEAD.get(kind, f"use one of: {', '.join(_ALLOWED[place])}")
+            detail = f"A {place} with the trigger {kind} is not executed; {instead}."
+            self._report.add(Problem("unsupported-element", detail, element.id, element.line))
+
+    def _trigger(self, definition: Node, kind: str, element: Element, place: str) -> Trigger | None:
+        starts_process = place == _START_OF_PROCESS
+        match kind:
+            case "message":
+                reference = definition.get("messageRef")
+                return self.message(reference, element, starts_process=starts_process)
+            case "timer":
+                return self._timer(definition, element)
+            case "signal":
+                name = self._declared.signal(definition.get("signalRef"), element, static=starts_process)
+                return SignalTrigger(name)
+            case "error":
+                return ErrorTrigger(self._declared.caught("error", definition, element))
+            case "escalation":
+                return EscalationTrigger(self._declared.caught("escalation", definition, element))
             case _:
-                return element
+                return None
 
-    def message(self, reference: str | None, element_id: str) -> MessageDefinition:
-        """Return the message that an element names.
+    def _throwing(self, node: Node, definition: Node, kind: str, element: Element) -> Element:
+        is_end = node.name == "endEvent"
+        if kind == "message":
+            job = job_of(node, self._report, definition)
+            return replace(element, kind=Kind.JOB, job=job)
+        if kind == "link":
+            return self._link(definition, element)
+        throw = self._throw(definition, kind, element)
+        if throw is None:
+            return element
+        return replace(element, kind=Kind.END if is_end else Kind.THROW, throw=throw)
 
-        Raises:
-            DefinitionError: there is no such message, or it has no name or correlation key.
-        """
-        node = self._messages.get(reference or "")
-        if node is None:
-            detail = "No message; set messageRef to a <message> of this file."
-            raise DefinitionError("message-missing", detail, element_id)
-        name = node.get("name", "").strip()
-        if not name or name.startswith("="):
-            detail = f"The message {reference} needs a static name."
-            raise DefinitionError("message-name-missing", detail, element_id)
-        subscription = extension(node, "subscription")
-        key = "" if subscription is None else subscription.get("correlationKey", "").strip()
-        if not key:
-            detail = f"The message {name} needs zeebe:subscription with a correlationKey."
-            raise DefinitionError("correlation-key-missing", detail, element_id)
-        return MessageDefinition(name, value_of(key, element_id))
+    def _throw(self, definition: Node, kind: str, element: Element) -> Throw | None:
+        match kind:
+            case "error":
+                return ErrorThrow(self._declared.thrown("error", definition, element))
+            case "escalation":
+                return EscalationThrow(self._declared.thrown("escalation", definition, element))
+            case "signal":
+                return SignalThrow(self._declared.signal(definition.get("signalRef"), element, static=False))
+            case "compensate":
+                return CompensationThrow(definition.get("activityRef"))
+            case "terminate":
+                return TerminateThrow()
+            case _:
+                return None
 
-    def _error(self, definition: Node, element_id: str) -> ErrorDefinition:
-        reference = definition.get("errorRef")
-        if reference is None:
-            return ErrorDefinition("")
-        node = self._errors.get(reference)
-        code = "" if node is None else node.get("errorCode", "").strip()
-        if not code or code.startswith("="):
-            detail = f"The error {reference} is not in this file, or has no static errorCode."
-            raise DefinitionError("error-code-missing", detail, element_id)
-        return ErrorDefinition(code)
+    def _link(self, definition: Node, element: Element) -> Element:
+        self.links[element.id] = definition.get("name")
+        return replace(element, kind=Kind.PASS)
 
-
-def _timer(definition: Node, element_id: str) -> TimerDefinition:
-    duration = definition.find(BPMN + "timeDuration")
-    date = definition.find(BPMN + "timeDate")
-    if definition.find(BPMN + "timeCycle") is not None:
-        raise DefinitionError("unsupported-element", "timeCycle cannot be executed.", element_id)
-    node = duration if duration is not None else date
-    text = "" if node is None else (node.text or "").strip()
-    if not text:
+    def _timer(self, definition: Node, element: Element) -> TimerTrigger | None:
+        for child in definition.children:
+            kind, text = _TIMES.get(child.name), child.text.strip()
+            if kind is not None and text:
+                value = value_of(text, element.id, child.line, self._report)
+                return TimerTrigger(kind, value)
         detail = "The timer has no time; add a timeDuration such as PT10S."
-        raise DefinitionError("timer-missing", detail, element_id)
-    if duration is not None and not text.startswith("="):
-        try:
-            duration_ms(text)
-        except ExpressionError as error:
-            raise DefinitionError("timer-invalid", error.detail, element_id) from error
-    return TimerDefinition(value_of(text, element_id), is_date=duration is None)
+        self._report.add(Problem("timer-missing", detail, element.id, element.line))
+        return None
+
+
+def _place(tag: str, parent: Kind | None) -> str:
+    if tag != "startEvent":
+        return tag
+    if parent is Kind.EVENT_SUB_PROCESS:
+        return _START_OF_EVENT_SUB_PROCESS
+    return _START_OF_PROCESS if parent is None else _START_OF_SUB_PROCESS

@@ -1,15 +1,27 @@
-"""A process definition as the processor walks it: immutable, one step for each element id."""
+"""A process definition as the interpreter walks it: immutable, one element for each id."""
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from payhub_engines.core.feel import ExpressionError
 from payhub_platform.errors import InvalidInputError
 
-Value = Callable[[Mapping[str, Any]], Any]
-"""A compiled attribute of the model: an expression, or a static text."""
+
+class Value(Protocol):
+    """A compiled expression of the model."""
+
+    def __call__(self, variables: Mapping[str, Any], /, *, now_ms: int | None = None) -> Any:
+        """Compute it.
+
+        Raises:
+            ExpressionError: a limit was reached, or an assertion of the model failed.
+        """
+
+
+Attribute = str | Value
+"""An attribute of the model: a static text, or an expression that gives one."""
 
 
 class DefinitionError(InvalidInputError):
@@ -17,28 +29,34 @@ class DefinitionError(InvalidInputError):
 
     title = "The process definition is not valid"
 
-    def __init__(self, code: str, detail: str, element: str = "") -> None:
+    def __init__(self, code: str, detail: str, element: str = "", line: int = 0) -> None:
         super().__init__(code, f"{element}: {detail}" if element else detail, element)
         self.element = element
+        self.line = line
 
 
-class Kind(enum.Enum):
+class Kind(enum.IntEnum):
     """What a token does at an element."""
 
-    PASS = enum.auto()  # goes on: start, none intermediate throw, plain and manual task
-    JOB = enum.auto()  # waits for a connector: service and send task
-    CATCH = enum.auto()  # waits for a message or timer: receive task, intermediate catch event
+    PASS = enum.auto()  # goes on: start events, none intermediate throws, link throws, plain and manual tasks
+    JOB = enum.auto()  # waits for a connector: service, send, business rule, user task, message throw and end
+    SCRIPT = enum.auto()  # computes a FEEL expression
+    CATCH = enum.auto()  # waits for its trigger: receive task, intermediate catch event
     BOUNDARY = enum.auto()  # is entered only when it triggers
     EXCLUSIVE = enum.auto()
     PARALLEL = enum.auto()
+    INCLUSIVE = enum.auto()
     EVENT_GATEWAY = enum.auto()
-    END = enum.auto()
-    TERMINATE = enum.auto()
+    SUB_PROCESS = enum.auto()
+    EVENT_SUB_PROCESS = enum.auto()  # is entered only when its start event triggers
+    CALL = enum.auto()
+    THROW = enum.auto()  # escalation, signal, compensation: throws and goes on
+    END = enum.auto()  # with ``throw`` where it is no none end event
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A sequence flow; ``condition`` is set only behind exclusive gateways."""
+    """A sequence flow; ``condition`` is set only behind exclusive and inclusive gateways."""
 
     id: str
     source: str
@@ -50,40 +68,126 @@ class Flow:
 class Mapped:
     """One input or output mapping; the target may be a path."""
 
-    source: Value
+    source: Attribute
     target: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
-    """What a service task asks of a connector."""
+    """What a task asks of a connector; ``retries`` is at least 1.
 
-    type: str
-    retries: int
+    ``computed`` are headers that are expressions (a user task's assignee, groups and dates), by name.
+    """
+
+    type: Attribute
+    retries: int | Value
     headers: dict[str, str]
+    computed: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class MessageDefinition:
-    """A message that an element waits for, and the expression of its correlation key."""
+class Script:
+    """A FEEL script task; ``result`` is the variable that takes the value."""
 
-    name: str
-    correlation_key: Value
-
-
-@dataclass(frozen=True, slots=True)
-class TimerDefinition:
-    """When a timer is due; a duration counts from the activation, a date does not."""
-
-    value: Value
-    is_date: bool
+    expression: Value
+    result: str
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorDefinition:
-    """Which BPMN errors a boundary event catches; an empty code catches all."""
+class Called:
+    """A call activity's process (``zeebe:calledElement``)."""
+
+    process: Attribute
+    propagate_parent: bool = True
+    propagate_child: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Multi-instance characteristics; ``completion`` ends the loop early when it is true."""
+
+    is_sequential: bool
+    collection: Value
+    item: str = ""
+    output_collection: str = ""
+    output_item: Value | None = None
+    completion: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTrigger:
+    """Waits for a message; ``correlation_key`` is None only at start events of a process."""
+
+    name: Attribute
+    correlation_key: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerTrigger:
+    """A duration counts from the activation, a date does not, a cycle (``R3/PT10S``) repeats."""
+
+    kind: Literal["duration", "date", "cycle"]
+    value: Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTrigger:
+    """Catches a BPMN error; an empty code catches all."""
 
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationTrigger:
+    """Catches an escalation; an empty code catches all."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTrigger:
+    """Waits for a signal, which reaches every element of the tenant that waits for it."""
+
+    name: Attribute
+
+
+Trigger = MessageTrigger | TimerTrigger | ErrorTrigger | EscalationTrigger | SignalTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorThrow:
+    """Throws a BPMN error."""
+
+    code: Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationThrow:
+    """Throws an escalation."""
+
+    code: Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class SignalThrow:
+    """Broadcasts a signal within the tenant."""
+
+    name: Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class CompensationThrow:
+    """Compensates one activity, or (empty) all that were completed in the scope."""
+
+    activity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateThrow:
+    """Ends everything in the scope of the end event."""
+
+
+Throw = ErrorThrow | EscalationThrow | SignalThrow | CompensationThrow | TerminateThrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +195,57 @@ class Element:
     """One flow node with everything that its step needs.
 
     Attributes:
+        tag: BPMN's name of it, such as ``serviceTask``.
+        line: where it stands in the file, from 1.
+        scope: id of the sub-process around it; empty directly in the process.
         incoming: ids of the flows that lead here.
-        outgoing: flows that leave, in the order of the file.
-        default: the flow of an exclusive gateway that is taken when no condition holds.
-        waits: ids of the events that can trigger while a token is here: the element itself, its
-            boundary events, or the events behind an event-based gateway.
-        errors: ids of the error boundary events attached here, exact codes first.
+        outgoing: flows that leave, in the order of the file. A link throw event has one to its catch event.
+        default: the flow of a gateway that is taken when no condition holds.
+        trigger: what an intermediate catch event, receive task, boundary event, or the start event of a
+            process or event sub-process waits for. On an event sub-process: its start event's trigger.
+        interrupting: of boundary events and event sub-processes.
+        waits: ids of the events whose timer, message or signal is awaited while a token is here: the element
+            itself (CATCH), its boundary events, the events behind an event-based gateway, and, of a
+            sub-process, the event sub-processes directly inside.
+        errors: ids of what catches BPMN errors here, exact codes first: boundary events of this element,
+            and, of a sub-process, the event sub-processes directly inside (these before the boundary events).
+        escalations: likewise for escalations.
+        start: the start event of a sub-process or event sub-process.
+        compensation: the activity that undoes this one.
+        is_for_compensation: it is entered only to undo another.
+        is_join: tokens wait here for others.
     """
 
     id: str
     name: str
     kind: Kind
+    tag: str = ""
+    line: int = 0
+    scope: str = ""
     incoming: tuple[str, ...] = ()
     outgoing: tuple[Flow, ...] = ()
     default: Flow | None = None
     job: JobDefinition | None = None
-    message: MessageDefinition | None = None
-    timer: TimerDefinition | None = None
-    error: ErrorDefinition | None = None
+    script: Script | None = None
+    called: Called | None = None
+    loop: Loop | None = None
+    trigger: Trigger | None = None
+    throw: Throw | None = None
     attached_to: str = ""
     interrupting: bool = True
     waits: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    escalations: tuple[str, ...] = ()
+    start: str = ""
+    compensation: str = ""
+    is_for_compensation: bool = False
     inputs: tuple[Mapped, ...] = ()
     outputs: tuple[Mapped, ...] = ()
+    is_join: bool = field(init=False, default=False)
 
-    @property
-    def is_join(self) -> bool:
-        """Tell whether tokens wait here for others."""
-        return self.kind is Kind.PARALLEL and len(self.incoming) > 1
+    def __post_init__(self) -> None:
+        is_join = self.kind in {Kind.PARALLEL, Kind.INCLUSIVE} and len(self.incoming) > 1
+        object.__setattr__(self, "is_join", is_join)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +254,12 @@ class ProcessDefinition:
 
     Attributes:
         version: content hash of the file; running instances keep theirs.
+        start: the none start event; empty where there is none.
+        starts: start events with a message, timer or signal.
+        waits: ids of event sub-processes directly in the process that wait for a timer, message or signal.
+        errors: ids of those that catch BPMN errors, exact codes first.
+        escalations: ids of those that catch escalations, exact codes first.
+        elements: of all scopes, by id.
         xml: the file, for the operator's diagram.
     """
 
@@ -137,16 +269,24 @@ class ProcessDefinition:
     start: str
     elements: dict[str, Element]
     xml: bytes
+    starts: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    escalations: tuple[str, ...] = ()
+    flow_targets: dict[str, str] = field(default_factory=dict)  # flow id -> element id, all scopes
 
     @property
     def job_types(self) -> frozenset[str]:
-        """The job types that connectors must serve."""
-        return frozenset(element.job.type for element in self.elements.values() if element.job)
+        """The job types with a static name that connectors must serve."""
+        jobs = (element.job for element in self.elements.values())
+        return frozenset(job.type for job in jobs if job and isinstance(job.type, str))
 
     @property
     def message_names(self) -> frozenset[str]:
-        """The messages that instances wait for."""
-        return frozenset(element.message.name for element in self.elements.values() if element.message)
+        """The messages with a static name that instances wait for or start with."""
+        triggers = (element.trigger for element in self.elements.values())
+        messages = (trigger for trigger in triggers if isinstance(trigger, MessageTrigger))
+        return frozenset(message.name for message in messages if isinstance(message.name, str))
 
 
 class Catalogue:
@@ -176,13 +316,13 @@ class Catalogue:
         return list(self._latest.values())
 
 
-def text_of(value: Value, variables: Mapping[str, Any], what: str) -> str:
-    """Compute a value that must be a non-empty text or a whole number.
+def text_of(attribute: Attribute, variables: Mapping[str, Any], what: str, now_ms: int | None = None) -> str:
+    """Compute an attribute that must be a non-empty text or a whole number.
 
     Raises:
         ExpressionError: it is something else, or missing.
     """
-    found = value(variables)
+    found = attribute if isinstance(attribute, str) else attribute(variables, now_ms=now_ms)
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     if isinstance(found, str) and found:

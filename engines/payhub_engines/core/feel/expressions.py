@@ -1,15 +1,18 @@
 """The way into the language: compile a text once, then call it with variables and, where known, the time."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from payhub_engines.core.feel.builtins import BUILTINS
 from payhub_engines.core.feel.compiler import compiled, compiled_tests
 from payhub_engines.core.feel.constructs import INPUT
+from payhub_engines.core.feel.direct import direct
 from payhub_engines.core.feel.display import json_of
 from payhub_engines.core.feel.errors import ExpressionError, ExpressionSyntaxError
 from payhub_engines.core.feel.evaluation import Compiled, Run, Scope
 from payhub_engines.core.feel.parser import parse_expression, parse_unary_tests
+
+T = TypeVar("T")
 
 
 class Expression(Protocol):
@@ -49,13 +52,14 @@ def compile_expression(text: str, names: Iterable[str] = ()) -> Expression:
         ExpressionSyntaxError: the text is no expression, or too large.
     """
     source = text.strip().removeprefix("=")
-    expression = _compiled(lambda: compiled(parse_expression(source, BUILTINS, names)))
+    node = _compiled(lambda: parse_expression(source, BUILTINS, names))
+    expression = _compiled(lambda: compiled(node))
 
     def evaluate(variables: Mapping[str, Any], /, *, now_ms: int | None = None) -> Any:
         run = Run(now_ms)
         return _computed(source, expression, Scope(variables, run))
 
-    return evaluate
+    return _compiled(lambda: direct(node, evaluate))
 
 
 def compile_unary_tests(text: str, names: Iterable[str] = ()) -> UnaryTests:
@@ -72,7 +76,7 @@ def compile_unary_tests(text: str, names: Iterable[str] = ()) -> UnaryTests:
     return evaluate
 
 
-def _compiled(compile_text: Callable[[], Compiled]) -> Compiled:
+def _compiled(compile_text: Callable[[], T]) -> T:
     try:
         return compile_text()
     except RecursionError as error:

@@ -5,10 +5,11 @@ import random
 import msgspec
 import pytest
 
-from payhub_engines.core import appliers, events, tables
-from payhub_engines.core.appliers import ReplayError, apply_entry
+from payhub_engines.core import events, tables
+from payhub_engines.core.appliers import APPLIERS, CURRENT_VERSION, apply_entry
 from payhub_engines.core.audit import audit_records
 from payhub_engines.core.commands import AcknowledgeHandover, CorrelateMessage, QueueHandover
+from payhub_engines.core.errors import ReplayError, StateFormatError
 from payhub_engines.core.memory_store import MemoryStore
 from payhub_engines.core.state import State, digest
 from payhub_platform.contracts.handover import Callback
@@ -56,21 +57,57 @@ def test_digest_tells_stores_apart():
 
 def test_every_event_has_an_applier_a_tag_of_its_own_and_survives_encoding():
     kinds = events.AnyEvent.__args__
-    assert set(kinds) == set(appliers._APPLIERS)
+    assert set(kinds) == set(APPLIERS)
     tags = [kind.__struct_config__.tag for kind in kinds]
     assert sorted(tags) == list(range(1, len(tags) + 1))
 
 
-def test_replay_refuses_a_gap_and_a_newer_log(engine, model):
+def test_replay_refuses_a_gap_and_a_log_of_another_release(engine, model):
     engine.deploy(model().start().end().path("start", "end").xml())
-    engine.start("p")
     entry = events.decode_entry(engine.entries[0])
-    store = MemoryStore()
-    with pytest.raises(ReplayError, match="log-too-new"):
-        apply_entry(msgspec.structs.replace(entry, version=99), store)
-    apply_entry(entry, store)
+    state = State(MemoryStore())
+    for version in (CURRENT_VERSION + 1, 1):
+        with pytest.raises(ReplayError, match="log-version"):
+            apply_entry(msgspec.structs.replace(entry, version=version), state)
+    apply_entry(entry, state)
     with pytest.raises(ReplayError, match="position-gap"):
-        apply_entry(entry, store)
+        apply_entry(entry, state)
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (events.ElementCompleted(1, 9, "a"), "unknown-instance"),
+        (events.JobCompleted(1, 9, "a"), "unknown-job"),
+        (events.TimerTriggered(1, 9, "a"), "unknown-timer"),
+        (events.SubscriptionClosed(1, 9, "a", 3), "unknown-instance"),
+        (events.IncidentResolved(1, 9, "a"), "unknown-incident"),
+        (events.VariablesMerged(1, {}), "unknown-instance"),
+        (events.InstancesForgotten([1]), "unknown-instance"),
+    ],
+)
+def test_replay_stops_at_an_event_that_does_not_fit_the_state(event, code):
+    entry = events.LogEntry(1, 0, [event], {}, 2, CURRENT_VERSION)
+    with pytest.raises(ReplayError, match=code):
+        apply_entry(entry, State(MemoryStore()))
+
+
+def test_a_state_of_another_format_is_refused():
+    store = MemoryStore()
+    store.put(tables.META_NEXT_POSITION, tables.number(5))
+    with pytest.raises(StateFormatError, match="state-format"):
+        State(store)
+
+
+def test_changes_are_taken_once(engine, model):
+    engine.deploy(model().start().job("a").end().path("start", "a", "end").xml())
+    key = engine.start("p")
+    assert State(engine.store).instance(key).active_elements == ("a",)
+    assert set(engine.state.take_changes()) == {
+        tables.META_FORMAT,
+        tables.META_NEXT_KEY,
+        tables.META_NEXT_POSITION,
+    }
 
 
 def test_audit_records_are_the_log_with_contiguous_positions_and_json_data(engine, model):
@@ -80,6 +117,8 @@ def test_audit_records_are_the_log_with_contiguous_positions_and_json_data(engin
     records = [record for raw in engine.entries for record in audit_records(events.decode_entry(raw))]
     assert [record.position for record in records] == list(range(1, len(records) + 1))
     assert State(engine.store).next_position == len(records) + 1
+    deployed, *records = records
+    assert deployed.type == "ProcessDeployed"
     assert {(record.tenant, record.process, record.payment) for record in records} == {("lion", "p", "tx")}
     first = records[0]
     assert (first.type, first.instance, first.at_ms) == ("InstanceStarted", 1, engine.now_ms)

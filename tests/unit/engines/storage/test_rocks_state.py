@@ -1,4 +1,4 @@
-"""The state on disk: transactions, the index that is written with them, and what a torn log leaves."""
+"""The state on disk: writes with their index, what a torn log leaves, checkpoints."""
 
 import random
 import shutil
@@ -18,10 +18,7 @@ def state(tmp_path):
 
 
 def put_all(state, applied_index, **values):
-    transaction = state.begin()
-    for key, value in values.items():
-        transaction.put(key.encode(), value.encode())
-    transaction.commit(applied_index)
+    state.write({key.encode(): value.encode() for key, value in values.items()}, applied_index)
 
 
 def keys(store: Store, prefix: bytes = b"") -> list[bytes]:
@@ -30,85 +27,32 @@ def keys(store: Store, prefix: bytes = b"") -> list[bytes]:
 
 def test_a_new_state_is_empty(state):
     assert state.applied_index == 0
-    assert keys(state.reader()) == []
-    assert state.reader().get(b"a") is None
+    assert keys(state) == []
+    assert state.get(b"a") is None
 
 
-def test_nobody_sees_a_transaction_before_its_commit(state):
-    transaction: Store = state.begin()
-    transaction.put(b"a", b"1")
-    assert transaction.get(b"a") == b"1"
-    assert keys(transaction) == [b"a"]
-    assert state.reader().get(b"a") is None
-    assert keys(state.reader()) == []
-    transaction.commit(5)
-    assert state.reader().get(b"a") == b"1"
-    assert state.applied_index == 5
-
-
-def test_a_discarded_transaction_leaves_nothing(state):
-    put_all(state, 1, a="1")
-    transaction = state.begin()
-    transaction.delete(b"a")
-    transaction.put(b"b", b"2")
-    assert keys(transaction) == [b"b"]
-    transaction.discard()
-    assert keys(state.reader()) == [b"a"]
-    assert state.applied_index == 1
-
-
-def test_only_one_transaction_is_open_at_a_time(state):
-    first = state.begin()
-    with pytest.raises(StateError, match="transaction-open"):
-        state.begin()
-    first.commit(1)
-    with pytest.raises(StateError, match="transaction-ended"):
-        first.commit(2)
-    second = state.begin()
-    with pytest.raises(StateError, match="transaction-ended"):
-        first.discard()
-    second.discard()
-
-
-def test_an_entry_is_never_applied_twice(state):
+def test_an_entry_is_never_written_twice(state):
     put_all(state, 7, a="1")
     for index in (6, 7):
         with pytest.raises(StateError, match="applied-twice"):
             put_all(state, index, a="2")
-        state._open.discard()
-    assert state.reader().get(b"a") == b"1"
-
-
-def test_a_reader_writes_nothing(state):
-    with pytest.raises(StateError, match="read-only"):
-        state.reader().put(b"a", b"1")
-    with pytest.raises(StateError, match="read-only"):
-        state.reader().delete(b"a")
+    assert state.get(b"a") == b"1"
 
 
 def test_a_scan_shows_what_was_there_when_it_was_called(state):
     put_all(state, 1, a="1", c="3")
-    transaction = state.begin()
-    transaction.put(b"b", b"2")
-    scanned, read = transaction.scan(b""), state.reader().scan(b"")
-    for key in (b"a", b"b", b"c"):
-        transaction.delete(key)
-    transaction.put(b"d", b"4")
-    transaction.commit(2)
-    assert list(scanned) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]
-    assert list(read) == [(b"a", b"1"), (b"c", b"3")]
-    assert keys(state.reader()) == [b"d"]
+    scanned = state.scan(b"")
+    state.write({b"a": None, b"c": None, b"d": b"4"}, 2)
+    assert list(scanned) == [(b"a", b"1"), (b"c", b"3")]
+    assert keys(state) == [b"d"]
 
 
 def test_keys_may_be_any_bytes_and_never_meet_the_index(state):
-    transaction = state.begin()
     odd = [b"", b"\x00", b"\xff", b"\xff\xff\x01", b"m", b"mapplied-index", b"s", b"t"]
-    for key in odd:
-        transaction.put(key, key + b"!")
-    transaction.commit(3)
-    assert keys(state.reader()) == sorted(odd)
-    assert keys(state.reader(), b"\xff") == [b"\xff", b"\xff\xff\x01"]
-    assert state.reader().get(b"") == b"!"
+    state.write({key: key + b"!" for key in odd}, 3)
+    assert keys(state) == sorted(odd)
+    assert keys(state, b"\xff") == [b"\xff", b"\xff\xff\x01"]
+    assert state.get(b"") == b"!"
     assert state.applied_index == 3
 
 
@@ -120,36 +64,26 @@ def test_it_is_all_there_after_a_restart(tmp_path):
         state.close()
         state.close()
     state = RocksState(tmp_path / "deep" / "state")
-    assert keys(state.reader()) == [b"key-0", b"key-1", b"key-2"]
+    assert keys(state) == [b"key-0", b"key-1", b"key-2"]
     state.close()
     with pytest.raises(StateError, match="state-closed"):
-        state.begin()
+        state.get(b"key-0")
 
 
-def test_random_transactions_are_what_a_sorted_dict_gives(tmp_path):
+def test_random_writes_are_what_a_sorted_dict_gives(tmp_path):
     chooser = random.Random(11)
-    state, expected, index = RocksState(tmp_path / "state"), {}, 0
-    for _ in range(120):
-        transaction, working = state.begin(), dict(expected)
+    state, expected = RocksState(tmp_path / "state"), {}
+    for index in range(1, 120):
+        changes = {}
         for _ in range(chooser.randint(0, 12)):
             key = bytes(chooser.choices((0, 1, 0x61, 0xFF), k=chooser.randint(0, 3)))
-            if chooser.random() < 0.35:
-                transaction.delete(key)
-                working.pop(key, None)
-            else:
-                working[key] = chooser.randbytes(3)
-                transaction.put(key, working[key])
-            assert transaction.get(key) == working.get(key)
-            prefix = bytes(chooser.choices((0, 0x61, 0xFF), k=chooser.randint(0, 2)))
-            wanted = sorted((k, v) for k, v in working.items() if k.startswith(prefix))
-            assert list(transaction.scan(prefix)) == wanted
-        if chooser.random() < 0.3:
-            transaction.discard()
-        else:
-            index += 1
-            transaction.commit(index)
-            expected = working
-        assert list(state.reader().scan(b"")) == sorted(expected.items())
+            changes[key] = None if chooser.random() < 0.35 else chooser.randbytes(3)
+        state.write(changes, index)
+        expected = {k: v for k, v in {**expected, **changes}.items() if v is not None}
+        prefix = bytes(chooser.choices((0, 0x61, 0xFF), k=chooser.randint(0, 2)))
+        wanted = sorted((k, v) for k, v in expected.items() if k.startswith(prefix))
+        assert list(state.scan(prefix)) == wanted
+        assert list(state.scan(b"")) == sorted(expected.items())
         if chooser.random() < 0.05:
             state.close()
             state = RocksState(tmp_path / "state")
@@ -157,7 +91,7 @@ def test_random_transactions_are_what_a_sorted_dict_gives(tmp_path):
     state.close()
 
 
-def test_a_torn_log_leaves_a_prefix_of_the_commits_with_its_index(tmp_path):
+def test_a_torn_log_leaves_a_prefix_of_the_writes_with_its_index(tmp_path):
     state = RocksState(tmp_path / "state")
     for index in range(1, 31):
         put_all(state, index, last=str(index), **{f"key-{index:02}": "x" * index})
@@ -173,8 +107,8 @@ def test_a_torn_log_leaves_a_prefix_of_the_commits_with_its_index(tmp_path):
         (torn / log.name).write_bytes(whole[:length])
         again = RocksState(torn)
         applied = again.applied_index
-        assert int(again.reader().get(b"last") or b"0") == applied
-        assert keys(again.reader(), b"key-") == [b"key-%02d" % index for index in range(1, applied + 1)]
+        assert int(again.get(b"last") or b"0") == applied
+        assert keys(again, b"key-") == [b"key-%02d" % index for index in range(1, applied + 1)]
         put_all(again, applied + 1, after="x")
         again.close()
         seen.add(applied)
@@ -191,7 +125,7 @@ def test_a_checkpoint_is_a_state_of_its_own(tmp_path, state):
     state.checkpoint(tmp_path / "copy")
     put_all(state, 2, b="2")
     copy = RocksState(tmp_path / "copy")
-    assert (copy.applied_index, keys(copy.reader())) == (1, [b"a"])
+    assert (copy.applied_index, keys(copy)) == (1, [b"a"])
     copy.close()
 
 

@@ -1,0 +1,111 @@
+"""How the state follows tokens through the elements of an instance."""
+
+from payhub_engines.core import events
+from payhub_engines.core.appliers.registry import applier, changed_element
+from payhub_engines.core.errors import ReplayError
+from payhub_engines.core.records import ElementInstance, Incident, Loop, Undoable
+from payhub_engines.core.state import State
+
+
+@applier(events.ElementActivated)
+def _activated(event: events.ElementActivated, state: State) -> None:
+    instance = state.instances.change(event.instance)
+    scope = instance.elements[event.scope]
+    scope.children += 1
+    waiting = scope.joins.pop(event.element, None) if scope.joins else None
+    if waiting is not None:
+        # A join takes one token of each flow; what a faster loop sent twice goes on waiting.
+        left = {flow: count - 1 for flow, count in waiting.items() if count > 1}
+        if left:
+            scope.joins[event.element] = left
+    # The event's variables are copied, for the element's are changed in place and the event is not.
+    variables = dict(event.local) if event.local else {}
+    active = ElementInstance(event.key, event.element, event.scope, variables)
+    active.index = event.index
+    active.undoes = event.undoes
+    instance.elements[event.key] = active
+
+
+@applier(events.ElementCompleted, events.ElementTerminated)
+def _left(event: events.ElementCompleted | events.ElementTerminated, state: State) -> None:
+    instance = state.instances.change(event.instance)
+    element = instance.elements.pop(event.key, None)
+    if element is None or element.children or element.job or element.timers or element.subscriptions:
+        raise ReplayError("element-not-done", f"Element instance {event.key} is left, but it is not done.")
+    instance.elements[element.scope].children -= 1
+
+
+@applier(events.SequenceFlowTaken)
+def _flow_taken(event: events.SequenceFlowTaken, state: State) -> None:
+    if event.join:
+        scope = changed_element(state, event.instance, event.scope)
+        waiting = scope.joins.setdefault(event.join, {})
+        waiting[event.flow] = waiting.get(event.flow, 0) + 1
+
+
+@applier(events.VariablesMerged)
+def _variables_merged(event: events.VariablesMerged, state: State) -> None:
+    changed_element(state, event.instance, event.scope).variables.update(event.variables)
+
+
+@applier(events.LoopStarted)
+def _loop_started(event: events.LoopStarted, state: State) -> None:
+    changed_element(state, event.instance, event.key).loop = Loop(event.items)
+
+
+@applier(events.LoopItemCompleted)
+def _loop_item_completed(event: events.LoopItemCompleted, state: State) -> None:
+    loop = changed_element(state, event.instance, event.key).loop
+    if loop is None:
+        raise ReplayError("unknown-element", f"Element instance {event.key} is no loop.")
+    loop.completed += 1
+    loop.outputs[event.index] = event.output
+
+
+@applier(events.ErrorThrown, events.EscalationThrown)
+def _thrown(_event: events.ErrorThrown | events.EscalationThrown, _state: State) -> None:
+    """Change nothing: who catches it, if anybody, is activated by the next events."""
+
+
+@applier(events.CompensationSubscribed)
+def _compensation_subscribed(event: events.CompensationSubscribed, state: State) -> None:
+    scope = changed_element(state, event.instance, event.scope)
+    key = scope.undoables[-1].key + 1 if scope.undoables else 1
+    undoable = Undoable(key, event.activity, event.handler, event.local)
+    scope.undoables = (*scope.undoables, undoable)
+
+
+@applier(events.CompensationTriggered)
+def _compensation_triggered(event: events.CompensationTriggered, state: State) -> None:
+    instance = state.instances.change(event.instance)
+    scope, thrower = instance.elements[event.scope], instance.elements[event.key]
+    known = {undoable.key: undoable for undoable in scope.undoables}
+    following = tuple(known[key] for key in reversed(event.subscriptions))
+    thrower.undoing = (*thrower.undoing, *following)
+    scope.undoables = tuple(one for one in scope.undoables if one.key not in event.subscriptions)
+
+
+@applier(events.CompensationHandled)
+def _compensation_handled(event: events.CompensationHandled, state: State) -> None:
+    thrower = changed_element(state, event.instance, event.key)
+    thrower.undoing = thrower.undoing[:-1]
+
+
+@applier(events.IncidentRaised)
+def _incident_raised(event: events.IncidentRaised, state: State) -> None:
+    instance = state.instances.change(event.instance)
+    instance.incidents += 1
+    instance.elements[event.element_instance].incident = Incident(
+        event.incident, event.element, event.code, event.message, event.at_ms, event.retry
+    )
+    state.index.incidents[event.incident] = (event.instance, event.element_instance)
+
+
+@applier(events.IncidentResolved)
+def _incident_resolved(event: events.IncidentResolved, state: State) -> None:
+    place = state.index.incidents.pop(event.incident, None)
+    if place is None:
+        raise ReplayError("unknown-incident", f"An event names incident {event.incident}, which is not open.")
+    instance = state.instances.change(event.instance)
+    instance.incidents -= 1
+    instance.elements[place[1]].incident = None

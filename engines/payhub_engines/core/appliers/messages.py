@@ -1,0 +1,90 @@
+"""How the state follows messages, signals and hand-overs."""
+
+from typing import Final
+
+from payhub_engines.core import events, tables
+from payhub_engines.core.appliers.registry import applier
+from payhub_engines.core.records import MessageRecord, OutboxRecord
+from payhub_engines.core.state import State
+
+IDS_FORGOTTEN_AT_ONCE: Final = 4  # expired message ids that a new one takes away
+
+
+def _forget_message(state: State, key: int) -> None:
+    record = state.message(key)
+    if record is not None:
+        state.rows.delete(tables.MESSAGE + tables.number(key))
+        state.index.remove_message(record)
+
+
+@applier(events.MessageBuffered)
+def _message_buffered(event: events.MessageBuffered, state: State) -> None:
+    record = MessageRecord(event.message, event.callback, event.expires_at_ms, event.via)
+    state.rows.put(tables.MESSAGE + tables.number(event.message), tables.encode(record))
+    state.index.add_message(record)
+
+
+@applier(events.MessageCorrelated)
+def _message_correlated(event: events.MessageCorrelated, state: State) -> None:
+    if event.message:
+        _forget_message(state, event.message)
+    if event.via:
+        state.instances.change(event.instance).handed_over = True
+
+
+@applier(events.MessageExpired)
+def _message_expired(event: events.MessageExpired, state: State) -> None:
+    _forget_message(state, event.message)
+
+
+@applier(events.MessageIdTaken)
+def _message_id_taken(event: events.MessageIdTaken, state: State) -> None:
+    named = tables.texts(event.tenant, event.name, event.correlation_key, event.message_id)
+    expiry, message = tables.number(event.expires_at_ms), tables.number(event.message)
+    expired: list[tuple[bytes, bytes]] = []
+    for key, value in state.rows.scan(tables.MESSAGE_ID_EXPIRY):
+        is_over = int.from_bytes(key[1 : 1 + tables.NUMBER_BYTES], "big") <= event.at_ms
+        if not is_over or len(expired) == IDS_FORGOTTEN_AT_ONCE:
+            break
+        expired.append((key, value))
+    for key, value in expired:
+        state.rows.delete(key)
+        state.rows.delete(value)
+    earlier = state.rows.get(tables.MESSAGE_ID + named)
+    if earlier is not None:
+        state.rows.delete(tables.MESSAGE_ID_EXPIRY + earlier)
+    state.rows.put(tables.MESSAGE_ID + named, expiry + message)
+    state.rows.put(tables.MESSAGE_ID_EXPIRY + expiry + message, tables.MESSAGE_ID + named)
+
+
+@applier(events.SignalBroadcast)
+def _signal_broadcast(_event: events.SignalBroadcast, _state: State) -> None:
+    """Change nothing: what the signal reached follows in events of its own."""
+
+
+@applier(events.HandoverQueued)
+def _handover_queued(event: events.HandoverQueued, state: State) -> None:
+    owner, sequence = tables.texts(event.owner), tables.number(event.sequence)
+    record = OutboxRecord(event.owner, event.sequence, event.callback)
+    state.rows.put(tables.OUTBOX + owner + sequence, tables.encode(record))
+    state.rows.put(tables.OUTBOX_LAST + owner, sequence)
+
+
+@applier(events.HandoverAcknowledged)
+def _handover_acknowledged(event: events.HandoverAcknowledged, state: State) -> None:
+    state.rows.delete(tables.OUTBOX + tables.texts(event.owner) + tables.number(event.sequence))
+
+
+@applier(events.HandoverReceived)
+def _handover_received(event: events.HandoverReceived, state: State) -> None:
+    origin = tables.texts(event.origin)
+    state.rows.put(tables.RECEIVED + origin + tables.number(event.sequence), b"")
+    if event.lowest_open > state.received_floor(event.origin):
+        state.rows.put(tables.RECEIVED_FLOOR + origin, tables.number(event.lowest_open))
+        done = [
+            key
+            for key, _ in state.rows.scan(tables.RECEIVED + origin)
+            if tables.last_number(key) < event.lowest_open
+        ]
+        for key in done:
+            state.rows.delete(key)

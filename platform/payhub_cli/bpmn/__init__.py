@@ -1,0 +1,1 @@
+"""`payhub bpmn`: what can be done with process files."""
