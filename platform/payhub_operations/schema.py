@@ -6,7 +6,7 @@ tenant, so that no key of one tenant can collide with, or reveal, another's.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, MetaData, Table, Text, false
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA: Final = "operations"
@@ -84,4 +84,5 @@ gaps: Final = Table(
     Column("to_position", BigInteger, nullable=False),
     Column("seen_at", DateTime(timezone=True), nullable=False),
     Column("closed_at", DateTime(timezone=True)),
+    Column("lost", Boolean, nullable=False, server_default=false()),
 )

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from payhub_operations.app import create_app
-from payhub_operations.audit.service import AuditConsumer, BusReplay
+from payhub_operations.audit.confirmed import ConfirmedService
+from payhub_operations.audit.replay import BusReplay
+from payhub_operations.audit.service import AuditConsumer
 from payhub_operations.audit.store import AuditStore
 from payhub_operations.database import Database, DatabaseError
 from payhub_operations.health import Readiness
@@ -46,7 +48,8 @@ async def serve(settings: Settings) -> int:
     app = create_app(settings, database, PaymentService(database, identify), sessions, readiness)
     http = server(app, settings.host, settings.port)
     consuming = asyncio.create_task(
-        _consume(database, readiness, AuditConsumer(bus, store, tracing)), name="audit-consumer"
+        _consume(database, readiness, AuditConsumer(bus, store, tracing), ConfirmedService(bus, database)),
+        name="audit-consumer",
     )
     try:
         return await _serve_while(http, consuming)
@@ -71,7 +74,9 @@ async def _serve_while(http: Server, consuming: asyncio.Task[None]) -> int:
     return 0 if http.started else 1
 
 
-async def _consume(database: Database, readiness: Readiness, consumer: AuditConsumer) -> None:
+async def _consume(
+    database: Database, readiness: Readiness, consumer: AuditConsumer, confirmed: ConfirmedService
+) -> None:
     while not readiness.migrated:
         try:
             await migrate(database)
@@ -79,4 +84,5 @@ async def _consume(database: Database, readiness: Readiness, consumer: AuditCons
         except DatabaseError as error:
             _logger.warning("migrations wait for the database: %s", error.detail)
             await asyncio.sleep(MIGRATION_RETRY_S)
+    await confirmed.start()
     await consumer.run()

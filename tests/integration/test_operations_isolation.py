@@ -12,7 +12,7 @@ from support.operations_servers import IDENTIFY, fresh_database
 
 from payhub_cli.local.server import LocalServer
 from payhub_operations.audit.errors import ReplayError
-from payhub_operations.audit.model import Gap
+from payhub_operations.audit.model import Gap, RecordBatch
 from payhub_operations.audit.store import AuditStore
 from payhub_operations.database import Database, DatabaseError
 from payhub_operations.migrations import migrate
@@ -22,13 +22,12 @@ from payhub_operations.payments.service import PaymentService
 from payhub_operations.payments.views import read_cursor
 from payhub_operations.schema import OVERSEER, READER, WRITER, events, payments, tenants
 from payhub_platform.clock import system_clock
-from payhub_platform.contracts.audit import AuditBatch
 
 TENANTS = ("buffalo", "lion", "rhino")
 TENANT_TABLES = (events, payments, tenants)
 
 
-async def _no_replay(engine: str, gap: Gap) -> AuditBatch:
+async def _no_replay(engine: str, gap: Gap) -> RecordBatch:
     raise ReplayError(engine, f"position {gap.from_position} is not expected to be missing")
 
 

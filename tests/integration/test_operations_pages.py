@@ -307,7 +307,7 @@ async def test_the_api_tells_programs_the_same(service: Service):
             return msgspec.json.decode(await answer.read())
 
     assert await ask("/api/v1/audit") == {
-        "engines": [{"engine": "north", "storedEvents": 17, "nextPosition": 18, "gaps": 0}],
+        "engines": [{"engine": "north", "storedEvents": 17, "nextPosition": 18, "gaps": 0, "lostEvents": 0}],
         "tenants": [
             {"tenant": "buffalo", "events": 11, "table": "operations.events"},
             {"tenant": "lion", "events": 6, "table": "operations.events"},

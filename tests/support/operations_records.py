@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from payhub_platform.contracts.audit import AuditBatch, AuditRecord
+from payhub_operations.audit.model import RecordBatch
+from payhub_platform.contracts.audit import AuditBatch, AuditRecord, EntryShape, EventShape, ScopeShape
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACE = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -53,11 +54,39 @@ def outgoing(first: int, payment: str = "pay-1", tenant: str = "buffalo") -> lis
     ]
 
 
-def batch(records: list[AuditRecord], engine: str = "north") -> AuditBatch:
-    """The records as one message."""
-    return AuditBatch(engine=engine, first_position=records[0].position, records=records)
+def batch(records: list[AuditRecord], engine: str = "north") -> RecordBatch:
+    """The records as operations reads them."""
+    return RecordBatch(engine=engine, first_position=records[0].position, records=records, count=len(records))
+
+
+def exported(records: list[AuditRecord], engine: str = "north") -> AuditBatch:
+    """The records as an engine exports them: one entry a record, with a schema that suits them."""
+    shapes: dict[int, EventShape] = {}
+    entries = []
+    for tag, item in enumerate(records, 1):
+        own = {"instance": item.instance, "element": item.element}
+        scope = ScopeShape(item.tenant, item.process, item.payment, item.trace)
+        if not item.instance:
+            names = ("tenant", "process", "payment", "trace", "element")
+            own = {name: getattr(item, name) for name in names}
+        fields = {**own, **item.data}
+        shapes[tag] = EventShape(item.type, list(fields), [])
+        entry = EntryShape(
+            item.position,
+            item.at_ms,
+            [[tag, *fields.values()]],
+            {item.instance: scope} if item.instance else {},
+        )
+        entries.append(msgspec.msgpack.encode(entry))
+    return AuditBatch(
+        engine=engine,
+        first_position=records[0].position,
+        count=len(records),
+        entries=entries,
+        schema=msgspec.msgpack.encode(shapes),
+    )
 
 
 def encoded(records: list[AuditRecord], engine: str = "north") -> bytes:
     """The records as one message's bytes."""
-    return msgspec.msgpack.encode(batch(records, engine))
+    return msgspec.msgpack.encode(exported(records, engine))

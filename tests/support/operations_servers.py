@@ -10,11 +10,12 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 from sqlalchemy import text
-from support.operations_records import encoded
+from support.operations_records import encoded, exported
 
 from payhub_operations.audit.model import AuditOverview
+from payhub_operations.audit.replay import REPLAY_WAIT_S, BusReplay
 from payhub_operations.audit.repository import overview
-from payhub_operations.audit.service import AuditConsumer, BusReplay
+from payhub_operations.audit.service import AuditConsumer
 from payhub_operations.audit.store import AuditStore
 from payhub_operations.database import Database
 from payhub_operations.migrations import migrate
@@ -60,9 +61,11 @@ async def connected_bus(url: str) -> AsyncIterator[Bus]:
 
 
 @contextlib.asynccontextmanager
-async def consuming(bus: Bus, database: Database) -> AsyncIterator[None]:
+async def consuming(
+    bus: Bus, database: Database, replay_wait_s: float = REPLAY_WAIT_S
+) -> AsyncIterator[None]:
     """The audit consumer at work."""
-    store = AuditStore(database, IDENTIFY, system_clock, BusReplay(bus))
+    store = AuditStore(database, IDENTIFY, system_clock, BusReplay(bus, replay_wait_s))
     tracing = Tracing("operations")
     task = asyncio.create_task(AuditConsumer(bus, store, tracing).run())
     try:
@@ -98,9 +101,10 @@ async def serve_replays(bus: Bus, log: list[AuditRecord], engine: str = "north")
         requests.append(request)
         first = request.from_position
         records = log[first - 1 : first - 1 + request.count]
-        await message.respond(
-            msgspec.msgpack.encode(AuditBatch(engine=engine, first_position=first, records=records))
+        answer = (
+            exported(records, engine) if records else AuditBatch(engine=engine, first_position=first, count=0)
         )
+        await message.respond(msgspec.msgpack.encode(answer))
 
     await bus.subscribe(subjects.replay(engine), cb=answer)
     return requests

@@ -15,3 +15,7 @@ class ReplayError(UnavailableError):
 
     def __init__(self, engine: str, detail: str) -> None:
         super().__init__("audit-replay", f"Engine {engine}: {detail}")
+
+
+class NobodyHoldsError(ReplayError):
+    """No replica answered that it holds the records."""

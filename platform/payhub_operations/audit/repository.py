@@ -35,6 +35,12 @@ async def lock_position(connection: AsyncConnection, engine: str, now: datetime)
     return int((await connection.execute(statement)).scalar_one())
 
 
+async def next_position(connection: AsyncConnection, engine: str) -> int:
+    """Return the position before which an engine's log is stored."""
+    statement = select(positions.c.next_position).where(positions.c.engine == engine)
+    return int((await connection.execute(statement)).scalar_one_or_none() or FIRST_POSITION)
+
+
 async def insert_events(connection: AsyncConnection, engine: str, records: list[AuditRecord]) -> int:
     """Store records that follow the locked position; return how many were new.
 
@@ -87,6 +93,20 @@ async def open_gap(connection: AsyncConnection, engine: str, gap: Gap, now: date
     )
 
 
+async def note_lost(connection: AsyncConnection, engine: str, lost: Gap, now: datetime) -> None:
+    """Record what is missing for ever."""
+    await connection.execute(
+        insert(gaps).values(
+            engine=engine,
+            from_position=lost.from_position,
+            to_position=lost.to_position,
+            seen_at=now,
+            closed_at=now,
+            lost=True,
+        )
+    )
+
+
 async def overview(connection: AsyncConnection) -> AuditOverview:
     """Return how far each engine's log is stored and how many records each tenant has."""
     open_gaps = (
@@ -94,8 +114,13 @@ async def overview(connection: AsyncConnection) -> AuditOverview:
         .where(gaps.c.engine == positions.c.engine, gaps.c.closed_at.is_(None))
         .scalar_subquery()
     )
+    lost_events = (
+        select(func.coalesce(func.sum(gaps.c.to_position - gaps.c.from_position + 1), 0))
+        .where(gaps.c.engine == positions.c.engine, gaps.c.lost)
+        .scalar_subquery()
+    )
     engines = await connection.execute(
-        select(positions.c.engine, positions.c.stored, positions.c.next_position, open_gaps)
+        select(positions.c.engine, positions.c.stored, positions.c.next_position, open_gaps, lost_events)
         .order_by(positions.c.engine)
         .limit(OVERVIEW_ROWS_MAX)
     )
@@ -104,8 +129,14 @@ async def overview(connection: AsyncConnection) -> AuditOverview:
     )
     return AuditOverview(
         engines=[
-            EngineOverview(engine=engine, stored_events=stored, next_position=position, gaps=missing)
-            for engine, stored, position, missing in engines
+            EngineOverview(
+                engine=engine,
+                stored_events=stored,
+                next_position=position,
+                gaps=missing,
+                lost_events=int(lost),
+            )
+            for engine, stored, position, missing, lost in engines
         ],
         tenants=[TenantOverview(tenant=tenant, events=count, table=EVENTS_TABLE) for tenant, count in counts],
     )

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -14,56 +13,26 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from opentelemetry.trace import SpanKind
 
 from payhub_operations.audit.errors import MalformedBatchError, ReplayError
-from payhub_operations.audit.model import Gap, decode_batch
+from payhub_operations.audit.model import RecordBatch, decode_batch
 from payhub_operations.audit.store import AuditStore, by_engine
 from payhub_operations.database import DatabaseError
 from payhub_operations.payments.model import DIRECTION_OF_PROCESS
 from payhub_platform.bus import subjects
 from payhub_platform.bus.streams import ensure_audit_stream
-from payhub_platform.contracts.audit import AuditBatch, AuditRecord, ReplayRequest
+from payhub_platform.contracts.audit import AuditRecord
 from payhub_platform.telemetry.tracing import Tracing
 
 _logger = logging.getLogger(__name__)
 
 DURABLE: Final = "operations"
-FETCH_MESSAGES: Final = 8  # each up to a megabyte
+FETCH_MESSAGES: Final = 4  # stored in one transaction; each may hold twenty thousand events
 FETCH_WAIT_S: Final = 2.0
 ACK_PENDING_MAX: Final = 256
 ACK_WAIT_S: Final = 10.0
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 5.0
 GAP_RETRY_S: Final = 1.0
-REPLAY_WAIT_S: Final = 3.0
-REPLAY_RECORDS_MAX: Final = 500
 SPANS_A_BATCH_MAX: Final = 200
-
-
-class BusReplay:
-    """Asks engines for records over NATS."""
-
-    def __init__(self, bus: Client) -> None:
-        self._bus = bus
-
-    async def __call__(self, engine: str, gap: Gap) -> AuditBatch:
-        """Return a batch that starts with the gap; it may end earlier or later than the gap.
-
-        Raises:
-            ReplayError: the engine does not answer, or with something else.
-        """
-        count = min(gap.to_position - gap.from_position + 1, REPLAY_RECORDS_MAX)
-        request = ReplayRequest(from_position=gap.from_position, count=count)
-        try:
-            answer = await self._bus.request(
-                subjects.replay(engine), msgspec.msgpack.encode(request), timeout=REPLAY_WAIT_S
-            )
-            batch = decode_batch(answer.data)
-        except (NatsError, TimeoutError, OSError) as error:
-            raise ReplayError(engine, f"the bus did not bring an answer ({type(error).__name__})") from error
-        except MalformedBatchError as error:
-            raise ReplayError(engine, error.detail) from error
-        if batch.engine != engine:
-            raise ReplayError(engine, f"engine {batch.engine} answered in its place")
-        return batch
 
 
 class AuditConsumer:
@@ -122,7 +91,7 @@ class AuditConsumer:
 
     async def _take(self, messages: Sequence[Msg]) -> None:
         readable: dict[str, list[Msg]] = {}
-        batches: list[AuditBatch] = []
+        batches: list[RecordBatch] = []
         for message in messages:
             try:
                 batch = decode_batch(message.data)
@@ -137,7 +106,7 @@ class AuditConsumer:
             await self._store_and_acknowledge(engine, group, readable[engine])
 
     async def _store_and_acknowledge(
-        self, engine: str, batches: Sequence[AuditBatch], messages: Sequence[Msg]
+        self, engine: str, batches: Sequence[RecordBatch], messages: Sequence[Msg]
     ) -> None:
         try:
             stored = await self._store_patiently(engine, batches)
@@ -150,7 +119,7 @@ class AuditConsumer:
             await message.ack()
         self._trace(stored)
 
-    async def _store_patiently(self, engine: str, batches: Sequence[AuditBatch]) -> list[AuditRecord]:
+    async def _store_patiently(self, engine: str, batches: Sequence[RecordBatch]) -> list[AuditRecord]:
         """Store; while PostgreSQL is away keep the batches and try again.
 
         Giving the messages back instead would let later ones overtake them and look like gaps.

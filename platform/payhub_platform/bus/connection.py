@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
@@ -14,6 +16,7 @@ _logger = logging.getLogger(__name__)
 RECONNECT_WAIT_S: Final = 1
 PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
 CONNECT_TIMEOUT_S: Final = 2
+SUBSCRIBE_RETRY_S: Final = 0.3
 
 
 class BusDownError(NatsError):
@@ -46,6 +49,21 @@ class Bus(Client):
         """Subscribe as the base class does."""
         self._require_started()
         return await super().subscribe(*args, **options)
+
+    async def serve(self, subject: str, answer: Callable[[Msg], Awaitable[None]]) -> None:
+        """Give what arrives on a subject to ``answer``, as soon as NATS is there, until cancelled."""
+        while True:
+            try:
+                subscription = await self.subscribe(subject, cb=answer)
+            except NatsError:
+                await asyncio.sleep(SUBSCRIBE_RETRY_S)
+            else:
+                break
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with contextlib.suppress(NatsError):
+                await subscription.unsubscribe()
 
     async def request(self, *args: Any, **options: Any) -> Any:
         """Ask as the base class does.

@@ -10,7 +10,8 @@ from payhub_platform.bus import subjects
 
 AUDIT_MESSAGE_BYTES_MAX: Final = 900_000
 AUDIT_STREAM_BYTES_MAX: Final = 1024 * 1024 * 1024
-AUDIT_BATCH_BYTES: Final = 512 * 1024
+AUDIT_BATCH_BYTES: Final = 512 * 1024  # of entries in one message
+AUDIT_ENTRY_BYTES_MAX: Final = 768 * 1024  # a larger entry is announced, and asked for in parts
 
 
 async def ensure_audit_stream(stream: JetStreamContext) -> None:

@@ -18,6 +18,16 @@ def replay(engine: str) -> str:
     return f"payhub.replay.{engine}"
 
 
+def replay_held(engine: str) -> str:
+    """Where operations asks all replicas of an engine for records that its leader no longer holds."""
+    return f"payhub.replay.{engine}.held"
+
+
+def confirmed(engine: str) -> str:
+    """Where an engine asks operations how far its log is stored (request and reply)."""
+    return f"payhub.confirmed.{engine}"
+
+
 def handover(engine: str) -> str:
     """Where an engine takes callbacks that reached another (request and reply)."""
     return f"payhub.handover.{engine}"

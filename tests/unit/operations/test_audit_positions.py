@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from support.operations_records import batch, encoded, outgoing, record
+from support.operations_records import batch, encoded, exported, outgoing, record
 
 from payhub_operations.audit.errors import MalformedBatchError
-from payhub_operations.audit.model import Gap, decode_batch, plan, row_of
+from payhub_operations.audit.model import Gap, RecordBatch, decode_batch, plan, row_of
 from payhub_operations.audit.store import by_engine
 from payhub_platform.contracts.audit import AuditBatch
 
 LOG = [record(position, "ElementActivated") for position in range(1, 41)]
 
 
-def _slice(first: int, last: int) -> AuditBatch:
+def _slice(first: int, last: int) -> RecordBatch:
     return batch(LOG[first - 1 : last])
 
 
@@ -44,7 +44,7 @@ def test_what_is_before_a_gap_is_stored_and_what_is_behind_it_is_not():
 
 
 def test_an_empty_batch_is_no_gap():
-    empty = AuditBatch(engine="north", first_position=9, records=[])
+    empty = RecordBatch(engine="north", first_position=9, records=[])
     assert plan(1, [empty]) == plan(1, [])
 
 
@@ -69,16 +69,44 @@ def test_a_batch_is_read():
     assert decode_batch(encoded(outgoing(1))) == batch(outgoing(1))
 
 
+def test_the_release_before_wrote_records_which_are_still_read():
+    records = outgoing(1)
+    old = {"engine": "north", "first_position": 1, "records": records}
+    read = decode_batch(msgspec.msgpack.encode(old))
+    assert (read.records, read.next_position) == (records, 7)
+
+
+def test_records_that_are_only_announced_are_a_gap_until_they_come():
+    announced = RecordBatch(engine="north", first_position=4, records=[], count=3)
+    planned = plan(1, [announced, _slice(1, 3), _slice(7, 9)])
+    assert planned.gap == Gap(from_position=4, to_position=6)
+    assert planned.next_position == 4
+    assert plan(1, [announced, _slice(1, 9)]).next_position == 10
+    assert plan(5, [announced]).gap == Gap(from_position=5, to_position=6)
+    assert plan(7, [announced]) == plan(7, [])
+    assert plan(4, [announced, _slice(4, 6), _slice(7, 9)]).next_position == 10
+
+
+def test_a_message_without_its_entries_announces_them():
+    announced = decode_batch(msgspec.msgpack.encode(AuditBatch(engine="north", first_position=4, count=3)))
+    assert (announced.records, announced.next_position) == ([], 7)
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
         b"\xc1",
         msgspec.msgpack.encode({"engine": "north"}),
-        msgspec.msgpack.encode(batch([LOG[0], LOG[2]])),
-        msgspec.msgpack.encode(AuditBatch(engine="north", first_position=0, records=[])),
-        msgspec.msgpack.encode(AuditBatch(engine="", first_position=1, records=[LOG[0]])),
-        msgspec.msgpack.encode(AuditBatch(engine="north", first_position=2, records=[LOG[0]])),
+        msgspec.msgpack.encode(exported([LOG[0], LOG[2]])),
+        msgspec.msgpack.encode(AuditBatch(engine="north", first_position=0, count=0)),
+        msgspec.msgpack.encode(AuditBatch(engine="north", first_position=1, count=-1)),
+        msgspec.msgpack.encode(AuditBatch(engine="north", first_position=1, count=1, entries=[b"\xc1"])),
+        msgspec.msgpack.encode(msgspec.structs.replace(exported(LOG[:1]), engine="")),
+        msgspec.msgpack.encode(msgspec.structs.replace(exported(LOG[:1]), first_position=2)),
+        msgspec.msgpack.encode(msgspec.structs.replace(exported(LOG[:2]), count=3)),
+        msgspec.msgpack.encode(msgspec.structs.replace(exported(LOG[:2]), schema=b"x")),
+        msgspec.msgpack.encode({"engine": "north", "first_position": 1, "records": [LOG[0], LOG[2]]}),
     ],
 )
 def test_what_is_no_batch_is_refused(data: bytes):
