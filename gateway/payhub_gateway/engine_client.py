@@ -8,8 +8,15 @@ from typing import Final, Protocol, TypeVar
 import aiohttp
 import msgspec
 
+from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
 from payhub_platform.contracts.channel import TransferAccepted, TransferStatus
-from payhub_platform.contracts.engine import HEADER_EPOCH, HEADER_TENANT, PATH_PAYMENTS, StartPayment
+from payhub_platform.contracts.engine import (
+    HEADER_EPOCH,
+    HEADER_LEADER,
+    HEADER_TENANT,
+    PATH_PAYMENTS,
+    StartPayment,
+)
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -24,6 +31,8 @@ from payhub_platform.security.internal import internal_headers
 _logger = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 1.0
+ROUNDS_MAX: Final = 2  # how often each replica is asked within one call
 RETRY_WAIT_S: Final = 0.05
 CONNECTIONS_MAX: Final = 256
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -32,6 +41,7 @@ RETRY_AFTER_MAX_S: Final = 60
 _OK: Final = 200
 _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
+_UNAVAILABLE: Final = 503
 # What an engine says about the payment itself is for the channel to read. Other refusals (credential, epoch,
 # path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
@@ -81,20 +91,29 @@ class EngineClient(Protocol):
 
 
 class HttpEngineClient:
-    """Talks HTTP to a tenant's home engine."""
+    """Talks HTTP to the leader of a tenant's home engine, or to another replica, which asks the leader.
+
+    Args:
+        engines: engine id -> base URL, or ``1=URL,2=URL,3=URL`` for an engine of several replicas.
+        internal_token: the credential between payhub's own processes.
+        call_timeout_s: how long a call may take, with all its attempts.
+    """
 
     def __init__(
         self, engines: Mapping[str, str], internal_token: str, call_timeout_s: float = CALL_TIMEOUT_S
     ) -> None:
-        self._engines = {engine: url.rstrip("/") for engine, url in engines.items()}
+        self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
         self._credential = internal_headers(internal_token)
         self._call_timeout_s = call_timeout_s
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Prepare for calls; needs the running event loop."""
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
+        )
 
     async def close(self) -> None:
         """Close all connections."""
@@ -102,7 +121,7 @@ class HttpEngineClient:
             await self._session.close()
 
     async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
-        """See ``EngineClient``. A lost connection is tried once more; the payment's id makes it harmless."""
+        """See ``EngineClient``. Asked again where that may help; the payment's id makes it harmless."""
         body = msgspec.json.encode(payment)
         answer = await self._call(tenant, "POST", PATH_PAYMENTS, traceparent, body)
         return answer.decode(_ACCEPTED, TransferAccepted)
@@ -117,8 +136,8 @@ class HttpEngineClient:
     async def _call(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes | None = None
     ) -> "_Answer":
-        url = self._engines.get(tenant.home_engine)
-        if url is None or self._session is None:
+        replicas = self._engines.get(tenant.home_engine)
+        if replicas is None or self._session is None:
             _logger.error("no address for engine %s of tenant %s", tenant.home_engine, tenant.tenant_id)
             raise EngineUnavailableError
         headers = {
@@ -128,22 +147,53 @@ class HttpEngineClient:
             "traceparent": traceparent,
             "content-type": "application/json",
         }
+        asked = _Asked(self._session, method, path, headers, body)
         try:
             async with asyncio.timeout(self._call_timeout_s):
-                try:
-                    return await _exchange(self._session, method, url + path, headers, body)
-                except aiohttp.ClientConnectionError:
-                    await asyncio.sleep(RETRY_WAIT_S)
-                    return await _exchange(self._session, method, url + path, headers, body)
+                return await self._ask_all(replicas, asked)
         except (aiohttp.ClientError, TimeoutError) as error:
             _logger.warning("engine %s: %s", tenant.home_engine, type(error).__name__)
             raise EngineUnavailableError from error
+
+    async def _ask_all(self, replicas: EngineReplicas, asked: "_Asked") -> "_Answer":
+        """Ask one replica after the other until one answers for the leader; the last one's word counts.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: the last one gave no answer.
+        """
+        # Half of the time is left for another one, where there is one.
+        attempt_s = self._call_timeout_s / min(ROUNDS_MAX, replicas.size)
+        for left in reversed(range(ROUNDS_MAX * replicas.size)):
+            url = replicas.next(asyncio.get_running_loop().time())
+            try:
+                async with asyncio.timeout(attempt_s):
+                    answer = await _exchange(asked, url)
+            except (aiohttp.ClientConnectionError, TimeoutError):
+                if not left:
+                    raise
+            else:
+                if not left or replicas.size == 1 or answer.leader or answer.status != _UNAVAILABLE:
+                    replicas.answered(url, answer.leader)
+                    return answer
+            # It is gone, or knows nobody who leads.
+            replicas.failed(url, asyncio.get_running_loop().time())
+            await asyncio.sleep(RETRY_WAIT_S)
+        raise EngineUnavailableError
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    session: aiohttp.ClientSession
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes | None
 
 
 class _Answer(msgspec.Struct, frozen=True):
     status: int
     media_type: str
     retry_after: str
+    leader: str
     body: bytes
 
     def decode(self, status: int, kind: type[AnswerT]) -> AnswerT:
@@ -174,17 +224,17 @@ class _Answer(msgspec.Struct, frozen=True):
             return None
 
 
-async def _exchange(
-    session: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], body: bytes | None
-) -> _Answer:
-    async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+async def _exchange(asked: _Asked, url: str) -> _Answer:
+    async with asked.session.request(
+        asked.method, url + asked.path, data=asked.body, headers=asked.headers, allow_redirects=False
+    ) as response:
         content = bytearray()
         async for chunk in response.content.iter_any():
             content += chunk
             if len(content) > ANSWER_BYTES_MAX:
                 raise aiohttp.ClientPayloadError("the answer is too long")
-        retry_after = response.headers.get("Retry-After", "")
-        return _Answer(response.status, response.content_type, retry_after, bytes(content))
+        retry_after, leader = (response.headers.get(name, "") for name in ("Retry-After", HEADER_LEADER))
+        return _Answer(response.status, response.content_type, retry_after, leader, bytes(content))
 
 
 def _retry_after_s(text: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 import h11
 import msgspec
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from payhub_platform.errors import PROBLEM_MEDIA_TYPE, InvalidInputError, PayhubError, UnavailableError
@@ -62,7 +62,7 @@ class Protocol(H11Protocol):
         self.transport.close()
 
 
-def server(app: Litestar, host: str, port: int, lifespan: Literal["auto", "on", "off"] = "auto") -> Server:
+def server(app: ASGIApp, host: str, port: int, lifespan: Literal["auto", "on", "off"] = "auto") -> Server:
     """Return a server for an app; nothing is logged of single requests, whose paths name members."""
     return Server(
         uvicorn.Config(

@@ -86,7 +86,9 @@ class Publisher:
             except (UnavailableError, BusPublishError) as error:
                 _logger.warning("configurations wait to be published: %s", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), POLL_S)
+                # Not wait_for: until Python 3.12 it may swallow the cancellation that stops this task.
+                async with asyncio.timeout(POLL_S):
+                    await self._changed.wait()
 
     async def publish_waiting(self) -> int:
         """Publish all that waits, and everything after a new connection; return how many.

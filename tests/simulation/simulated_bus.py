@@ -50,8 +50,9 @@ class SimulatedBus:
         copies = 2 if kind < 0.5 else 1
         return [self._chance.uniform(0, self._chance.choice((FAST_S, SLOW_S_MAX))) for _ in range(copies)]
 
-    async def subscribe(self, subject: str, cb: Taker) -> None:
-        self._takers[subject] = cb
+    async def serve(self, subject: str, answer: Taker) -> None:
+        self._takers[subject] = answer
+        await asyncio.Event().wait()
 
     def forget(self, engine: str) -> None:
         """An engine is gone with its subscription."""

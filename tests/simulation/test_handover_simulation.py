@@ -13,8 +13,6 @@ from simulation.simulated_bus import SimulatedBus
 from simulation.simulated_engine import SimulatedEngine, replayed
 from simulation.virtual_time import run_virtual
 
-from payhub_engines.core.bpmn.model import Catalogue
-from payhub_engines.core.bpmn.parse import parse
 from payhub_engines.core.commands import QueueHandover, StartInstance
 from payhub_engines.core.events import (
     HandoverAcknowledged,
@@ -22,8 +20,9 @@ from payhub_engines.core.events import (
     HandoverReceived,
     MessageCorrelated,
 )
+from payhub_engines.core.memory_store import write
 from payhub_engines.core.reply import Accepted
-from payhub_engines.core.state import State, digest
+from payhub_engines.core.state import digest
 from payhub_engines.core.tables import RECEIVED
 from payhub_engines.handover.sender import AT_ONCE_MAX
 from payhub_platform.contracts.handover import Callback
@@ -50,7 +49,6 @@ PROCESS = b"""<?xml version="1.0" encoding="UTF-8"?>
     <endEvent id="end"/>
   </process>
 </definitions>"""
-CATALOGUE = Catalogue((parse(PROCESS),))
 
 
 class Story:
@@ -60,7 +58,7 @@ class Story:
         self.chance = random.Random(seed)
         self.bus = SimulatedBus(self.chance)
         self.engines = {
-            name: SimulatedEngine(name, CATALOGUE, self.bus, self.chance) for name in ("north", "south")
+            name: SimulatedEngine(name, PROCESS, self.bus, self.chance) for name in ("north", "south")
         }
         self.acknowledged: Counter[tuple[str, str]] = Counter()  # by owner and payment
 
@@ -74,7 +72,7 @@ class Story:
         await asyncio.gather(*acts)
         self.bus.is_bad = False
         async with asyncio.timeout(HEALED_S_MAX):
-            while any(engine.stream.view.counts().outbox for engine in self.engines.values()):
+            while not all(engine.is_done for engine in self.engines.values()):
                 await asyncio.sleep(0.1)
         for owner, origin in (("north", "south"), ("south", "north")):
             self._check(self.engines[owner], self.engines[origin])
@@ -135,12 +133,14 @@ class Story:
         done = [event.sequence for _, event in origin.logged(HandoverAcknowledged)]
         assert sequences == list(range(1, len(sequences) + 1))
         assert sorted(received) == sorted(done) == sequences
-        state = State(replayed(owner.log))
+        state, store = replayed(owner.disk.log)
         for payment in queued:
             assert state.find_instance("lion", "ask", payment).active_elements == ("twice",)
         assert state.counts().messages == 0
-        assert digest(replayed(owner.log)) == digest(owner.stream.store)
-        assert sum(1 for _ in owner.stream.store.scan(RECEIVED)) <= AT_ONCE_MAX
+        live = owner.stream.machine
+        write(live.state, live.store)
+        assert digest(store) == digest(live.store)
+        assert sum(1 for _ in store.scan(RECEIVED)) <= AT_ONCE_MAX
 
 
 @pytest.mark.timeout(120)

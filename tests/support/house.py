@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from payhub_cli.demo.onboarding import Onboarding
 from payhub_cli.demo.result import completed
 from payhub_cli.demo.story import PlannedPayment
 from payhub_cli.installation import Installation, installed, remove_outside
+from payhub_cli.process import ask_health
+from payhub_cli.profiles import replica_names
 from payhub_cli.supervisor import Child
 from payhub_platform.contracts.channel import TransferStatus
 from payhub_platform.money import Money
@@ -29,6 +31,7 @@ from payhub_platform.security.internal import internal_headers
 
 SETTLE_WAIT_S = 40.0
 POLL_S = 0.05
+_SETTLED = {1: ["leader"], 3: ["follower", "follower", "leader"]}
 
 
 @dataclass
@@ -44,6 +47,27 @@ class House:
     engines: list[Api]
     sent: int = field(default=0)
 
+    def replica(self, engine: str, replica: str) -> str:
+        """Return the name of a replica's process."""
+        return replica_names(engine, self.installation.around.replicas)[replica]
+
+    async def roles(self, engine: str) -> dict[str, str]:
+        """Return what each replica of an engine says that it is, by replica id; empty where it is away."""
+        urls = self.installation.around.replica_urls(engine)
+        asked = await asyncio.gather(*(asyncio.to_thread(ask_health, url) for url in urls.values()))
+        return {replica: health.role for replica, health in zip(urls, asked, strict=True)}
+
+    async def leader(self, engine: str) -> str:
+        """Wait until all replicas of an engine agree that one leads, and return its id."""
+        async with asyncio.timeout(SETTLE_WAIT_S):
+            while sorted((roles := await self.roles(engine)).values()) != _SETTLED[len(roles)]:
+                await asyncio.sleep(POLL_S)
+        return next(replica for replica, role in roles.items() if role == "leader")
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process."""
+        os.kill(self.child(name).pid, number)
+
     def child(self, name: str) -> Child:
         """Return a supervised process."""
         return next(child for child in self.installation.supervisor.children if child.spec.name == name)
@@ -51,6 +75,11 @@ class House:
     def kill(self, name: str) -> None:
         """Kill a process as a power cut would; the supervisor starts it again."""
         os.kill(self.child(name).pid, signal.SIGKILL)
+
+    def ended_cleanly(self, name: str) -> bool:
+        """Tell whether a stopped process ended by itself, with status 0."""
+        process = self.child(name).process
+        return process is not None and process.returncode == 0
 
     async def until_ready(self, name: str) -> None:
         """Wait until a process serves again."""
@@ -72,9 +101,11 @@ class House:
             for number in range(self.sent - count, self.sent)
         ]
 
-    async def pay(self, planned: list[PlannedPayment]) -> list[TransferStatus]:
+    async def pay(
+        self, planned: list[PlannedPayment], on_final: Callable[[], None] = lambda: None
+    ) -> list[TransferStatus]:
         """Send payments and wait until each is final; busy or restarting services are tried again."""
-        return await self.channel.pay_all(planned, on_final=lambda: None)
+        return await self.channel.pay_all(planned, on_final)
 
     async def books(self) -> Books:
         """Read all banks' books and the switch's positions."""
@@ -119,20 +150,23 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def running_house(folder: Path) -> AsyncIterator[House]:
+async def running_house(folder: Path, replicas: int = 1) -> AsyncIterator[House]:
     """Start the profile full with the sandbox, onboard everybody, get a token."""
-    async with installed("full", folder, sandbox=True) as installation, aiohttp.ClientSession() as session:
+    async with (
+        installed("full", folder, sandbox=True, replicas=replicas) as installation,
+        aiohttp.ClientSession() as session,
+    ):
         await installation.supervisor.start()
         secrets = installation.around.secrets
 
         def api(name: str) -> Api:
             return Api(session, installation.url(name))
 
-        engine_urls = {engine: installation.url(f"engine-{engine}") for engine in ("north", "south")}
+        engine_urls = installation.engine_urls()
         gateway, sandbox = api("gateway"), api("sandbox")
         channel = Channel(gateway)
         tenants = api("tenants").with_headers({"Authorization": f"Bearer {secrets.aggregator_token}"})
-        await Onboarding(tenants, sandbox, engine_urls).run(CLIENT_ID, channel.public_keys())
+        await Onboarding(tenants, sandbox, installation.replica_urls()).run(CLIENT_ID, channel.public_keys())
         await channel.authenticate()
         own = internal_headers(secrets.internal_token)
         yield House(

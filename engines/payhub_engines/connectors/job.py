@@ -1,6 +1,6 @@
 """What a connector is given and what it answers. A connector never decides the flow."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -49,5 +49,10 @@ class JobFailedError(Exception):
         self.retry_after_ms = retry_after_ms
 
 
-Handler = Callable[[Job, ConnectorContext], Awaitable[dict[str, Any]]]
+Handler = Callable[[Job, ConnectorContext], Coroutine[Any, Any, dict[str, Any]]]
 """Does a job and returns the variables to merge; raises BpmnError or JobFailedError."""
+
+PromptHandler = Callable[[Job, ConnectorContext], dict[str, Any]]
+"""The same for a job that needs nothing from outside: it is done at once, in the engine's own turn."""
+
+AnyHandler = Handler | PromptHandler

@@ -1,10 +1,11 @@
-"""Which connector does which job of the processes."""
+"""Which connector does which job of the processes, and which messages the connectors publish."""
 
 from payhub_engines.connectors.ams.client import FineractClient
 from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.http import AiohttpClient, HttpFactory
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.ingress import MESSAGE_NAMES
 from payhub_engines.connectors.mojaloop.jobs import MojaloopJobs
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 
@@ -20,3 +21,8 @@ def handlers(http: HttpFactory = AiohttpClient) -> dict[str, Handler]:
     keys = KeyRing()
     mojaloop = MojaloopJobs(FspiopClient(http, keys), keys)
     return {**mojaloop.handlers(), **AmsJobs(FineractClient(http)).handlers()}
+
+
+def message_names() -> frozenset[str]:
+    """Return the name of every message that the connectors publish."""
+    return MESSAGE_NAMES

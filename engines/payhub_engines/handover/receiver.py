@@ -18,7 +18,6 @@ from payhub_platform.errors import UnavailableError
 
 _logger = logging.getLogger(__name__)
 
-SUBSCRIBE_RETRY_S: Final = 0.3
 AT_ONCE_MAX: Final = 128
 
 
@@ -33,14 +32,8 @@ class HandoverReceiver:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Subscribe as soon as NATS is there; the client keeps the subscription from then on."""
-        while True:
-            try:
-                await self._bus.subscribe(self._subject, cb=self._on_request)
-            except NatsError:
-                await asyncio.sleep(SUBSCRIBE_RETRY_S)
-            else:
-                return
+        """Take what is handed over, as soon as NATS is there, until cancelled: only the leader does."""
+        await self._bus.serve(self._subject, self._on_request)
 
     async def stop(self) -> None:
         """Drop what is under way; the senders repeat it."""
@@ -81,7 +74,7 @@ class HandoverReceiver:
             lowest_open=request.lowest_open,
         )
         try:
-            reply = await self._stream.submit(command)
+            reply = await self._stream.submit(command, request.callback.tenant)
         except UnavailableError as error:
             return HandoverReply(sequence=request.sequence, committed=False, reason=error.code)
         if isinstance(reply, Rejected):

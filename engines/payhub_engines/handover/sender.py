@@ -1,4 +1,4 @@
-"""The sending half: the outbox in replicated state is repeated until the owner has committed it."""
+"""The sending half: what is committed to the outbox is repeated until the owner has committed it."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ import msgspec
 from nats.errors import Error as NatsError
 
 from payhub_engines.core.commands import AcknowledgeHandover
-from payhub_engines.core.events import HandoverQueued, LogEntry
+from payhub_engines.core.events import HandoverAcknowledged, HandoverQueued, LogEntry
 from payhub_engines.core.records import OutboxRecord
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.bus import subjects
@@ -25,14 +25,19 @@ AT_ONCE_MAX: Final = 64
 
 
 class HandoverSender:
-    """Hands the outbox over: the owners beside each other, each oldest first, bounded."""
+    """Hands the outbox over: the owners beside each other, each oldest first, bounded.
 
-    def __init__(self, origin: str, stream: StreamProcessor, bus: Bus) -> None:
-        self._origin = origin
+    It follows the committed outbox from the moment on which this replica leads.
+    """
+
+    def __init__(self, stream: StreamProcessor, bus: Bus) -> None:
         self._stream = stream
         self._bus = bus
+        self._origin = ""
+        self._outbox: dict[str, dict[int, OutboxRecord]] = {}  # by owner and sequence, in order
         self._wake = asyncio.Event()
         stream.on_committed(self._on_committed)
+        stream.on_role(self._on_role)
 
     async def run(self) -> None:
         """Send what waits, for ever. NATS may lose or repeat anything: the outbox decides."""
@@ -40,14 +45,14 @@ class HandoverSender:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._wake.clear()
-                for owner in {record.owner for record in self._stream.view.outbox()}:
+                for owner in list(self._outbox):
                     if owner not in draining or draining[owner].done():
                         draining[owner] = group.create_task(self._drain(owner))
                 await self._wake.wait()
 
     async def _drain(self, owner: str) -> None:
         """Hand over what waits for one owner; a dead one holds no other up."""
-        while waiting := list(itertools.islice(self._stream.view.outbox(owner), AT_ONCE_MAX)):
+        while waiting := list(itertools.islice(self._outbox.get(owner, {}).values(), AT_ONCE_MAX)):
             lowest_open = waiting[0].sequence
             results = await asyncio.gather(*(self._send(record, lowest_open) for record in waiting))
             if not all(results):
@@ -68,12 +73,27 @@ class HandoverSender:
             if not reply.committed:
                 _logger.info("hand-over %d waits: %s", record.sequence, reply.reason)
                 return False
-            await self._stream.submit(AcknowledgeHandover(owner=record.owner, sequence=record.sequence))
+            acknowledge = AcknowledgeHandover(owner=record.owner, sequence=record.sequence)
+            await self._stream.submit(acknowledge, record.callback.tenant)
         except (NatsError, TimeoutError, OSError, UnavailableError, msgspec.DecodeError) as error:
             _logger.info("hand-over to %s is tried again: %s", record.owner, type(error).__name__)
             return False
         return True
 
+    def _on_role(self, is_leader: bool) -> None:
+        self._outbox.clear()
+        if is_leader:
+            state = self._stream.machine.state
+            self._origin = state.origin
+            for record in state.outbox():
+                self._outbox.setdefault(record.owner, {})[record.sequence] = record
+        self._wake.set()
+
     def _on_committed(self, entry: LogEntry) -> None:
-        if any(isinstance(event, HandoverQueued) for event in entry.events):
-            self._wake.set()
+        for event in entry.events:
+            if isinstance(event, HandoverQueued):
+                record = OutboxRecord(event.owner, event.sequence, event.callback)
+                self._outbox.setdefault(event.owner, {})[event.sequence] = record
+                self._wake.set()
+            elif isinstance(event, HandoverAcknowledged) and event.owner in self._outbox:
+                self._outbox[event.owner].pop(event.sequence, None)

@@ -1,4 +1,4 @@
-"""The engine's own API, for the gateway and for operators' tools; never for people or channels."""
+"""Payments and health: the engine's API for the gateway and whoever watches a replica."""
 
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from payhub_engines.connectors.payment import PAYER_PROCESS, start_variables, tr
 from payhub_engines.core.commands import StartInstance
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
+from payhub_engines.server.leadership import health
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
@@ -68,7 +69,7 @@ class PaymentsController(Controller):
                 variables=start_variables(start, tenant, engine.clock()),
                 trace=traceparent_of(span),
             )
-            reply = await engine.stream.submit(command)
+            reply = await engine.stream.submit(command, tenant.tenant_id)
         if isinstance(reply, Rejected):
             where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
             raise UnprocessableError(reply.code, reply.detail, where)
@@ -81,7 +82,9 @@ class PaymentsController(Controller):
         """Return a payment's TransferStatus; 404 where this tenant has no such payment."""
         require_internal(request.headers, engine.settings.internal_token)
         tenant_id = request.headers.get(HEADER_TENANT, "")
-        instance = engine.stream.view.find_instance(tenant_id, PAYER_PROCESS, payment_id)
+        instance = await engine.stream.read(
+            lambda state: state.find_instance(tenant_id, PAYER_PROCESS, payment_id), tenant_id
+        )
         if instance is None:
             raise NotFoundError("payment-not-found", "There is no payment with this id.", "/transactionId")
         return _json(
@@ -95,24 +98,6 @@ class PaymentsController(Controller):
         )
 
 
-@get("/engine/v1/overview")
-async def overview(request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
-    """Return what is in flight, and how far the log is."""
-    require_internal(request.headers, engine.settings.internal_token)
-    view = engine.stream.view
-    return _json(
-        {
-            "engine": engine.settings.engine_id,
-            "site": engine.settings.site,
-            "leader": engine.stream.is_ready,
-            "nextPosition": view.next_position,
-            "inFlight": engine.stream.instances_running,
-            "counts": msgspec.to_builtins(view.counts()),
-            "incidents": [msgspec.structs.asdict(incident) for incident in view.incidents()],
-        }
-    )
-
-
 @get("/health/live")
 async def live() -> Response[bytes]:
     """Answer as long as the event loop runs."""
@@ -121,9 +106,9 @@ async def live() -> Response[bytes]:
 
 @get("/health/ready")
 async def ready(engine: NamedDependency[Engine]) -> Response[bytes]:
-    """Answer 200 when this replica takes commands."""
-    is_ready = engine.stream.is_ready
-    return _json({"status": "ready" if is_ready else "starting"}, status=200 if is_ready else 503)
+    """Answer 200 where this replica takes requests: as the leader, or for the leader it knows."""
+    told = health(engine, engine.settings.replica)
+    return _json(told, status=200 if told.status == "ready" else 503)
 
 
 def _placed_tenant(request: AnyRequest, engine: NamedDependency[Engine]) -> TenantConfig:

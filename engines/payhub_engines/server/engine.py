@@ -1,35 +1,37 @@
 """One engine replica: its parts, put together, started and stopped in the right order."""
 
 import asyncio
-import contextlib
 import logging
+import uuid
 from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.registry import handlers
 from payhub_engines.consensus.disk import FileDisk
+from payhub_engines.consensus.peers import TcpNetwork
 from payhub_engines.consensus.raft import RaftLog
-from payhub_engines.core.bpmn.model import Catalogue
-from payhub_engines.core.processor import Processor
+from payhub_engines.core.commands import Command, DeployProcess, FoundEngine
+from payhub_engines.core.state import State
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
-from payhub_engines.handover.origin import origin_of
 from payhub_engines.handover.receiver import HandoverReceiver
 from payhub_engines.handover.sender import HandoverSender
 from payhub_engines.processes import load
-from payhub_engines.server.definitions import kept_definitions
+from payhub_engines.server.disk_space import DiskSpace, Level
 from payhub_engines.server.jobs import JobWorker
+from payhub_engines.server.leadership import LeadershipWatch
+from payhub_engines.server.maintenance import Maintenance, folder_bytes
 from payhub_engines.server.settings import EngineSettings
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
-from payhub_engines.storage.rocks import RocksState
+from payhub_engines.server.waiting import WAITING_MAX
 from payhub_platform.bus.connection import Bus, connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock, system_clock
+from payhub_platform.contracts.engine import EngineLimits, ReplicaView
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.jws import PublicKey, load_public_key
@@ -38,9 +40,10 @@ from payhub_platform.telemetry.tracing import Tracing
 
 _logger = logging.getLogger(__name__)
 
-REPLICA: Final = "1"  # the one replica of the group
+JOURNAL: Final = "journal"  # folder of the log
 HTTP_CONNECTIONS_MAX: Final = 256
 HTTP_TIMEOUT_S: Final = 10.0
+ENDED_KEPT_MS: Final = 90 * 86_400_000  # ended instances, for their status and against repeated requests
 
 
 class Engine:
@@ -49,26 +52,80 @@ class Engine:
     def __init__(self, settings: EngineSettings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
+        self.is_stopping = False
+        self._watch = LeadershipWatch(self)
         self._secrets = SecretBox(settings.secrets_key)
         self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file)
         self.directory = TenantDirectory(settings.data_dir / "tenants.cache")
-        catalogue = _definitions(settings.data_dir / "definitions")
-        self._state = RocksState(settings.data_dir / "state")
-        self._log = RaftLog(
-            FileDisk(settings.data_dir / "journal"), cluster=settings.engine_id, replica=REPLICA
-        )
-        self.stream = StreamProcessor(Processor(catalogue), self._state, self._log, clock)
-        with contextlib.closing(FileDisk(settings.data_dir / "handover")) as disk:
-            self._origin = origin_of(disk, settings.engine_id)
+        self._log = _log(settings)
+        self.disk = DiskSpace(settings.data_dir)
+        self.stream = StreamProcessor(settings.data_dir / "state", self._log, clock, self._opening)
         self._keys: dict[str, PublicKey] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._leading: list[asyncio.Task[None]] = []
+        self._worker_failure: asyncio.Future[BaseException] | None = None
         self._bus: Bus | None = None
         self._http: aiohttp.ClientSession | None = None
         self._jobs: JobWorker | None = None
         self._receiver: HandoverReceiver | None = None
+        self._sender: HandoverSender | None = None
+        self._exporter: Exporter | None = None
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this replica leads and takes commands."""
+        return self.stream.is_ready
+
+    @property
+    def leader(self) -> str | None:
+        """The id of the replica that leads, as far as this one knows."""
+        return self._log.leader
+
+    def view(self) -> ReplicaView:
+        """Return where this replica stands; a follower's state may be behind the leader's."""
+        leader = self.settings.replica if self.is_leader else self._log.leader
+        role: Literal["leader", "follower", "none"] = "leader" if self.is_leader else "follower"
+        if leader is None or (leader == self.settings.replica and not self.is_leader):
+            leader, role = None, "none"
+        machine = self.stream.machine
+        return ReplicaView(
+            replica=self.settings.replica,
+            role=role,
+            leader=leader,
+            term=self._log.term,
+            commit_index=self._log.commit_index,
+            applied_index=machine.applied_index,
+            written_index=machine.written_index,
+            first_index=self._log.first_index,
+            log_bytes=folder_bytes(self.settings.data_dir / JOURNAL),
+            next_position=machine.state.next_position,
+        )
+
+    def limits(self) -> EngineLimits:
+        """Return beyond which bounds this engine refuses what is new."""
+        return EngineLimits(
+            in_flight=self.stream.admission.limit,
+            waiting=WAITING_MAX,
+            disk=self.disk.level.value,
+            disk_free_bytes=self.disk.free_bytes,
+        )
+
+    async def leadership_changed(self) -> None:
+        """Return once ``is_leader`` or ``leader`` is no longer what it was at the call."""
+        await self._watch.changed()
+
+    async def prepare_stop(self) -> None:
+        """Let another replica lead; in a group of one nobody can.
+
+        Raises:
+            UnavailableError: ``engine-not-handed-over``: nobody took over in time.
+        """
+        self.is_stopping = True
+        if not self.settings.is_alone and self._log.is_leader and await self.stream.hand_over() is None:
+            raise UnavailableError("engine-not-handed-over", "No other replica took over in time.")
 
     async def start(self) -> None:
-        """Replay the log, lead, and start the workers. Needs neither NATS nor anybody else."""
+        """Replay the log, take part in the group, and start the workers. Needs nobody else."""
         engine_id = self.settings.engine_id
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=HTTP_CONNECTIONS_MAX),
@@ -84,18 +141,51 @@ class Engine:
             tracing=self.tracing,
         )
         self._jobs = JobWorker(self.stream, handlers(), context, self.clock)
-        timers = TimerWorker(self.stream, self.clock)
-        sender = HandoverSender(self._origin, self.stream, bus)
+        timers = TimerWorker(self.stream, self.clock, ENDED_KEPT_MS)
         self._receiver = HandoverReceiver(engine_id, self.stream, bus)
-        exporter = Exporter(engine_id, self.stream, LogReader(engine_id, self._log), bus)
-        await self.stream.start()
-        self._jobs.resume()
+        self._sender = HandoverSender(self.stream, bus)
+        self._exporter = Exporter(engine_id, self.stream, LogReader(engine_id, self._log), bus)
+        self.stream.on_role(self._take_role)
         self._work("timers", timers.run())
-        self._work("handover-sender", sender.run())
-        self._work("handover-receiver", self._receiver.run())
-        self._work("exporter", exporter.run())
-        self._work("replays", exporter.serve_replays())
-        _logger.info("engine %s leads at position %d", engine_id, self.stream.view.next_position)
+        journal = self.settings.data_dir / JOURNAL
+        maintenance = Maintenance(self.stream.machine, self._log, journal, self._exporter.trim_below)
+        self._work("maintenance", maintenance.run())
+        self._work("disk-space", self.disk.watch(self._take_disk_level, self.stream.hand_over))
+        await self.stream.start()
+        self._work("replays-held", self._exporter.serve_held())
+        self._work("confirmed", self._exporter.follow_confirmed())
+
+    def _opening(self, state: State) -> list[Command]:
+        """Return what a new leader decides first: the name of a new log, and this release's processes."""
+        origin = f"{self.settings.engine_id}/{uuid.uuid4().hex}"
+        found: list[Command] = [] if state.origin else [FoundEngine(origin=origin)]
+        return [*found, *(DeployProcess(xml=xml) for _, xml in load())]
+
+    def _take_role(self, is_leader: bool) -> None:
+        """Start or stop what only the leader does towards the bus."""
+        for task in self._leading:
+            task.cancel()
+        self._leading.clear()
+        if is_leader and self._receiver and self._exporter and self._sender:
+            for name, work in (
+                ("handover-sender", self._sender.run()),
+                ("handover-receiver", self._receiver.run()),
+                ("exporter", self._exporter.run()),
+                ("replays", self._exporter.serve_replays()),
+            ):
+                task = asyncio.create_task(work, name=name)
+                task.add_done_callback(self._worker_ended)
+                self._leading.append(task)
+        engine_id, position = self.settings.engine_id, self.stream.machine.state.next_position
+        _logger.info("engine %s %s at position %d", engine_id, "leads" if is_leader else "follows", position)
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and self._worker_failure is not None and not self._worker_failure.done():
+            self._worker_failure.set_result(failure)
+
+    def _take_disk_level(self, level: Level) -> None:
+        self.stream.admission.is_disk_low = level is not Level.ENOUGH
 
     async def stop(self) -> None:
         """Stop in the order in which work flows; what is not done is in the log."""
@@ -103,16 +193,15 @@ class Engine:
             await self._jobs.stop()
         if self._receiver is not None:
             await self._receiver.stop()
-        for task in self._tasks:
+        for task in (*self._tasks, *self._leading):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._leading, return_exceptions=True)
         await self.stream.stop()
         await self.directory.close()
         if self._bus is not None:
             await self._bus.close()
         if self._http is not None:
             await self._http.close()
-        self._state.close()
         self.tracing.shutdown()
 
     async def failure(self) -> BaseException | None:
@@ -121,9 +210,11 @@ class Engine:
         Any worker that ends by an error counts: an engine that no longer fires timers or hands over
         must be started again, not go on half alive.
         """
-        watched: set[asyncio.Task[Any]] = {
+        self._worker_failure = asyncio.get_running_loop().create_future()
+        watched: set[asyncio.Future[Any]] = {
             asyncio.create_task(self._log.wait_stopped(), name="log"),
             asyncio.create_task(self.stream.failure(), name="stream"),
+            self._worker_failure,
             *self._tasks,
         }
         while watched:
@@ -167,9 +258,17 @@ class Engine:
         self._tasks.append(asyncio.create_task(work, name=name))
 
 
-def _definitions(folder: Path) -> Catalogue:
-    disk = FileDisk(folder)
-    try:
-        return kept_definitions(disk, (xml for _, xml in load()))
-    finally:
-        disk.close()
+def _log(settings: EngineSettings) -> RaftLog:
+    """Return the replica's log, alone or in its group."""
+    group = settings.group()
+    disk = FileDisk(settings.data_dir / JOURNAL)
+    if len(group.addresses) <= 1:
+        return RaftLog(disk, cluster=group.cluster, replica=group.replica)
+    return RaftLog(
+        disk,
+        cluster=group.cluster,
+        replica=group.replica,
+        members=group.addresses,
+        network=TcpNetwork(group),
+        snapshots=settings.data_dir / "snapshots",
+    )

@@ -80,13 +80,15 @@ def _read(
 
 async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
     """Give the callback to who waits for it: an instance here, or the engine that owns the tenant."""
-    waits_here = engine.stream.view.has_subscription(callback.tenant, callback.name, callback.correlation_key)
+    waits_here = engine.stream.machine.state.has_subscription(
+        callback.tenant, callback.name, callback.correlation_key
+    )
     command: Command
     if waits_here or tenant.home_engine == engine.settings.engine_id:
         command = CorrelateMessage(callback=callback)
     else:
         command = QueueHandover(owner=tenant.home_engine, callback=callback)
-    reply = await engine.stream.submit(command)
+    reply = await engine.stream.submit(command, tenant.tenant_id)
     if isinstance(reply, Rejected):
         raise _refusal_of(reply)
 

@@ -1,96 +1,143 @@
 """The stream processor: commands in, one committed log entry a batch, effects after the commit.
 
 It decides as many commands as wait (bounded), appends their events as one Raft entry, and only when
-that entry is on disk and committed writes the state, answers the callers and wakes the workers.
+that entry is committed answers the callers and wakes the workers. Reads wait for the same moment, so
+that nobody sees what is not committed.
 """
 
 import asyncio
 import contextlib
 import logging
-import math
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final, TypeVar
 
-from payhub_engines.consensus.errors import EntryTooLargeError, LogUnavailableError
 from payhub_engines.consensus.log import ReplicatedLog
-from payhub_engines.core.appliers import apply_entry
-from payhub_engines.core.commands import Command, CorrelateMessage, StartInstance
-from payhub_engines.core.events import (
-    InstanceCompleted,
-    InstanceStarted,
-    LogEntry,
-    decode_entry,
-    encode_entry,
-)
-from payhub_engines.core.processor import Processor, seal
-from payhub_engines.core.reply import Outcome, Reply
+from payhub_engines.consensus.timers import MonotonicClock, monotonic_clock
+from payhub_engines.core.commands import Command
+from payhub_engines.core.events import LogEntry
+from payhub_engines.core.reply import Accepted, Reply
 from payhub_engines.core.state import State
-from payhub_engines.storage.rocks import RocksState, Transaction
+from payhub_engines.server.admission import IN_FLIGHT_MAX, Admission, headroom_of, is_own
+from payhub_engines.server.commits import Commits
+from payhub_engines.server.machine import Machine, OpenStore
+from payhub_engines.server.waiting import OnReply, Queue, Waiting
+from payhub_engines.storage.rocks import RocksState
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
 
 _logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
-COMMANDS_WAITING_MAX: Final = 4096
-COMMANDS_A_BATCH_MAX: Final = 128
-INSTANCES_RUNNING_MAX: Final = 20_000
-SCHEME_HEADROOM: Final = 2  # messages may start this many times more, to finish what others have begun
+COMMANDS_A_BATCH_MAX: Final = 256
+OUTSIDE_HEADROOM: Final = 2  # so many times more may wait of what begins no payment
+OPEN_RETRY_S: Final = 0.05
 
 Listener = Callable[[LogEntry], None]
+OnRole = Callable[[bool], None]
+Opening = Callable[[State], list[Command]]
 
 
-class _Waiting(NamedTuple):
-    command: Command
-    reply: asyncio.Future[Reply]
+class OpeningError(PayhubError):
+    """What a new leader has to do first was refused; this release cannot lead this engine."""
+
+    title = "The engine cannot open"
+
+
+class ListenerFailedError(PayhubError):
+    """A part of the engine that follows the committed entries met a defect; it would lag behind for ever."""
+
+    title = "A part of the engine failed"
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("listener-failed", f"What follows the engine's log failed: {cause!r}.")
 
 
 class StreamProcessor:
-    """The only writer of an engine's state."""
+    """The only writer of an engine's state.
+
+    Attributes:
+        admission: decides which new payments are taken.
+    """
 
     def __init__(
         self,
-        processor: Processor,
-        state: RocksState,
+        path: Path,
         log: ReplicatedLog,
         clock: Clock,
-        instances_running_max: int = INSTANCES_RUNNING_MAX,
+        opening: Opening = lambda _: [],
+        instances_running_max: int = IN_FLIGHT_MAX,
+        monotonic: MonotonicClock = monotonic_clock,
+        open_store: OpenStore = RocksState,
     ) -> None:
-        self._processor = processor
-        self._state = state
+        """Open the state in ``path``.
+
+        Args:
+            path: folder of the state.
+            log: replicates it.
+            clock: milliseconds since the epoch.
+            opening: what a new leader decides before it takes commands.
+            instances_running_max: how many instances may run, however fast the engine is.
+            monotonic: measures how long commands take, in milliseconds.
+            open_store: opens the state's rows in a folder; the simulation has its own.
+
+        Raises:
+            StateError: the state is damaged, or another process uses it.
+        """
         self._log = log
-        self._clock = clock
-        self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue(COMMANDS_WAITING_MAX)
+        self._monotonic = monotonic
+        self.admission = Admission(monotonic, instances_running_max)
+        self._machine = Machine(path, log.entries, self._on_applied, clock, open_store)
+        self._commits = Commits(self._machine, log, clock)
+        self._queue = Queue()
+        self._wake = asyncio.Event()
         self._listeners: list[Listener] = []
-        self._deciding: Transaction | None = None
-        self._deciding_data = b""
-        self._running = 0
-        self._running_max = instances_running_max
+        self._role_listeners: list[OnRole] = []
+        self._is_leader = False
+        self._is_open = False
+        self._is_handing_over = False
+        self._drained: asyncio.Future[None] | None = None  # who hands over waits for it
+        self._failed: ListenerFailedError | None = None
+        self._opening = opening
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def view(self) -> State:
-        """The committed state, to read."""
-        return State(self._state.reader())
+    def machine(self) -> Machine:
+        """The state that the log replicates."""
+        return self._machine
 
     @property
     def is_ready(self) -> bool:
-        """Whether commands are taken: the replica leads and its loop runs."""
-        return self._log.is_leader and self._task is not None and not self._task.done()
+        """Whether commands are taken: the replica leads, has opened, and its loop runs."""
+        is_running = self._task is not None and not self._task.done()
+        return self._is_open and is_running and not self._is_handing_over
 
     @property
     def instances_running(self) -> int:
         """How many process instances have not ended."""
-        return self._running
+        return self._machine.state.index.running
+
+    @property
+    def waiting(self) -> int:
+        """How many commands and reads wait."""
+        return len(self._queue)
 
     def on_committed(self, listener: Listener) -> None:
-        """Call ``listener`` with every entry committed from now on, in order."""
+        """Call ``listener`` with every entry that this replica decides, once it is committed, in order.
+
+        What others have decided before is in the state when ``on_role`` tells that this replica leads.
+        """
         self._listeners.append(listener)
 
+    def on_role(self, listener: OnRole) -> None:
+        """Call ``listener`` when this replica begins and ceases to lead; the state is current then."""
+        self._role_listeners.append(listener)
+
     async def start(self) -> None:
-        """Replay what the log holds beyond the state, become leader, take commands."""
-        await self._log.start(self._state.applied_index, self._apply)
-        self._running = self.view.counts().instances
+        """Replay what the log holds beyond the state, take part in the group, take commands when leading."""
         self._task = asyncio.create_task(self._run(), name="stream-processor")
+        await self._log.start(self._machine, self._take_role)
 
     async def stop(self) -> None:
         """Stop taking commands; those that wait are refused, for their senders try again."""
@@ -98,35 +145,93 @@ class StreamProcessor:
             self._task.cancel()
             # Whatever ended the loop is told by ``failure``; the log must be closed all the same.
             await asyncio.wait([self._task])
-        self._refuse_waiting()
+        self._refuse_waiting(_stopping())
         await self._log.stop()
+        self._machine.close()
 
-    async def submit(self, command: Command) -> Reply:
-        """Decide a command and return its reply once its events are committed to disk.
+    async def hand_over(self) -> str | None:
+        """Finish what was taken, take nothing more, and let an up-to-date replica lead.
+
+        Returns:
+            who leads now; None where nobody took over, and this replica goes on where it can.
+        """
+        if not self.is_ready:
+            return self._log.leader
+        self._is_handing_over = True
+        try:
+            drained = self._drained = asyncio.get_running_loop().create_future()
+            self._wake.set()
+            await drained
+            return await self._log.hand_over()
+        except UnavailableError:
+            return self._log.leader
+        finally:
+            self._is_handing_over = False
+
+    async def submit(self, command: Command, tenant: str = "") -> Reply:
+        """Decide a command and return its reply once its events are committed.
+
+        Args:
+            command: what to do.
+            tenant: whose turn it takes while it waits.
 
         Raises:
             UnavailableError: ``engine-overloaded``, ``engine-stopping`` or ``engine-not-leader``; nothing
                 was done, or it is unknown and the same command may be sent again.
+            CommandFailedError: ``command-failed``.
+        """
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.offer(command, tenant, lambda reply: _resolve(answer, reply))
+        return await answer
+
+    def offer(self, command: Command, tenant: str, on_reply: OnReply) -> None:
+        """Decide a command from outside, as ``submit``; ``on_reply`` gets the reply, or why there is none."""
+        tenant = tenant or _tenant_of(command)
+        headroom = headroom_of(command, self._machine.state) if self.is_ready else 0
+        refusal = self._refusal(command, tenant, headroom)
+        if refusal is not None:
+            on_reply(refusal)
+            return
+        since_ms = self._monotonic()
+        self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=since_ms))
+
+    def post(self, command: Command, tenant: str, on_reply: OnReply) -> None:
+        """Decide a command of the engine's own workers; they are bounded by what they work on.
+
+        ``on_reply`` gets the reply, or why there is none.
         """
         if not self.is_ready:
-            raise UnavailableError("engine-not-leader", "This engine takes no commands right now.")
-        if self._running >= self._bound_for(command):
-            raise UnavailableError("engine-overloaded", "Too many payments are in flight.")
-        waiting = _Waiting(command, asyncio.get_running_loop().create_future())
-        try:
-            self._waiting.put_nowait(waiting)
-        except asyncio.QueueFull:
-            raise UnavailableError("engine-overloaded", "Too many commands are waiting.") from None
-        return await waiting.reply
+            on_reply(_not_leader())
+            return
+        self._put(tenant, Waiting(command, on_reply))
 
-    def _bound_for(self, command: Command) -> float:
-        """Return how many instances may run for a command to be taken; only what may start one is bounded."""
-        if isinstance(command, StartInstance):
-            return self._running_max
-        if isinstance(command, CorrelateMessage) and command.callback.start_process and not command.origin:
-            # What was handed over is acknowledged already and bounded by the other engine's outbox.
-            return self._running_max * SCHEME_HEADROOM
-        return math.inf
+    async def read(self, function: Callable[[State], _T], tenant: str = "") -> _T:
+        """Return what a function finds in the committed state; all acknowledged before the call is in it.
+
+        Raises:
+            UnavailableError: this replica does not lead, or too much waits.
+            Exception: whatever the function raised.
+        """
+        if not self.is_ready:
+            raise _not_leader()
+        if self._queue.is_full_for(tenant, OUTSIDE_HEADROOM):
+            raise _too_much_waits()
+        answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+
+        def read(state: State) -> None:
+            if answer.done():
+                return
+            try:
+                answer.set_result(function(state))
+            except Exception as error:  # noqa: BLE001 - the caller's defect is the caller's
+                answer.set_exception(error)
+
+        def refused(reply: Reply | PayhubError) -> None:
+            if isinstance(reply, PayhubError) and not answer.done():
+                answer.set_exception(reply)
+
+        self._put(tenant, Waiting(None, refused, read))
+        return await answer
 
     async def failure(self) -> BaseException | None:
         """Wait until the loop has ended; return why, or None where it was stopped."""
@@ -136,91 +241,160 @@ class StreamProcessor:
             await asyncio.wait([self._task])
         return None if self._task.cancelled() else self._task.exception()
 
+    def _put(self, tenant: str, waiting: Waiting) -> None:
+        self._queue.put(tenant, waiting)
+        self._wake.set()
+
+    def _refusal(self, command: Command, tenant: str, headroom: int) -> UnavailableError | None:
+        if not self.is_ready:
+            return _not_leader()
+        if headroom:
+            running, queue = self._machine.state.index, self._queue
+            in_flight = running.running + queue.starting
+            own = running.running_of.get(tenant, 0) + queue.starting_of(tenant)
+            refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom)
+            if refusal is not None:
+                return refusal
+        if not is_own(command) and self._queue.is_full_for(tenant, 1 if headroom else OUTSIDE_HEADROOM):
+            return _too_much_waits()
+        return None
+
+    def _in_flight_by_tenant(self) -> Collection[int]:
+        found = Counter(self._machine.state.index.running_of)
+        found.update(dict(self._queue.starting_by_tenant()))
+        return found.values()
+
+    def _take_role(self, is_leader: bool) -> None:
+        self._is_leader = is_leader
+        self._wake.set()
+        if not is_leader:
+            self._is_open = False
+            self._refuse_waiting(_not_leader())
+            self._tell_role(is_leader=False)
+
+    def _tell_role(self, *, is_leader: bool) -> None:
+        for listener in self._role_listeners:
+            try:
+                listener(is_leader)
+            except Exception as error:  # noqa: BLE001 - the others must be told all the same
+                self._fail(error)
+
+    def _on_applied(self, entry: LogEntry) -> None:
+        for listener in self._listeners:
+            try:
+                listener(entry)
+            except Exception as error:  # noqa: BLE001 - logged there
+                # The entry is applied, and the log is right: it is this process that must not go on.
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        _logger.error("what follows the log met a defect; the replica stops", exc_info=error)
+        if self._failed is None:
+            self._failed = ListenerFailedError(error)
+            self._failed.__cause__ = error
+        self._wake.set()
+
     async def _run(self) -> None:
         try:
             while True:
-                await self._next_batch()
+                await self._wake.wait()
+                self._wake.clear()
+                if self._is_leader and not self._is_open:
+                    await self._open()
+                while self._queue and self._failed is None:
+                    rest = await self._next_batch(self._queue.take(COMMANDS_A_BATCH_MAX))
+                    self._queue.put_back(rest or [])
+                if self._failed is not None:
+                    raise self._failed
+                self._tell_drained()
         finally:
             # Whatever ends the loop, nobody waits for it in vain.
-            self._refuse_waiting()
+            self._refuse_waiting(_stopping())
+            self._tell_drained()
 
-    async def _next_batch(self) -> None:
-        batch = [await self._waiting.get()]
-        while len(batch) < COMMANDS_A_BATCH_MAX and not self._waiting.empty():
-            batch.append(self._waiting.get_nowait())
-        try:
-            await self._commit_bounded(batch)
-        except LogUnavailableError as error:
-            _logger.warning("batch of %d commands not committed: %s", len(batch), error.code)
-            self._refuse(batch, error)
-        finally:
-            self._refuse(batch, _stopping())
+    def _tell_drained(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
-    async def _commit_bounded(self, batch: list[_Waiting]) -> None:
-        """Commit a batch; one whose entry is too large for the log is halved, down to one command."""
-        try:
-            await self._commit(batch)
-        except EntryTooLargeError as error:
-            if len(batch) == 1:
-                self._refuse(batch, error)
-                return
-            middle = len(batch) // 2
-            await self._commit_bounded(batch[:middle])
-            await self._commit_bounded(batch[middle:])
-
-    async def _commit(self, batch: list[_Waiting]) -> None:
-        transaction = self._deciding = self._state.begin()
-        now_ms = self._clock()
-        try:
-            outcomes: list[Outcome] = [
-                self._processor.process(waiting.command, transaction, now_ms) for waiting in batch
-            ]
-            if any(outcome.events for outcome in outcomes):
-                entry = seal(outcomes, transaction, now_ms)
-                self._deciding_data = encode_entry(entry)
-                await self._log.append(self._deciding_data)
-                self._tell(entry)
-        finally:
-            self._discard_deciding()
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if not waiting.reply.done():
-                waiting.reply.set_result(outcome.reply)
-
-    def _apply(self, index: int, data: bytes) -> None:
-        """Write a committed entry to the state: the one that was just decided, or a replayed one."""
-        if self._deciding is not None and data == self._deciding_data:
-            self._deciding.commit(index)
-            self._deciding = None
+    async def _open(self) -> None:
+        """Decide what a new leader decides first, then take commands."""
+        answers: list[Reply | PayhubError] = []
+        commands = self._opening(self._machine.state)
+        rest = await self._next_batch([Waiting(command, answers.append) for command in commands])
+        while rest:
+            rest = await self._next_batch(rest)
+        for answer in answers:
+            if not isinstance(answer, Accepted | UnavailableError):
+                raise OpeningError(answer.code, answer.detail)
+        if not self._is_leader:
             return
-        self._discard_deciding()
-        transaction = self._state.begin()
-        apply_entry(decode_entry(data), transaction)
-        transaction.commit(index)
+        if rest is not None:
+            self._is_open = True
+            self._tell_role(is_leader=True)
+        else:
+            # Tried again a little later: the log may refuse at once, and nobody else would get a turn.
+            asyncio.get_running_loop().call_later(OPEN_RETRY_S, self._wake.set)
 
-    def _discard_deciding(self) -> None:
-        if self._deciding is not None:
-            self._deciding.discard()
-        self._deciding, self._deciding_data = None, b""
+    async def _next_batch(self, batch: list[Waiting]) -> list[Waiting] | None:
+        """Decide, commit and answer; return what did not fit, or None where the log refused."""
+        try:
+            done = await self._commits.commit([one for one in batch if one.command is not None])
+            if not done.is_current:
+                # What is answered out of the state alone must be current: another may lead by now.
+                await self._log.barrier()
+            self._machine.check_written()  # else something of the state is missing
+            for waiting, reply in done.unlogged:
+                waiting.answer(reply)
+            for waiting in batch:
+                if waiting.read is not None:
+                    waiting.read(self._machine.state)
+        except UnavailableError as error:
+            _logger.warning("batch of %d not committed: %s", len(batch), error.code)
+            _refuse(batch, error)
+            return None
+        except BaseException:
+            _refuse(batch, _stopping())
+            raise
+        self._measure(batch)
+        return done.rest
 
-    def _tell(self, entry: LogEntry) -> None:
-        for event in entry.events:
-            if isinstance(event, InstanceStarted):
-                self._running += 1
-            elif isinstance(event, InstanceCompleted):
-                self._running -= 1
-        for listener in self._listeners:
-            listener(entry)
-
-    def _refuse_waiting(self) -> None:
-        while not self._waiting.empty():
-            self._refuse([self._waiting.get_nowait()], _stopping())
-
-    @staticmethod
-    def _refuse(batch: list[_Waiting], error: PayhubError) -> None:
+    def _measure(self, batch: list[Waiting]) -> None:
+        now_ms = self._monotonic()
         for waiting in batch:
-            if not waiting.reply.done():
-                waiting.reply.set_exception(error)
+            if waiting.since_ms is not None and waiting.is_answered:
+                self.admission.observe(now_ms - waiting.since_ms)
+
+    def _refuse_waiting(self, error: PayhubError) -> None:
+        while self._queue:
+            _refuse(self._queue.take(COMMANDS_A_BATCH_MAX), error)
+
+
+def _resolve(answer: asyncio.Future[Reply], reply: Reply | PayhubError) -> None:
+    if answer.done():
+        return
+    if isinstance(reply, PayhubError):
+        answer.set_exception(reply)
+    else:
+        answer.set_result(reply)
+
+
+def _refuse(batch: list[Waiting], error: PayhubError) -> None:
+    for waiting in batch:
+        waiting.answer(error)
+
+
+def _tenant_of(command: Command) -> str:
+    callback = getattr(command, "callback", None)
+    return getattr(command, "tenant", "") if callback is None else callback.tenant
+
+
+def _too_much_waits() -> UnavailableError:
+    return UnavailableError("engine-overloaded", "Too many commands are waiting.")
 
 
 def _stopping() -> UnavailableError:
     return UnavailableError("engine-stopping", "The engine is stopping.")
+
+
+def _not_leader() -> UnavailableError:
+    return UnavailableError("engine-not-leader", "This replica takes no commands right now.")

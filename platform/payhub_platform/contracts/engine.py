@@ -1,6 +1,6 @@
-"""Gateway to engine: the engine's own API, never reached by people or channels."""
+"""The engine's own API, for the gateway and for operators' tools, never reached by people or channels."""
 
-from typing import Final
+from typing import Any, Final, Literal
 
 from payhub_platform.contracts.base import Contract
 from payhub_platform.contracts.channel import PartyIdInfo
@@ -8,7 +8,10 @@ from payhub_platform.money import Money
 
 HEADER_TENANT: Final = "x-payhub-tenant"
 HEADER_EPOCH: Final = "x-payhub-epoch"
+HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
+HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 PATH_PAYMENTS: Final = "/engine/v1/payments"
+PATH_REPLICA: Final = "/engine/v1/replica"  # answered by whoever is asked; all else by the leader
 
 
 class StartPayment(Contract, frozen=True, kw_only=True):
@@ -29,3 +32,184 @@ class StartPayment(Contract, frozen=True, kw_only=True):
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
+
+
+class DeployProcess(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /engine/v1/processes``; answered 200 with ``DeployedVersion`` once committed.
+
+    The same file again changes nothing and is ``duplicate``. ``tenant`` is whose instances a timer start
+    event starts; empty: the aggregator's.
+    """
+
+    xml: str
+    tenant: str = ""
+
+
+class DeployedVersion(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A version of a process; new instances start with the one that has the highest number."""
+
+    process: str  # BPMN process id
+    version: str  # derived from the file's content
+    number: int  # from 1
+    tenant: str = ""
+    deployed_at_ms: int
+    duplicate: bool = False
+
+
+class DeployedVersions(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /engine/v1/processes``."""
+
+    processes: list[DeployedVersion]
+
+
+class IncidentDetail(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Why an instance stands still, and where."""
+
+    key: int
+    instance: int
+    element_instance: int
+    element: str
+    code: str
+    message: str
+    at_ms: int
+    tenant: str
+    process: str
+    payment: str
+
+
+class Incidents(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /engine/v1/incidents``: the oldest ones, and how many there are in ``total``."""
+
+    incidents: list[IncidentDetail]
+    total: int
+
+
+class ResolveIncident(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /engine/v1/incidents/{key}/resolve``: the step is done again, with these variables."""
+
+    variables: dict[str, Any] = {}
+    retries: int = 1  # a failed job's new ones
+
+
+class CancelInstance(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /engine/v1/instances/{key}/cancel``; ``compensate``: undo first what was completed."""
+
+    compensate: bool = False
+
+
+class ElementActivation(Contract, frozen=True, kw_only=True, rename="camel"):
+    """An element that is to be activated, with variables that it alone sees."""
+
+    element: str
+    variables: dict[str, Any] = {}
+
+
+class ModifyInstance(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /engine/v1/instances/{key}/modify``: elements are activated, then others interrupted."""
+
+    activate: list[ElementActivation] = []
+    terminate: list[int] = []  # element instance keys
+
+
+class MigrateInstance(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /engine/v1/instances/{key}/migrate``; ``mapping`` renames elements that it is in."""
+
+    version: str
+    mapping: dict[str, str] = {}
+
+
+class Acted(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer to an operator's action, once it is committed; ``duplicate``: it had been done before."""
+
+    key: int  # of the incident or instance
+    duplicate: bool = False
+
+
+class JobDetail(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A job that an element waits for; without retries it waits for an operator."""
+
+    key: int
+    type: str
+    retries_left: int
+    attempt: int
+    retry_at_ms: int = 0
+
+
+class ActiveElement(Contract, frozen=True, kw_only=True, rename="camel"):
+    """An element that a token is in."""
+
+    key: int
+    element: str
+    scope: int = 0  # element instance around it; 0 is the process
+    variables: dict[str, Any] = {}
+    job: JobDetail | None = None
+    timers_due_ms: list[int] = []
+    messages: list[str] = []  # names that it waits for
+    incident: int = 0
+    called: int = 0  # instance that a call activity waits for
+
+
+class InstanceDetail(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /engine/v1/instances/{key}``."""
+
+    key: int
+    process: str
+    version: str
+    tenant: str
+    payment: str
+    started_at_ms: int
+    ended_at_ms: int | None = None
+    outcome: str = ""
+    parent: int = 0
+    variables: dict[str, Any]
+    elements: list[ActiveElement]
+
+
+class InFlight(Contract, frozen=True, kw_only=True, rename="camel"):
+    """How much of each is open."""
+
+    instances: int
+    jobs: int
+    timers: int
+    subscriptions: int
+    messages: int
+    outbox: int
+    incidents: int
+
+
+class EngineLimits(Contract, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    """Bounds beyond which an engine answers 503."""
+
+    in_flight: int  # payments; follows the latency
+    waiting: int  # commands and reads
+    disk: str  # enough; low: no new payments; critical: the replica stops
+    disk_free_bytes: int
+
+
+class ReplicaView(Contract, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    """Answer of ``GET /engine/v1/replica``: where the replica that is asked stands, leader or not."""
+
+    replica: str
+    role: Literal["leader", "follower", "none"]  # none: it knows nobody who leads
+    leader: str | None
+    term: int
+    commit_index: int
+    applied_index: int
+    written_index: int  # what RocksDB holds
+    first_index: int  # the lowest that the log still has
+    log_bytes: int
+    next_position: int
+
+
+class EngineOverview(Contract, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    """Answer of ``GET /engine/v1/overview``, by the leader: what is in flight, and how far the log is."""
+
+    engine: str
+    site: str
+    replica: ReplicaView
+    next_position: int
+    waiting: int
+    in_flight: int
+    counts: InFlight
+    incidents: list[IncidentDetail]  # the oldest
+    limits: EngineLimits

@@ -79,7 +79,7 @@ class Courier:
         if message.delay_ms:
             await asyncio.sleep(message.delay_ms / 1000)
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            status = await self._attempt(message)
+            status = await self._attempt(message, attempt)
             if status in _SUCCESS:
                 return
             if status is not None and is_final(status):
@@ -94,12 +94,12 @@ class Courier:
             await asyncio.sleep(backoff_ms(attempt) / 1000)
         _logger.warning("gave up on %s after %d attempts", message.destination, ATTEMPTS_MAX)
 
-    async def _attempt(self, message: Outgoing) -> int | None:
+    async def _attempt(self, message: Outgoing, attempt: int) -> int | None:
         """Send once; the URL is read each time, because a participant may move meanwhile."""
         participant = self._participants.get(message.destination)
         if participant is None:
             return None
-        url = participant.callback_url(message.lane)
+        url = participant.callback_url(message.lane, attempt)
         timeout = aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_MS / 1000)
         try:
             async with (

@@ -14,7 +14,11 @@ FSP_ID_CHARACTERS_MAX: Final = 32  # FspId, FSPIOP 1.1 section 7.3.16
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What the scheme's operator says of a DFSP."""
+    """What the scheme's operator says of a DFSP.
+
+    A callback URL may be several with a space between them, as a load balancer's addresses: where one does
+    not take a message, the next attempt goes to the next one.
+    """
 
     fsp_id: str
     currency: str
@@ -40,9 +44,10 @@ class Participant(msgspec.Struct, kw_only=True):
     position: int = 0
     reserved: int = 0
 
-    def callback_url(self, lane: int) -> str:
-        """Return the callback URL that a conversation on this lane uses."""
-        return self.callback_urls[lane % len(self.callback_urls)]
+    def callback_url(self, lane: int, attempt: int = 1) -> str:
+        """Return the callback URL that a conversation on this lane uses for its n-th attempt (from 1)."""
+        addresses = self.callback_urls[lane % len(self.callback_urls)].split()
+        return addresses[(attempt - 1) % len(addresses)]
 
     def has_liquidity(self, amount: Money) -> bool:
         """Tell whether a transfer of this amount stays within the net debit cap."""
@@ -106,11 +111,11 @@ def _checked_urls(urls: list[str]) -> list[str]:
             "invalid-callback-urls", f"Between 1 and {CALLBACK_URLS_MAX} callback URLs.", "/callbackUrls"
         )
     for index, url in enumerate(urls):
-        if not url.startswith(("http://", "https://")):
+        if not url.split() or not all(one.startswith(("http://", "https://")) for one in url.split()):
             raise InvalidInputError(
                 "invalid-callback-urls", "A callback URL starts with http.", f"/callbackUrls/{index}"
             )
-    return [url.rstrip("/") for url in urls]
+    return [" ".join(one.rstrip("/") for one in url.split()) for url in urls]
 
 
 def _checked_key(pem: str) -> PublicKey:

@@ -32,6 +32,23 @@ def test_every_second_payment_goes_to_the_other_callback_url(hub, buffalo, rhino
     assert hub.context.conversations.per_lane() == {0: 2, 1: 2}
 
 
+def test_a_callback_url_of_several_addresses_is_tried_like_a_load_balancers(hub, key_pems):
+    registration = Registration(
+        fsp_id="group",
+        currency="KES",
+        callback_urls=["http://one/fspiop/ http://two/fspiop", "http://three/fspiop"],
+        public_key_pem=public_pem(key_pems["buffalo"]),
+        net_debit_cap="10.00",
+    )
+    group = hub.context.participants.register(registration)
+    assert [group.callback_url(0, attempt) for attempt in (1, 2, 3)] == [
+        "http://one/fspiop",
+        "http://two/fspiop",
+        "http://one/fspiop",
+    ]
+    assert group.callback_url(1, 2) == "http://three/fspiop"
+
+
 def test_one_trace_is_one_conversation_whatever_it_is_about():
     conversations = Conversations()
     lanes = [

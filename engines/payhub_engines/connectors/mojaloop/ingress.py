@@ -33,6 +33,25 @@ PARTY_TTL_MS: Final = 3_000  # a look-up that is asked again meanwhile must not 
 MESSAGE_TTL_MS: Final = 60_000  # an answer may overtake the commit of the job that asked for it
 PAYEE_PARTY_LOOKUP: Final = "payee-party-lookup"
 PAYEE_QUOTE_TRANSFER: Final = "payee-quote-transfer"
+PARTY_REQUEST: Final = "party-request"
+PARTY_RESPONSE: Final = "party-response"
+QUOTE_REQUEST: Final = "quote-request"
+QUOTE_RESPONSE: Final = "quote-response"
+TRANSFER_PREPARE: Final = "transfer-prepare"
+TRANSFER_RESPONSE: Final = "transfer-response"
+TRANSFER_SETTLED: Final = "transfer-settled"
+MESSAGE_NAMES: Final = frozenset(
+    {
+        PARTY_REQUEST,
+        PARTY_RESPONSE,
+        QUOTE_REQUEST,
+        QUOTE_RESPONSE,
+        TRANSFER_PREPARE,
+        TRANSFER_RESPONSE,
+        TRANSFER_SETTLED,
+    }
+)
+"""The messages that processes may wait for."""
 NOT_FOUND: Final = "NOT_FOUND"
 UNKNOWN: Final = "UNKNOWN"
 
@@ -168,7 +187,7 @@ def _parties(request: _Request) -> Inbound:
             raise malformed("The party is of another FSP than FSPIOP-Source.", "/party/partyIdInfo/fspId")
         # Only what the payment needs is kept of the person.
         variables = {"party": builtin(party), "payeeFsp": named.fsp_id or request.source, "error": None}
-    callback = request.callback("party-response", key, variables, broadcast=True, ttl_ms=PARTY_TTL_MS)
+    callback = request.callback(PARTY_RESPONSE, key, variables, broadcast=True, ttl_ms=PARTY_TTL_MS)
     return Inbound(callback=callback, status=OK)
 
 
@@ -182,7 +201,7 @@ def _party_request(request: _Request, key: str, info: Any) -> Callback:
         "error": None,
     }
     return request.callback(
-        "party-request",
+        PARTY_REQUEST,
         key,
         variables,
         start_process=PAYEE_PARTY_LOOKUP,
@@ -203,7 +222,7 @@ def _quotes(request: _Request) -> Inbound:
     else:
         response = messages.decode(request.body, QuoteResponse)
         variables = {"quoteResponse": builtin(response), "error": None}
-    return Inbound(callback=request.answer("quote-response", quote_id, variables), status=OK)
+    return Inbound(callback=request.answer(QUOTE_RESPONSE, quote_id, variables), status=OK)
 
 
 def _quote_request(request: _Request) -> Callback:
@@ -219,7 +238,7 @@ def _quote_request(request: _Request) -> Callback:
         "error": None,
     }
     return request.callback(
-        "quote-request",
+        QUOTE_REQUEST,
         quote.transaction_id,
         variables,
         start_process=PAYEE_QUOTE_TRANSFER,
@@ -241,7 +260,7 @@ def _transfers(request: _Request) -> Inbound:
         # FSPIOP 1.2 tells a payee that answered COMMITTED of a commit error; payhub answers RESERVED.
         return Inbound(callback=None, status=OK)
     _require(request, "PUT", "PATCH")
-    name = "transfer-settled" if request.method == "PATCH" else "transfer-response"
+    name = TRANSFER_SETTLED if request.method == "PATCH" else TRANSFER_RESPONSE
     variables = _transfer_error(request.body) if request.is_error else _transfer_state(request.body)
     return Inbound(callback=request.answer(name, transfer_id, variables), status=OK)
 
@@ -259,7 +278,7 @@ def _transfer_prepare(request: _Request) -> Callback:
         "error": None,
     }
     # Who asked for the quote is part of the key, so that nobody else's transfer reaches the one that waits.
-    return request.callback("transfer-prepare", f"{request.source}/{transaction_id}", variables)
+    return request.callback(TRANSFER_PREPARE, f"{request.source}/{transaction_id}", variables)
 
 
 def _transfer_state(body: bytes) -> dict[str, Any]:

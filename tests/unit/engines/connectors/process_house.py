@@ -21,7 +21,7 @@ from payhub_engines.connectors.payment import start_variables, transfer_status
 from payhub_engines.connectors.registry import handlers
 from payhub_engines.core.commands import CompleteJob, CorrelateMessage, FailJob, StartInstance, ThrowJobError
 from payhub_engines.processes import PAYEE_QUOTE_TRANSFER, PAYER_FUND_TRANSFER, load
-from payhub_engines.server.jobs import job_of
+from payhub_engines.server.jobs import open_job
 from payhub_engines.testkit import Engine
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import TransferStatus
@@ -163,7 +163,8 @@ class House:
         return record is not None and record.retries_left <= 0
 
     def _do(self, record: Any) -> None:
-        job = job_of(record, self.engine.state.job_variables(record))
+        job = open_job(self.engine.state, record.key)
+        assert job is not None
         try:
             results = asyncio.run(self._handle(job))
             self.engine.execute(CompleteJob(job=job.key, variables=results))

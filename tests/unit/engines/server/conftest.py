@@ -14,7 +14,7 @@ async def replica_on(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
         if started:
             await started.pop().stop()
         replica = Replica(tmp_path, **options)
-        await replica.stream.start()
+        await replica.start()
         started.append(replica)
         return replica
 

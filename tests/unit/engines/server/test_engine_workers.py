@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from unit.engines.server.replica_kit import answer, start_command
 
 from payhub_engines.core.commands import CompleteJob, FailJob
-from payhub_engines.core.events import MessageExpired
+from payhub_engines.core.events import JobFailed, MessageExpired
+from payhub_engines.core.processor import Batch
 from payhub_engines.server import jobs
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.timers import TimerWorker
@@ -40,10 +41,10 @@ async def test_what_was_due_too_early_for_a_clock_set_back_is_fired_later(replic
         if any(isinstance(event, MessageExpired) for event in entry.events):
             expired.set()
 
-    worker = TimerWorker(replica.stream, clock)
+    worker = TimerWorker(replica.stream, clock, kept_ms=10**9)
     replica.stream.on_committed(on_committed)
     await run_until(worker.run(), expired)
-    assert replica.stream.view.counts().messages == 0
+    assert replica.state.counts().messages == 0
 
 
 def job_worker(replica, handler, clock=lambda: 0) -> JobWorker:
@@ -63,10 +64,11 @@ async def test_a_job_that_ended_while_it_waited_for_a_place_does_not_leave(repli
         return {}
 
     worker = job_worker(replica, send)
+    worker.resume()
     await replica.stream.submit(start_command(1))
     await entered.wait()
     await replica.stream.submit(start_command(2))
-    waiting = next(job for job in replica.stream.view.jobs() if job.payment == "p2")
+    waiting = next(job for job in replica.state.jobs() if job.payment == "p2")
     await replica.stream.submit(CompleteJob(job=waiting.key, variables={}))
     replica.stream.on_committed(lambda _: done.set())
     release.set()
@@ -78,10 +80,10 @@ async def test_a_job_that_ended_while_it_waited_for_a_place_does_not_leave(repli
 
 
 async def test_a_clock_set_back_does_not_hold_a_retry_up(replica_on, monkeypatch) -> None:
-    monkeypatch.setattr(jobs, "JOB_RETRY_MS_MAX", 1)
+    monkeypatch.setattr(jobs, "RETRY_MS_MAX", 1)
     replica, tried = await replica_on(), asyncio.Event()
     await replica.stream.submit(start_command(1))
-    [job] = replica.stream.view.jobs()
+    [job] = replica.state.jobs()
     replica.now_ms = 10_000_000
     await replica.stream.submit(FailJob(job=job.key, message="later", retry_after_ms=500))
 
@@ -93,4 +95,74 @@ async def test_a_clock_set_back_does_not_hold_a_retry_up(replica_on, monkeypatch
     worker.resume()
     async with asyncio.timeout(WAIT_S):
         await tried.wait()
+    await worker.stop()
+
+
+async def test_a_job_that_is_planned_twice_is_done_once(replica_on) -> None:
+    replica, seen, entered, last = await replica_on(), [], asyncio.Event(), asyncio.Event()
+    errors: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+
+    async def send(job, _context):
+        seen.append((job.payment, job.attempt))
+        entered.set()
+        if (job.payment, job.attempt) == ("p2", 2):
+            last.set()
+        await asyncio.Event().wait()
+
+    worker = job_worker(replica, send, clock=lambda: replica.now_ms)
+    worker.resume()
+    keys = []
+    for number in (1, 2):
+        entered.clear()
+        await replica.stream.submit(start_command(number))
+        await entered.wait()
+        keys.append(next(job.key for job in replica.state.jobs() if job.payment == f"p{number}"))
+    failing = ((keys[0], 1), (keys[0], 1), (keys[1], 20))  # one entry, so that all are planned at once
+    await asyncio.gather(
+        *(
+            replica.stream.submit(FailJob(job=key, message="later", retry_after_ms=retry_after_ms))
+            for key, retry_after_ms in failing
+        )
+    )
+    async with asyncio.timeout(WAIT_S):
+        await last.wait()  # the last of what was planned
+    await worker.stop()
+    assert seen == [("p1", 1), ("p2", 1), ("p1", 3), ("p2", 2)]
+    assert errors == []
+
+
+class PoisonedResult(Batch):
+    """Meets a defect with every result of a job."""
+
+    def decide(self, command):
+        if isinstance(command, CompleteJob):
+            raise RuntimeError("poison")  # noqa: TRY004 - a defect, of no kind
+        return super().decide(command)
+
+
+async def test_a_result_that_meets_a_defect_becomes_a_failure_and_an_incident_not_silence(
+    replica_on, monkeypatch
+) -> None:
+    monkeypatch.setattr("payhub_engines.server.commits.Batch", PoisonedResult)
+    monkeypatch.setattr(jobs, "UNEXPECTED_RETRY_MS", 0)
+    replica, failed = await replica_on(), asyncio.Event()
+
+    def on_committed(entry) -> None:
+        if any(isinstance(event, JobFailed) and not event.retries_left for event in entry.events):
+            failed.set()
+
+    async def send(_job, _context):
+        return {}
+
+    worker = job_worker(replica, send, clock=lambda: replica.now_ms)
+    worker.resume()
+    replica.stream.on_committed(on_committed)
+    await replica.stream.submit(start_command(1))
+    async with asyncio.timeout(WAIT_S):
+        await failed.wait()
+    [incident] = await replica.stream.read(lambda state: list(state.incidents()))
+    assert incident.code == "job-no-retries"
+    assert "command-failed" not in incident.message
+    assert replica.stream.is_ready
     await worker.stop()

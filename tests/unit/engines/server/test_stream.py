@@ -4,13 +4,15 @@ import asyncio
 
 import msgspec
 import pytest
+from support.listed_log import positions_of
 from unit.engines.server.replica_kit import Replica, answer, start_command
 
 from payhub_engines.core.commands import Command, CompleteJob, CorrelateMessage, QueueHandover
-from payhub_engines.core.processor import Processor
+from payhub_engines.core.events import encode_entry
+from payhub_engines.core.processor import Batch
 from payhub_engines.core.reply import Accepted, Rejected
-from payhub_engines.core.state import digest
-from payhub_engines.export.reader import RECORDS_A_BATCH_MAX, LogReader
+from payhub_engines.export.reader import LogReader
+from payhub_engines.server.waiting import Queue
 from payhub_platform.errors import UnavailableError
 
 
@@ -23,21 +25,21 @@ async def test_commands_that_wait_become_one_entry_and_positions_have_no_gap(rep
     for entry in replica.entries:
         assert entry.first_position == expected
         expected += len(entry.events)
-    assert replica.stream.view.next_position == expected
+    assert replica.state.next_position == expected
     assert replica.stream.instances_running == 50
 
 
 async def test_a_reply_means_that_a_restart_finds_it(replica_on) -> None:
     replica = await replica_on()
     await replica.stream.submit(start_command(1))
-    [job] = replica.stream.view.jobs()
+    [job] = replica.state.jobs()
     await replica.stream.submit(CompleteJob(job=job.key, variables={"sent": True}))
-    before, position = digest(replica.state.reader()), replica.stream.view.next_position
+    before, position = replica.digest(), replica.state.next_position
     again = await replica_on()
-    assert digest(again.state.reader()) == before
-    assert again.stream.view.next_position == position
+    assert again.digest() == before
+    assert again.state.next_position == position
     await again.stream.submit(answer(1))
-    instance = again.stream.view.find_instance("lion", "ask", "p1")
+    instance = again.state.find_instance("lion", "ask", "p1")
     assert instance.ended_at_ms == again.now_ms
     assert again.stream.instances_running == 0
 
@@ -45,14 +47,14 @@ async def test_a_reply_means_that_a_restart_finds_it(replica_on) -> None:
 async def test_a_lost_state_is_rebuilt_from_the_log_byte_for_byte(replica_on, tmp_path) -> None:
     replica = await replica_on()
     await asyncio.gather(*(replica.stream.submit(start_command(n)) for n in range(20)))
-    for job in list(replica.stream.view.jobs()):
+    for job in list(replica.state.jobs()):
         await replica.stream.submit(CompleteJob(job=job.key, variables={}))
-    before = digest(replica.state.reader())
+    before = replica.digest()
     await replica.stop()
     (tmp_path / "state").rename(tmp_path / "state.lost")
     rebuilt = Replica(tmp_path)
-    await rebuilt.stream.start()
-    assert digest(rebuilt.state.reader()) == before
+    await rebuilt.start()
+    assert rebuilt.digest() == before
     await rebuilt.stop()
     (tmp_path / "state").rename(tmp_path / "state.rebuilt")
     (tmp_path / "state.lost").rename(tmp_path / "state")
@@ -86,7 +88,7 @@ async def test_a_batch_too_large_for_one_entry_is_halved_and_one_command_too_lar
     )
     assert getattr(results[0], "code", None) == "entry-too-large" or isinstance(results[0], Rejected)
     assert isinstance(results[1], Accepted)
-    assert replica.stream.view.find_instance("lion", "ask", "p99") is None
+    assert replica.state.find_instance("lion", "ask", "p99") is None
 
 
 async def test_too_much_is_refused_with_retry_after_and_nothing_done(replica_on) -> None:
@@ -94,7 +96,7 @@ async def test_too_much_is_refused_with_retry_after_and_nothing_done(replica_on)
     with pytest.raises(UnavailableError) as caught:
         await replica.stream.submit(start_command(1))
     assert caught.value.headers() == {"Retry-After": "1"}
-    assert replica.entries == []
+    assert replica.instances_started() == 0
 
 
 async def test_messages_that_start_instances_are_bounded_too_and_answers_are_not(replica_on) -> None:
@@ -124,44 +126,81 @@ async def test_stopping_refuses_what_waits(replica_on) -> None:
         await replica.stream.submit(start_command(2))
 
 
-async def test_the_log_reads_back_as_audit_records_from_any_position(replica_on) -> None:
+async def test_the_log_reads_back_from_any_position(replica_on) -> None:
     replica = await replica_on()
     for n in range(40):
         await replica.stream.submit(start_command(n))
     await replica.stream.submit(QueueHandover(owner="south", callback=answer(1).callback))
-    total = replica.stream.view.next_position - 1
+    total = replica.state.next_position - 1
     reader = LogReader("north", replica.log)
     for first in range(1, total + 1):
         batch = reader.read(first)
         assert batch is not None
-        positions = [record.position for record in batch.records]
-        assert positions[0] == batch.first_position == first
-        assert positions == list(range(first, first + len(positions)))
-        assert len(positions) <= RECORDS_A_BATCH_MAX
-        assert positions[-1] == total or len(positions) == RECORDS_A_BATCH_MAX
+        positions = positions_of(batch.entries)
+        assert positions == list(range(batch.first_position, total + 1))
+        assert first in positions_of(batch.entries[:1])
     assert reader.read(total + 1) is None
-    assert {record.tenant for record in reader.read(1).records} == {"lion"}
+    assert reader.read(1).entries == [encode_entry(entry) for entry in replica.entries]
 
 
-class Poisoned(Processor):
-    """Fails at one payment, as it would on a damaged state."""
+class Poisoned(Batch):
+    """Fails at one payment, when it is decided already, as a defect would."""
 
-    def process(self, command, store, now_ms):
+    def decide(self, command):
+        reply = super().decide(command)
         if getattr(command, "payment", "") == "p1":
             raise RuntimeError("poison")
-        return super().process(command, store, now_ms)
+        return reply
 
 
-async def test_a_loop_that_failed_answers_all_who_wait_and_stops_in_order(replica_on, monkeypatch) -> None:
-    monkeypatch.setattr("payhub_engines.server.stream.COMMANDS_A_BATCH_MAX", 1)
-    monkeypatch.setattr("unit.engines.server.replica_kit.Processor", Poisoned)
+async def test_a_command_that_meets_a_defect_is_refused_alone_and_leaves_nothing(
+    replica_on, monkeypatch
+) -> None:
+    monkeypatch.setattr("payhub_engines.server.commits.Batch", Poisoned)
     replica = await replica_on()
-    waiting = [asyncio.create_task(replica.stream.submit(start_command(number))) for number in range(1, 4)]
-    failure = await replica.stream.failure()
-    assert str(failure) == "poison"
-    done, pending = await asyncio.wait(waiting, timeout=5)
-    assert not pending
-    assert all(isinstance(task.exception(), UnavailableError) for task in done)
-    await replica.stream.stop()
-    assert not replica.log.is_leader
-    await replica.log.wait_stopped()
+    results = await asyncio.gather(
+        *(replica.stream.submit(start_command(number)) for number in range(5)), return_exceptions=True
+    )
+    assert [getattr(result, "code", "") for result in results] == ["", "command-failed", "", "", ""]
+    assert replica.state.find_instance("lion", "ask", "p1") is None
+    assert replica.stream.instances_running == 4
+    before = replica.digest()
+    await replica.stop()
+    again = await replica_on()
+    assert again.digest() == before
+
+
+async def test_a_flood_is_refused_beyond_its_share_and_the_others_wait_for_one_entry(replica_on) -> None:
+    replica = await replica_on(instances_running_max=300)
+    flood = [
+        asyncio.create_task(replica.stream.submit(start_command(number, tenant="flood")))
+        for number in range(3_000)
+    ]
+    await asyncio.sleep(0)
+    others = [
+        asyncio.create_task(replica.stream.submit(start_command(number, tenant=tenant)))
+        for tenant in ("b", "c", "d", "e")
+        for number in range(10)
+    ]
+    assert all(isinstance(reply, Accepted) for reply in await asyncio.gather(*others))
+    replies = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(reply, Accepted) for reply in replies) == 300
+    refused = {reply.code for reply in replies if isinstance(reply, UnavailableError)}
+    assert refused == {"engine-overloaded"}
+    first = {}
+    for number, entry in enumerate(replica.entries):
+        for scope in entry.scopes.values():
+            first.setdefault(scope.tenant, number)
+    assert max(first.values()) <= first["flood"] + 2
+
+
+async def test_results_are_taken_when_the_queue_is_full_of_what_can_wait(replica_on, monkeypatch) -> None:
+    replica = await replica_on()
+    await replica.stream.submit(start_command(1))
+    [job] = replica.state.jobs()
+    monkeypatch.setattr(replica.stream, "_queue", Queue(waiting_max=0))
+    with pytest.raises(UnavailableError, match="engine-overloaded"):
+        await replica.stream.submit(start_command(2))
+    with pytest.raises(UnavailableError, match="engine-overloaded"):
+        await replica.stream.read(lambda state: state.next_position)
+    assert isinstance(await replica.stream.submit(CompleteJob(job=job.key, variables={})), Accepted)

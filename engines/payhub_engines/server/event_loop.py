@@ -1,0 +1,17 @@
+"""The event loop of a replica's process."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a process's work to its end: on uvloop where there is one, it takes a seventh off each payment."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    return uvloop.run(main)

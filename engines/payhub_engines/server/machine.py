@@ -1,0 +1,250 @@
+"""The replicated state of one engine: documents in memory, RocksDB behind them, the log in front.
+
+The leader decides commands on the state before their entry is committed. Should the entry be lost with the
+leadership, the state is loaded again from what was written and replayed from the log.
+"""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from payhub_engines.core.appliers import apply_entries
+from payhub_engines.core.events import LogEntry, decode_entry
+from payhub_engines.core.state import State
+from payhub_engines.core.store import Store
+from payhub_engines.storage.errors import StateError
+from payhub_engines.storage.rocks import RocksState
+from payhub_platform.clock import Clock
+
+_logger = logging.getLogger(__name__)
+
+FLUSH_MS: Final = 1_000
+BEHIND_BYTES_MAX: Final = 4 * 1024 * 1024
+FLUSH_BYTES: Final = 8 * 1024 * 1024  # of log entries; what is not written is replayed after a crash
+REPLAY_BYTES: Final = 4 * 1024 * 1024
+
+
+class StateStore(Store, Protocol):
+    """Keeps the rows together with the index of the last entry that they hold; as ``RocksState``."""
+
+    @property
+    def applied_index(self) -> int:
+        """The last entry that was written."""
+
+    def write(self, changes: Mapping[bytes, bytes | None], applied_index: int) -> None:
+        """Write changed rows (None deletes) with the index of the last entry, all or nothing."""
+
+    def sync(self) -> int:
+        """Make all writes so far durable and return the index up to which they are."""
+
+    def checkpoint(self, path: Path) -> None:
+        """Make a consistent, durable copy in a folder that does not exist."""
+
+    def close(self) -> None:
+        """Close. Closing twice is allowed."""
+
+
+ReadLog = Callable[[int, int], list[tuple[int, bytes]]]
+OnApplied = Callable[[LogEntry], None]
+OpenStore = Callable[[Path], StateStore]
+
+
+class Machine:
+    """Implements ``StateMachine``.
+
+    A follower keeps committed entries until somebody looks at the state or it is written, and applies them
+    together: most payments begin and end in between.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        read_log: ReadLog,
+        on_applied: OnApplied,
+        clock: Clock,
+        open_store: OpenStore = RocksState,
+    ) -> None:
+        """Open the state.
+
+        Args:
+            path: folder of the state.
+            read_log: returns applied entries from an index on, as ``ReplicatedLog.entries``.
+            on_applied: told of each entry that was decided here, once it is committed.
+            clock: milliseconds since the epoch.
+            open_store: opens the rows in a folder; the simulation has its own.
+
+        Raises:
+            StateError: the state is damaged, or another process uses it.
+        """
+        self._path = path
+        self._read_log = read_log
+        self._on_applied = on_applied
+        self._clock = clock
+        self._open_store = open_store
+        self._rocks = open_store(path)
+        self._applied_index = self._rocks.applied_index
+        self._decided: tuple[LogEntry, bytes] | None = None
+        self._is_ahead = False
+        self._unwritten_bytes = 0
+        self._written_at_ms = clock()
+        self._write_error: StateError | None = None
+        self._files = threading.Lock()  # ``sync`` runs in a thread; nobody closes the files under it
+        self._behind: list[bytes] = []  # committed entries that the documents lack yet
+        self._behind_bytes = 0
+        self._state = State(self._rocks)
+
+    @property
+    def state(self) -> State:
+        """As committed, and (on the leader, while it decides) as decided."""
+        if self._behind:
+            self._catch_up()
+        return self._state
+
+    @property
+    def applied_index(self) -> int:
+        """The last entry that the state holds."""
+        return self._applied_index
+
+    @property
+    def store(self) -> Store:
+        """The rows as they were last written."""
+        return self._rocks
+
+    @property
+    def written_index(self) -> int:
+        """The last entry that RocksDB holds; not synced."""
+        return self._rocks.applied_index
+
+    def begin(self) -> None:
+        """Note that commands are decided on the state from here on; ``decided`` or ``rebuild`` follows.
+
+        Raises:
+            StateError: ``state-unwritten``, as ``flush``.
+        """
+        self.check_written()
+        self._catch_up()
+        self._is_ahead = True
+
+    def decided(self, entry: LogEntry, data: bytes) -> None:
+        """Note the entry whose events the state holds already; ``apply`` gets it, or another one."""
+        self._decided = (entry, data)
+
+    def settle(self) -> None:
+        """Note that nothing was decided after all."""
+        self._is_ahead = False
+
+    def apply(self, index: int, data: bytes) -> None:
+        """Apply a committed entry: the one that was just decided here, or another replica's."""
+        self.check_written()
+        decided, self._decided = self._decided, None
+        is_decided_here = decided is not None and decided[1] == data
+        if is_decided_here:
+            self._is_ahead = False
+        elif self._is_ahead:
+            self.rebuild()
+        self._applied_index = index
+        self._unwritten_bytes += len(data)
+        if decided is not None and is_decided_here:
+            self._on_applied(decided[0])
+        else:
+            self._behind.append(data)
+            self._behind_bytes += len(data)
+            if self._behind_bytes >= BEHIND_BYTES_MAX:
+                self._catch_up()
+        if self._unwritten_bytes >= FLUSH_BYTES or self._is_write_due():
+            self.flush()
+
+    def _catch_up(self) -> None:
+        """Apply what a follower has put off; what starts and ends within it costs little."""
+        behind, self._behind, self._behind_bytes = self._behind, [], 0
+        apply_entries([decode_entry(data) for data in behind], self._state)
+
+    def rebuild(self) -> None:
+        """Forget what was decided: load the state again, and replay the log up to the last entry applied."""
+        self._decided, self._is_ahead = None, False
+        self._behind, self._behind_bytes = [], 0
+        self._state = State(self._rocks)
+        following = self._rocks.applied_index + 1
+        while following <= self._applied_index:
+            entries = [
+                one for one in self._read_log(following, REPLAY_BYTES) if one[0] <= self._applied_index
+            ]
+            if not entries:
+                break  # what is left are entries of the group itself
+            apply_entries([decode_entry(data) for _, data in entries], self._state)
+            following = entries[-1][0] + 1
+
+    def flush(self) -> None:
+        """Write what has changed to RocksDB; nothing happens while commands are decided.
+
+        Raises:
+            StateError: ``state-unwritten``: the disk refused, now or before. What had changed is no longer
+                known, so that a later write would leave a hole; a restart replays it from the log.
+        """
+        self.check_written()
+        if self._is_ahead or self._applied_index == self._rocks.applied_index:
+            return
+        self._catch_up()
+        try:
+            self._rocks.write(self._state.take_changes(), self._applied_index)
+        except Exception as error:
+            self._write_error = StateError("state-unwritten", f"The state cannot be written: {error}.")
+            raise self._write_error from error
+        self._state.instances.evict()
+        self._unwritten_bytes = 0
+        self._written_at_ms = self._clock()
+
+    def sync(self) -> int:
+        """Make what was written durable; return the last entry that is. Call it in a thread."""
+        with self._files:
+            return self._rocks.sync()
+
+    def checkpoint(self, folder: Path) -> int:
+        """Copy the state into a folder that does not exist; return the last entry that the copy holds."""
+        self.flush()
+        self._rocks.checkpoint(folder)
+        return self._rocks.applied_index
+
+    def install(self, folder: Path) -> None:
+        """Replace the state by a checkpoint: moved beside it first, so that one of both is always there."""
+        with self._files:
+            self._rocks.close()
+        replaced = self._path.with_name(f"{self._path.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        if self._path.exists():
+            self._path.rename(replaced)
+        folder.rename(self._path)
+        shutil.rmtree(replaced, ignore_errors=True)
+        self._rocks = self._open_store(self._path)
+        self._applied_index = self._rocks.applied_index
+        self._decided, self._is_ahead = None, False
+        self._behind, self._behind_bytes = [], 0
+        self._state = State(self._rocks)
+
+    def close(self) -> None:
+        """Write what has changed, where the disk takes it, and close; the log replays the rest."""
+        try:
+            self.flush()
+        except StateError as error:
+            _logger.error("the state is closed as it was last written: %s", error)  # noqa: TRY400
+        with self._files:
+            try:
+                self._rocks.close()
+            except Exception:  # RocksDB repeats here what it could not write
+                if self._write_error is None:
+                    raise
+
+    def check_written(self) -> None:
+        """Refuse to go on with a state of which something is no longer known.
+
+        Raises:
+            StateError: ``state-unwritten``, as ``flush``.
+        """
+        if self._write_error is not None:
+            raise self._write_error
+
+    def _is_write_due(self) -> bool:
+        return abs(self._clock() - self._written_at_ms) >= FLUSH_MS

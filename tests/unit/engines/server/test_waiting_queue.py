@@ -1,0 +1,94 @@
+"""What waits: tenants take turns, what finishes payments goes first, and nothing grows without bound."""
+
+from payhub_engines.server.waiting import OVERSHOOT, Queue, Waiting
+
+
+def start(name: str) -> Waiting:
+    waiting = Waiting(None, None, is_new=True)
+    waiting.tenant = name
+    return waiting
+
+
+def result() -> Waiting:
+    return Waiting(None, None)
+
+
+def filled(counts: dict[str, int], waiting_max: int = 100) -> Queue:
+    queue = Queue(waiting_max)
+    for tenant, count in counts.items():
+        for _ in range(count):
+            queue.put(tenant, start(tenant))
+    return queue
+
+
+def test_tenants_take_turns_whoever_came_first():
+    queue = filled({"a": 6, "b": 2, "c": 1})
+    assert [one.tenant for one in queue.take(7)] == ["a", "b", "c", "a", "b", "a", "a"]
+    assert len(queue) == queue.starting == queue.starting_of("a") == 2
+    assert queue.starting_of("b") == 0
+
+
+def test_the_turn_goes_on_where_the_last_batch_ended():
+    queue = filled({"a": 3, "b": 3, "c": 3})
+    assert [one.tenant for one in queue.take(2)] == ["a", "b"]
+    assert [one.tenant for one in queue.take(2)] == ["c", "a"]
+
+
+def test_results_go_before_starts_within_a_tenants_turn_only():
+    queue = filled({"a": 2, "b": 2})
+    done = result()
+    queue.put("b", done)
+    assert queue.take(2)[1] is done
+    assert [one.is_new for one in queue.take(10)] == [True] * 3
+    assert not queue
+
+
+def test_a_tenant_alone_takes_the_whole_batch_results_first():
+    queue = filled({"a": 3})
+    queue.put("a", result())
+    assert [one.is_new for one in queue.take(3)] == [False, True, True]
+    assert len(queue) == 1
+
+
+def test_what_is_put_back_is_next_again_and_in_the_same_order():
+    queue = filled({"a": 3, "b": 3})
+    queue.put("b", result())
+    taken = queue.take(5)
+    queue.put_back(taken[2:])
+    assert len(queue) == 5
+    assert queue.starting == 5
+    again = queue.take(5)
+    assert {id(one) for one in again[:3]} == {id(one) for one in taken[2:]}
+    assert not queue
+    assert queue.take(5) == []
+
+
+def test_thousands_of_tenants_cost_a_turn_no_more_than_one():
+    queue = filled({f"t{number}": 1 for number in range(5_000)}, waiting_max=10_000)
+    looked_at = len(queue.take(256))
+    assert looked_at == 256
+    assert len(queue) == 5_000 - 256
+
+
+def test_a_full_queue_still_takes_a_tenant_below_its_part_up_to_a_bound():
+    queue = filled({"flood": 100})
+    assert queue.is_full_for("flood")
+    assert not queue.is_full_for("other")
+    assert not queue.is_full_for("flood", headroom=2)
+    for _ in range(50):
+        queue.put("other", start("other"))
+    assert queue.is_full_for("other")
+    for number in range(50):
+        queue.put(f"t{number}", start("t"))
+    assert len(queue) == 100 * OVERSHOOT
+    assert queue.is_full_for("newcomer")
+
+
+def test_an_answer_is_told_once():
+    heard: list[object] = []
+    waiting = Waiting(None, heard.append)
+    assert not waiting.is_answered
+    waiting.answer("first")
+    waiting.answer("second")
+    assert heard == ["first"]
+    assert waiting.is_answered
