@@ -1,0 +1,1 @@
+"""``payhub bench``: what payhub does on this machine, measured."""
