@@ -47,7 +47,7 @@ test: install ## Run all tests
 
 .PHONY: sim
 sim: install ## Run more simulated faults than the tests do: make sim SEEDS=2000
-	@RAFT_SEEDS=$(SEEDS) $(BIN)/pytest -q --timeout 0 tests/simulation
+	@RAFT_SEEDS=$(SEEDS) ENGINE_SEEDS=$(SEEDS) $(BIN)/pytest -q --timeout 0 tests/simulation
 
 .PHONY: check
 check: install ## Lint, types, import rules and layout

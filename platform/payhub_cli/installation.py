@@ -14,9 +14,19 @@ import msgspec
 
 from payhub_cli import state
 from payhub_cli.errors import AlreadyRunningError, FolderError
-from payhub_cli.local import dropped, files, nats, ports, postgres
+from payhub_cli.local import certificates, dropped, files, nats, ports, postgres
 from payhub_cli.process import ProcessSpec, of_server
-from payhub_cli.profiles import Profile, Secrets, Surroundings, service_names, services
+from payhub_cli.profiles import (
+    CERTIFICATES,
+    ENGINES,
+    Profile,
+    Secrets,
+    Surroundings,
+    members,
+    port_names,
+    replica_names,
+    services,
+)
 from payhub_cli.supervisor import Child, Supervisor
 from payhub_platform.security.secrets import SecretBox
 
@@ -25,6 +35,7 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOCK_FILE: Final = "installation.lock"
+REPLICAS_FILE: Final = "replicas.json"  # how many replicas each engine of the folder has
 PRIVATE_FOLDERS: Final = ("logs", "traces")
 
 
@@ -44,6 +55,14 @@ class Installation:
     def url(self, service: str) -> str:
         """Return the base URL of a service."""
         return self.around.url(service)
+
+    def engine_urls(self) -> dict[str, str]:
+        """Return a base URL of each engine: its first replica's, which asks the others."""
+        return {engine: self.around.replica_urls(engine)["1"] for engine in ENGINES[self.profile]}
+
+    def replica_urls(self) -> dict[str, list[str]]:
+        """Return the base URLs of each engine's replicas."""
+        return {engine: list(self.around.replica_urls(engine).values()) for engine in ENGINES[self.profile]}
 
     def _record(self, children: Sequence[Child]) -> None:
         records = [
@@ -68,21 +87,23 @@ class Installation:
 
 @contextlib.asynccontextmanager
 async def installed(
-    profile: Profile, folder: Path, *, sandbox: bool, login_code: str = ""
+    profile: Profile, folder: Path, *, sandbox: bool, login_code: str = "", replicas: int | None = None
 ) -> AsyncIterator[Installation]:
     """Prepare an installation in ``folder``; at the end of the block everything is stopped.
 
-    The environment variables NATS_URL and DATABASE_URL replace the bundled servers. Who is cancelled while
-    it is prepared or stopped is cancelled once that is done: both take seconds, and halves of them are bad.
+    Each engine has ``replicas`` replicas; None means as many as the folder has, or one. The environment
+    variables NATS_URL and DATABASE_URL replace the bundled servers. Who is cancelled while it is
+    prepared or stopped is cancelled once that is done: both take seconds, and halves of them are bad.
 
     Raises:
-        FolderError: the folder cannot be made, or holds other things.
+        FolderError: the folder cannot be made, holds other things, or another number of replicas.
         AlreadyRunningError: somebody runs the installation of this folder.
         LocalServerError: a bundled server cannot be prepared.
     """
     _make_folder(folder)
     with _locked(folder / LOCK_FILE):
-        installation = await _to_the_end(asyncio.to_thread(_prepare, profile, folder, sandbox, login_code))
+        work = asyncio.to_thread(_prepare, profile, folder, sandbox, login_code, replicas)
+        installation = await _to_the_end(work)
         try:
             yield installation
         finally:
@@ -123,7 +144,12 @@ def _make_folder(folder: Path) -> None:
         raise FolderError(f"{folder}: {error.strerror}.") from error
 
 
-def _prepare(profile: Profile, folder: Path, sandbox: bool, login_code: str) -> Installation:
+def _prepare(
+    profile: Profile, folder: Path, sandbox: bool, login_code: str, asked: int | None
+) -> Installation:
+    replicas = _replicas(folder, profile, asked)
+    if replicas > 1:
+        certificates.prepare(folder / CERTIFICATES, members(profile, replicas))
     makers = {
         "internal_token": files.new_password,
         "secrets_key": SecretBox.new_key,
@@ -143,13 +169,36 @@ def _prepare(profile: Profile, folder: Path, sandbox: bool, login_code: str) -> 
         servers.append(of_server(server))
     around = Surroundings(
         folder=folder,
-        ports=ports.choose_ports(folder / "ports.json", service_names(profile, sandbox=sandbox)),
+        ports=ports.choose_ports(
+            folder / "ports.json", port_names(profile, sandbox=sandbox, replicas=replicas)
+        ),
         nats_url=nats_url,
         database_url=database_url,
         secrets=secrets,
         login_code=login_code,
+        replicas=replicas,
     )
     return Installation(profile, around, [*servers, *services(profile, around, sandbox=sandbox)])
+
+
+def _replicas(folder: Path, profile: Profile, asked: int | None) -> int:
+    """Return how many replicas each engine of the folder has, and keep it.
+
+    Raises:
+        FolderError: it is another number than the one asked for; another group would begin with nothing.
+    """
+    file = folder / REPLICAS_FILE
+    known = msgspec.json.decode(file.read_bytes(), type=int) if file.exists() else None
+    names = [name for engine in ENGINES[profile] for name in replica_names(engine, 1).values()]
+    if known is None and any((folder / name).exists() for name in names):
+        known = 1
+    if None not in (known, asked) and known != asked:
+        text = f"Each engine in {folder} has {known} replica(s) for good"
+        raise FolderError(f"{text}: leave --replicas out, or name another folder with --data.")
+    replicas = asked or known or 1
+    if not file.exists():
+        files.write_private(file, msgspec.json.encode(replicas))
+    return replicas
 
 
 @contextlib.contextmanager

@@ -12,6 +12,12 @@ from payhub_platform.errors import PayhubError
 DATA_ROOT = Path(".payhub")
 EXIT_REFUSED = 2
 
+replicas_option = click.option(
+    "--replicas",
+    type=click.Choice(["1", "3", "5"]),
+    help="Replicas of each engine, for good.  [default: as the data folder has, or 1]",
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
@@ -29,7 +35,8 @@ def cli() -> None:
 )
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: .payhub/PROFILE]")
 @click.option("--sandbox", is_flag=True, help="With a Mojaloop switch and four core banks to try it on.")
-def up(profile: str, data: Path | None, sandbox: bool) -> None:
+@replicas_option
+def up(profile: str, data: Path | None, sandbox: bool, replicas: str | None) -> None:
     """Run an installation until Ctrl-C.
 
     The environment variables NATS_URL and DATABASE_URL replace the bundled servers.
@@ -37,7 +44,12 @@ def up(profile: str, data: Path | None, sandbox: bool) -> None:
     from payhub_cli.up import run  # noqa: PLC0415 - each command loads only what it needs
 
     folder = (data or DATA_ROOT / profile).resolve()
-    run("full" if profile == "full" else "barebone", folder, sandbox=sandbox or profile == "full")
+    run(
+        "full" if profile == "full" else "barebone",
+        folder,
+        sandbox=sandbox or profile == "full",
+        replicas=int(replicas) if replicas else None,
+    )
 
 
 @cli.command()
@@ -56,14 +68,105 @@ def status(data: Path | None, as_json: bool) -> None:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder, kept.  [default: one that is removed]"
 )
-def demo(keep: bool, as_json: bool, data: Path | None) -> None:
+@replicas_option
+def demo(keep: bool, as_json: bool, data: Path | None, replicas: str | None) -> None:
     """Send 20 payments between four institutions over two engines, and check that all is right.
 
     Exit status 0 only when every check holds.
     """
     from payhub_cli.demo.command import run  # noqa: PLC0415 - as above
 
-    sys.exit(run(DATA_ROOT, data, keep=keep, as_json=as_json))
+    count = int(replicas) if replicas else None
+    sys.exit(run(DATA_ROOT, data, keep=keep, as_json=as_json, replicas=count))
+
+
+@cli.group()
+def bpmn() -> None:
+    """Check process files."""
+
+
+@bpmn.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--jobs", "-j", multiple=True, metavar="TYPE", help="A job type that another worker serves.")
+@click.option("--messages", "-m", multiple=True, metavar="NAME", help="A message that somebody publishes.")
+@click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def lint(
+    files: tuple[Path, ...], jobs: tuple[str, ...], messages: tuple[str, ...], strict: bool, as_json: bool
+) -> None:
+    """Print all that is wrong with process FILES, each with its line; exit 1 on errors.
+
+    A job type or message that no connector of payhub knows is a warning; name what you serve and
+    publish yourself with --jobs and --messages, as often as needed.
+    """
+    from payhub_cli.bpmn.lint import run  # noqa: PLC0415 - as above
+
+    sys.exit(run(files, jobs, messages, strict=strict, as_json=as_json))
+
+
+@cli.group()
+def bench() -> None:
+    """Measure payhub on this machine."""
+
+
+@bench.command()
+@click.option("--replicas", type=click.Choice(["1", "3", "5"]), default="3", show_default=True)
+@click.option("--payments", type=click.IntRange(1), help="End after so many.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1),
+    help="End after so long.  [default: 30, or no end with --payments]",
+)
+@click.option("--in-flight", type=click.IntRange(1), help="Payments at once.  [default: 200; --flood: 2000]")
+@click.option("--rate", type=click.FloatRange(0.1), help="Payments a second, whatever the engine does.")
+@click.option("--kill", is_flag=True, help="Kill the leader with -9 in the middle.")
+@click.option(
+    "--flood", is_flag=True, help="Four tenants at a steady rate, without and with a fifth that floods."
+)
+@click.option("--no-export", is_flag=True, help="Leave NATS out.")
+@click.option("--mutual-tls", is_flag=True, help="TLS between the replicas.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Empty folder, kept.  [default: one that is removed]"
+)
+def engine(  # noqa: PLR0917 - as many as it has options
+    replicas: str,
+    payments: int | None,
+    seconds: float | None,
+    in_flight: int | None,
+    rate: float | None,
+    kill: bool,
+    flood: bool,
+    no_export: bool,
+    mutual_tls: bool,
+    as_json: bool,
+    data: Path | None,
+) -> None:
+    """Run whole payments through an engine of its own: payments/s, latency, cost, and whether all is exact.
+
+    One payment is three processes, 15 jobs, 5 messages and 4 timers. Every sync is on, and the time runs
+    until every event is exported. Exit status 0 only when no payment was lost or done twice.
+    """
+    from payhub_cli.bench.command import Options, run  # noqa: PLC0415 - as above
+
+    if kill and flood:
+        raise click.UsageError("--kill and --flood are two measurements.")
+    options = Options(
+        replicas=int(replicas),
+        payments=payments,
+        seconds=seconds,
+        in_flight=in_flight,
+        rate=rate,
+        kill=kill,
+        flood=flood,
+        export=not no_export,
+        mutual_tls=mutual_tls,
+        as_json=as_json,
+        data=data,
+    )
+    sys.exit(run(DATA_ROOT, options))
 
 
 @cli.command()

@@ -9,7 +9,7 @@ import psutil
 
 from payhub_cli import state
 from payhub_cli.errors import NotRunningError
-from payhub_cli.process import answers_ready
+from payhub_cli.process import Health, ask_health
 
 _MEBIBYTE: Final = 1024 * 1024
 SUPERVISOR: Final = "supervisor"
@@ -22,6 +22,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pid: int
     url: str
     ready: bool
+    role: str  # of an engine's replica: leader or follower
     restarts: int
     resident_mb: float | None  # None where the process is gone
     is_python: bool
@@ -61,6 +62,7 @@ def measure(folder: Path) -> InstallationStatus:
         pid=known.supervisor_pid,
         url="",
         ready=psutil.pid_exists(known.supervisor_pid),
+        role="",
         restarts=0,
         resident_mb=_resident_mb(known.supervisor_pid),
         is_python=True,
@@ -88,12 +90,13 @@ def run(folder: Path, *, as_json: bool) -> int:
 
 def _process(record: state.ProcessRecord) -> ProcessStatus:
     resident_mb = _resident_mb(record.pid)
-    serves = answers_ready(record.url) if record.is_python else record.state == "ready"
+    health = ask_health(record.url) if record.is_python else Health(is_ready=record.state == "ready")
     return ProcessStatus(
         name=record.name,
         pid=record.pid,
         url=record.url,
-        ready=resident_mb is not None and serves,
+        ready=resident_mb is not None and health.is_ready,
+        role=health.role,
         restarts=record.restarts,
         resident_mb=resident_mb,
         is_python=record.is_python,
@@ -111,10 +114,12 @@ def _resident_mb(pid: int) -> float | None:
 
 def _print_table(status: InstallationStatus) -> None:
     click.echo(f"profile {status.profile}, data {status.data}")
-    click.echo(f"{'process':14} {'pid':>8} {'ready':>6} {'restarts':>9} {'MB':>8}  address")
+    click.echo(f"{'process':16} {'pid':>8} {'ready':>6} {'role':8} {'restarts':>9} {'MB':>8}  address")
     for process in status.processes:
         memory = "gone" if process.resident_mb is None else f"{process.resident_mb:.1f}"
         ready = "yes" if process.ready else "no"
-        head = f"{process.name:14} {process.pid:8} {ready:>6} {process.restarts:9} {memory:>8}"
+        head = (
+            f"{process.name:16} {process.pid:8} {ready:>6} {process.role:8} {process.restarts:9} {memory:>8}"
+        )
         click.echo(f"{head}  {process.url}")
     click.echo(f"Python processes together: {status.python_resident_mb:.1f} MB resident")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 READY_WAIT_S: Final = 60.0
 READY_POLL_S: Final = 0.05
-STOP_WAIT_S: Final = 5.0
+STOP_WAIT_S: Final = 10.0  # an engine hands over, drains and finishes within 8 s
 BACK_OFF_FIRST_S: Final = 0.2
 BACK_OFF_MAX_S: Final = 5.0
 STEADY_AFTER_S: Final = 10.0  # having run this long, the next crash is a new one
@@ -80,9 +81,12 @@ class Supervisor:
             await _wait_until_ready(child, deadline)
 
     async def stop(self) -> None:
-        """Stop all processes in reverse order; one that does not stop in time is killed."""
-        for child in reversed(self.children):
-            await self._stop(child)
+        """Stop all processes in reverse order, those that belong together at once; who is late is killed.
+
+        The last replica of a group waits in vain for another one to lead: all wait at the same time.
+        """
+        for _, alike in itertools.groupby(reversed(self.children), key=_stops_with):
+            await asyncio.gather(*map(self._stop, alike))
 
     async def stop_one(self, name: str) -> None:
         """Stop one process and keep it stopped: for drills."""
@@ -193,6 +197,10 @@ async def _end(child: Child) -> None:
         _kill_group(child.pid)
         await child.process.wait()
     _kill_group(child.pid)
+
+
+def _stops_with(child: Child) -> str:
+    return child.spec.stops_with or child.spec.name
 
 
 def _kill_group(pid: int) -> None:

@@ -17,17 +17,17 @@ T = TypeVar("T")
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(profile: Profile, folder: Path, *, sandbox: bool) -> None:
+def run(profile: Profile, folder: Path, *, sandbox: bool, replicas: int | None = None) -> None:
     """Run an installation until SIGINT or SIGTERM."""
-    asyncio.run(_run(profile, folder, sandbox=sandbox))
+    asyncio.run(_run(profile, folder, sandbox=sandbox, replicas=replicas))
 
 
-async def _run(profile: Profile, folder: Path, *, sandbox: bool) -> None:
-    await until_stopped(_up(profile, folder, sandbox=sandbox))
+async def _run(profile: Profile, folder: Path, *, sandbox: bool, replicas: int | None) -> None:
+    await until_stopped(_up(profile, folder, sandbox=sandbox, replicas=replicas))
 
 
-async def _up(profile: Profile, folder: Path, *, sandbox: bool) -> None:
-    async with installed(profile, folder, sandbox=sandbox) as installation:
+async def _up(profile: Profile, folder: Path, *, sandbox: bool, replicas: int | None) -> None:
+    async with installed(profile, folder, sandbox=sandbox, replicas=replicas) as installation:
         try:
             await installation.supervisor.start()
             _tell(installation)

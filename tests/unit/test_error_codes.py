@@ -12,17 +12,24 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "errors.md"
 FOLDERS = ("platform", "tenants", "gateway", "engines")
 # What carries a code to people, and the status of what is no exception itself: the core's refusals are
-# answered 422, and a failed registration of an identifier is a line of an answer.
+# answered 422, a failed registration of an identifier is a line of an answer, and a problem of a process
+# file is raised as a DefinitionError.
 ROOTS = {
     "payhub_platform.PayhubError": 500,
     "payhub_engines.Rejected": 422,
+    "payhub_engines.Problem": 400,
     "payhub_tenants.RegistrationError": 0,
 }
 # An engine's own problem, passed on: its code is listed where the engine raises it.
 PASSED_ON = "payhub_gateway.EngineRefusalError"
-# Places that pass a ``Rejected``'s code on, and FSPIOP's own four digits.
+# Places that pass the code of a ``Rejected`` or ``Problem`` on, and FSPIOP's own four digits.
 COMPUTED = {
+    "engines/payhub_engines/core/bpmn/check.py",
+    "engines/payhub_engines/core/bpmn/parse.py",
     "engines/payhub_engines/server/api.py",
+    "engines/payhub_engines/server/operator_api.py",
+    "engines/payhub_engines/server/stream.py",
+    "engines/payhub_engines/core/deployment.py",
     "engines/payhub_engines/server/fspiop_api.py",
     "engines/payhub_engines/testkit.py",
     "platform/payhub_sandbox/switch/refusal.py",

@@ -18,6 +18,7 @@ PACKAGES = (
     "tenants/payhub_tenants",
     "gateway/payhub_gateway",
     "engines/payhub_engines",
+    "loadtests/peers/payhub_peers",
 )
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 400

@@ -28,7 +28,7 @@ EXIT_WRONG: Final = 1
 EXIT_INTERRUPTED: Final = 130
 
 
-def run(data_root: Path, data: Path | None, *, keep: bool, as_json: bool) -> int:
+def run(data_root: Path, data: Path | None, *, keep: bool, as_json: bool, replicas: int | None = None) -> int:
     """Run the demonstration and return the exit status: 130 when interrupted before its end.
 
     Args:
@@ -36,10 +36,11 @@ def run(data_root: Path, data: Path | None, *, keep: bool, as_json: bool) -> int
         data: the folder to use, which is kept.
         keep: leave everything running until Ctrl-C, and keep the data.
         as_json: one JSON document on standard output, progress on standard error.
+        replicas: of each engine; None means as many as the folder has, or one.
     """
     folder = data.resolve() if data else _new_folder(data_root.resolve())
     shown = console(sys.stderr if as_json else sys.stdout)
-    demo = _Demo(folder, shown, keep=keep, as_json=as_json)
+    demo = _Demo(folder, shown, keep=keep, as_json=as_json, replicas=replicas)
     status = EXIT_WRONG
     try:
         status = asyncio.run(demo.run())
@@ -56,11 +57,14 @@ def run(data_root: Path, data: Path | None, *, keep: bool, as_json: bool) -> int
 
 
 class _Demo:
-    def __init__(self, folder: Path, shown: Console, *, keep: bool, as_json: bool) -> None:
+    def __init__(
+        self, folder: Path, shown: Console, *, keep: bool, as_json: bool, replicas: int | None
+    ) -> None:
         self._folder = folder
         self._console = shown
         self._keep = keep
         self._as_json = as_json
+        self._replicas = replicas
         self._started = time.monotonic()
         self.has_begun = False
 
@@ -72,7 +76,9 @@ class _Demo:
         steps = Steps(self._console)
         code = secrets.token_urlsafe(16)
         await servers.check(os.environ)
-        async with installed("full", self._folder, sandbox=True, login_code=code) as installation:
+        async with installed(
+            "full", self._folder, sandbox=True, login_code=code, replicas=self._replicas
+        ) as installation:
             self.has_begun = True
             try:
                 names = ", ".join(child.spec.name for child in installation.supervisor.children)

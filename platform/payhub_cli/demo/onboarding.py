@@ -18,10 +18,10 @@ class Onboarding:
     Args:
         tenants: the tenants API, with the aggregator's token.
         sandbox: the sandbox, which plays the scheme's operator and the core banks.
-        engine_urls: engine id to base URL.
+        engine_urls: engine id to the base URLs of its replicas.
     """
 
-    def __init__(self, tenants: Api, sandbox: Api, engine_urls: dict[str, str]) -> None:
+    def __init__(self, tenants: Api, sandbox: Api, engine_urls: dict[str, list[str]]) -> None:
         self._tenants = tenants
         self._sandbox = sandbox
         self._engine_urls = engine_urls
@@ -55,7 +55,10 @@ class Onboarding:
         participant = {
             "fspId": fsp,
             "currency": bank["currency"],
-            "callbackUrls": [f"{self._engine_urls[engine]}/fspiop" for engine in story.PLACEMENTS[fsp]],
+            "callbackUrls": [
+                " ".join(f"{url}/fspiop" for url in self._engine_urls[engine])
+                for engine in story.PLACEMENTS[fsp]
+            ],
             "publicKeyPem": created["publicKeyPem"],
             "netDebitCap": NET_DEBIT_CAP,
         }

@@ -15,7 +15,6 @@ from payhub_cli.demo.progress import Steps
 from payhub_cli.demo.result import Findings, completed
 from payhub_cli.demo.story import PlannedPayment
 from payhub_cli.installation import Installation
-from payhub_cli.profiles import ENGINES, engine_name
 from payhub_platform.security.internal import internal_headers
 
 QUIET_WAIT_S: Final = 20.0
@@ -34,13 +33,13 @@ async def run(installation: Installation, steps: Steps) -> Findings:
         tenants = Api(
             session, installation.url("tenants"), {"Authorization": f"Bearer {secrets.aggregator_token}"}
         )
-        engine_urls = {
-            engine: installation.url(engine_name(engine)) for engine in ENGINES[installation.profile]
-        }
+        engine_urls = installation.engine_urls()
         channel = Channel(Api(session, installation.url("gateway")))
         await servers.check_tenants(tenants)
         with steps.step("Onboard Lion, Buffalo, Rhino and Elephant through the tenants API"):
-            await Onboarding(tenants, sandbox, engine_urls).run(CLIENT_ID, channel.public_keys())
+            await Onboarding(tenants, sandbox, installation.replica_urls()).run(
+                CLIENT_ID, channel.public_keys()
+            )
         with steps.step("Get an OAuth2 token for a channel of Buffalo (private_key_jwt)"):
             await channel.authenticate()
         before = await _read_books(sandbox)

@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,10 @@ from click.testing import CliRunner
 
 from payhub_cli import state
 from payhub_cli.errors import AlreadyRunningError, FolderError, NotRunningError
-from payhub_cli.installation import Installation, _locked, _make_folder, _to_the_end
+from payhub_cli.installation import Installation, _locked, _make_folder, _replicas, _to_the_end
 from payhub_cli.local import files, postgres
 from payhub_cli.main import cli
-from payhub_cli.process import without_credentials
+from payhub_cli.process import ask_health, without_credentials
 from payhub_cli.profiles import Secrets, Surroundings
 from payhub_cli.status import find, measure
 
@@ -109,6 +111,48 @@ def test_a_state_file_that_cannot_be_written_stops_nothing(tmp_path: Path):
 
 def test_a_database_that_was_never_made_can_be_removed(tmp_path: Path):
     postgres.remove(tmp_path / "postgres")
+
+
+def test_the_number_of_replicas_is_chosen_once(tmp_path: Path):
+    assert _replicas(tmp_path, "barebone", 3) == 3
+    assert _replicas(tmp_path, "barebone", None) == 3
+    with pytest.raises(FolderError, match="has 3 replica"):
+        _replicas(tmp_path, "barebone", 1)
+
+
+def test_a_folder_of_an_engine_alone_keeps_it_alone(tmp_path: Path):
+    (tmp_path / "engine-north").mkdir()
+    with pytest.raises(FolderError, match="has 1 replica"):
+        _replicas(tmp_path, "barebone", 3)
+    assert _replicas(tmp_path, "barebone", None) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "role"),
+    [
+        (b'{"status":"ready","replica":"1","leader":"1"}', 200, "leader"),
+        (b'{"status":"ready","replica":"1","leader":"2"}', 200, "follower"),
+        (b'{"status":"starting","replica":"1","leader":null}', 503, ""),
+        (b'{"status":"ready"}', 200, ""),
+        (b"ready", 200, ""),
+    ],
+)
+def test_health_tells_who_leads(body: bytes, status: int, role: str):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Stay silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        health = ask_health(f"http://127.0.0.1:{server.server_port}")
+        thread.join()
+    assert (health.role, health.is_ready) == (role, status == 200)
 
 
 async def test_what_must_be_done_is_done_however_often_it_is_interrupted():

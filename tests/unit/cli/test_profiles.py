@@ -5,15 +5,26 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from payhub_cli.profiles import Profile, Secrets, Surroundings, service_names, services
+from payhub_cli.profiles import (
+    Profile,
+    Secrets,
+    Surroundings,
+    members,
+    port_names,
+    service_names,
+    services,
+)
+from payhub_engines.server.settings import Address, EngineSettings
+from payhub_gateway.engine_replicas import addresses_of
+from payhub_platform.settings import load
 
 SECRETS = Secrets(
     internal_token="internal", secrets_key="key", aggregator_token="aggregator", operator_token="operator"
 )
 
 
-def _services(profile: Profile, *, sandbox: bool = False, login_code: str = ""):
-    names = service_names(profile, sandbox=sandbox)
+def _services(profile: Profile, *, sandbox: bool = False, login_code: str = "", replicas: int = 1):
+    names = port_names(profile, sandbox=sandbox, replicas=replicas)
     around = Surroundings(
         folder=Path("/data"),
         ports={name: 4000 + index for index, name in enumerate(names)},
@@ -21,6 +32,7 @@ def _services(profile: Profile, *, sandbox: bool = False, login_code: str = ""):
         database_url="postgresql://payhub:pw@127.0.0.1:2/payhub",
         secrets=SECRETS,
         login_code=login_code,
+        replicas=replicas,
     )
     return {spec.name: spec for spec in services(profile, around, sandbox=sandbox)}
 
@@ -72,3 +84,36 @@ def test_secrets_are_not_in_the_text_of_a_spec():
     for spec in _services("full").values():
         assert "operator" not in repr(spec).replace("operations", "")
         assert "pw@" not in repr(spec)
+
+
+def test_engines_of_three_replicas():
+    names = [f"engine-{engine}-{replica}" for engine in ("north", "south") for replica in "123"]
+    specs = _services("full", replicas=3)
+    assert list(specs) == [*names, "tenants", "operations", "gateway"]
+    assert list(specs) == service_names("full", sandbox=False, replicas=3)
+    assert len({spec.url for spec in specs.values()}) == len({spec.folder for spec in specs.values()}) == 9
+    assert members("full", 3) == [(name.split("-")[1], name[-1]) for name in names]
+    told = msgspec.json.decode(specs["gateway"].environment["PAYHUB_ENGINES"])
+    for engine in ("north", "south"):
+        assert addresses_of(told[engine]) == {r: specs[f"engine-{engine}-{r}"].url for r in "123"}
+
+
+def test_the_replicas_of_a_group_agree_on_it_and_are_proved_by_certificates(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(Path, "is_file", lambda _path: True)
+    specs = _services("full", replicas=3)
+    told = {r: load(EngineSettings, specs[f"engine-south-{r}"].environment) for r in "123"}
+    ports = {name: 4000 + index for index, name in enumerate(port_names("full", sandbox=False, replicas=3))}
+    for replica, settings in told.items():
+        group = settings.group()
+        assert (group.cluster, group.replica) == ("south", replica)
+        assert settings.urls() == {r: specs[f"engine-south-{r}"].url for r in "123"}
+        assert group.addresses == {r: Address("127.0.0.1", ports[f"engine-south-{r}-raft"]) for r in "123"}
+        assert group.certificates is not None
+        assert group.certificates.key == Path(f"/data/certificates/south-{replica}.key")
+
+
+def test_an_engine_of_one_replica_is_told_of_no_group():
+    environment = _services("barebone")["engine-north"].environment
+    assert not {"PAYHUB_PEERS", "PAYHUB_REPLICA_URLS", "PAYHUB_RAFT_KEY"} & set(environment)
