@@ -40,7 +40,7 @@ from payhub_engines.core.commands import (
 )
 from payhub_engines.core.feel import compile_expression
 from payhub_engines.core.memory_store import MemoryStore, write
-from payhub_engines.core.processor import Rejected, Reply, process, seal
+from payhub_engines.core.processor import Batch, Rejected, Reply
 from payhub_engines.core.records import IncidentRecord, JobRecord
 from payhub_engines.core.state import State
 from payhub_platform.contracts.handover import Callback
@@ -242,14 +242,16 @@ class Engine:
         return compile_expression(text)(variables or {})
 
     def _execute(self, command: Command) -> Reply:
-        outcome = process(command, self.state, self.now_ms)
-        if outcome.events:
-            entry = seal([outcome], self.state, self.now_ms)
-            self.entries.append(events.encode_entry(entry))
-        for event in outcome.events:
+        batch = Batch(self.state, self.now_ms)
+        reply = batch.decide(command)
+        entry = batch.seal()
+        if entry is None:
+            return reply
+        self.entries.append(events.encode_entry(entry))
+        for event in entry.events:
             if isinstance(event, events.ElementActivated):
                 self._paths.setdefault(event.instance, []).append(event.element)
-        return outcome.reply
+        return reply
 
     def _settle(self) -> None:
         for _ in range(TURNS_MAX):

@@ -1,6 +1,6 @@
 """Decides commands: the leader gives commands and the state, and gets events and an answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from payhub_engines.core import commands as asked
@@ -9,14 +9,14 @@ from payhub_engines.core.appliers import CURRENT_VERSION
 from payhub_engines.core.decision import Decision
 from payhub_engines.core.feel import ExpressionError
 from payhub_engines.core.limits import UNITS_AN_EVENT
-from payhub_engines.core.reply import Accepted, Outcome, Rejected, Reply
+from payhub_engines.core.reply import Accepted, Rejected, Reply
 from payhub_engines.core.run import InstanceRun
 from payhub_engines.core.state import State
 from payhub_engines.core.tables import fits_key
 from payhub_engines.core.timers import trigger_timer
 from payhub_engines.core.variables import json_variables
 
-__all__ = ["Accepted", "Outcome", "Rejected", "Reply", "process", "seal"]
+__all__ = ["Accepted", "Batch", "Rejected", "Reply"]
 
 
 class Batch:
@@ -60,27 +60,6 @@ class Batch:
         return events.LogEntry(
             first_position, decision.now_ms, self._events, decision.scopes, state.next_key, CURRENT_VERSION
         )
-
-
-def process(command: asked.Command, state: State, now_ms: int) -> Outcome:
-    """Decide one command alone, as ``Batch.decide``."""
-    decision = Decision(state, now_ms, InstanceRun)
-    reply = _HANDLERS[type(command)](decision, command)
-    if decision.events:
-        decision.go_on()
-    return Outcome(decision.events, decision.scopes, reply)
-
-
-def seal(outcomes: Sequence[Outcome], state: State, now_ms: int) -> events.LogEntry:
-    """Join outcomes, in the order in which they were processed, to one entry of the log."""
-    joined: list[events.AnyEvent] = []
-    scopes: dict[int, events.Scope] = {}
-    for outcome in outcomes:
-        joined += outcome.events
-        scopes.update(outcome.scopes)
-    first_position = state.next_position
-    state.next_position = first_position + len(joined)
-    return events.LogEntry(first_position, now_ms, joined, scopes, state.next_key, CURRENT_VERSION)
 
 
 def _start(decision: Decision, command: asked.StartInstance) -> Reply:

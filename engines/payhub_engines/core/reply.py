@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from payhub_engines.core.events import AnyEvent, Scope
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -25,12 +23,3 @@ class Rejected:
 
 
 Reply = Accepted | Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One command's events, applied to the store already, with the scopes they need, and its answer."""
-
-    events: list[AnyEvent]
-    scopes: dict[int, Scope]
-    reply: Reply
