@@ -249,7 +249,8 @@ class Engine:
             return reply
         self.entries.append(events.encode_entry(entry))
         for event in entry.events:
-            if isinstance(event, events.ElementActivated):
+            is_entered = isinstance(event, events.ElementActivated | events.ElementPassed)
+            if is_entered or (isinstance(event, events.JobCreated) and event.scope is not None):
                 self._paths.setdefault(event.instance, []).append(event.element)
         return reply
 

@@ -11,44 +11,56 @@ if TYPE_CHECKING:
     from payhub_engines.core.run import InstanceRun
 
 
-def choose_one(run: "InstanceRun", element: Element, key: int) -> None:
-    """Take the first flow whose condition is true, else the default; null is not true."""
-    _choose(run, element, key, is_exclusive=True)
-
-
-def choose_many(run: "InstanceRun", element: Element, key: int) -> None:
-    """Take every flow whose condition is true, else the default."""
-    _choose(run, element, key, is_exclusive=False)
-
-
-def _choose(run: "InstanceRun", element: Element, key: int, *, is_exclusive: bool) -> None:
-    outgoing = element.outgoing
-    active = run.instance.elements[key]
-    if len(outgoing) == 1 and outgoing[0].condition is None:
-        run.complete(element, active, outgoing)
-        return
-    chosen: list[Flow] = []
-    seen, now_ms = run.visible(active.scope), run.decision.now_ms
+def enter(run: "InstanceRun", element: Element, scope: int) -> None:
+    """Pass an exclusive or inclusive gateway; it is activated where that is not possible."""
     try:
-        for flow in outgoing:
-            condition = flow.condition
-            if condition is None:
-                if not is_exclusive and flow is not element.default:
-                    chosen.append(flow)
-            elif condition(seen, now_ms=now_ms) is True:
-                chosen.append(flow)
-                if is_exclusive:
-                    break
+        chosen = _chosen(run, element, scope)
+    except ExpressionError:
+        chosen = ()
+    if chosen:
+        run.pass_through(element, scope, chosen)
+    else:
+        run.activate(element, scope)  # which says why
+
+
+def choose(run: "InstanceRun", element: Element, key: int) -> None:
+    """Leave an active exclusive or inclusive gateway."""
+    active = run.instance.elements[key]
+    try:
+        chosen = _chosen(run, element, active.scope)
     except ExpressionError as error:
         run.raise_incident(key, element.id, error.code, error.detail, "activate")
         return
-    if not chosen and element.default is not None:
-        chosen.append(element.default)
     if not chosen:
         detail = "No condition is true and there is no default flow."
         run.raise_incident(key, element.id, "no-matching-flow", detail, "activate")
         return
-    run.complete(element, active, tuple(chosen))
+    run.complete(element, active, chosen)
+
+
+def _chosen(run: "InstanceRun", element: Element, scope: int) -> tuple[Flow, ...]:
+    """Return the flows to take; none is an incident.
+
+    Of an exclusive gateway it is the first one whose condition is true (null is not), of an inclusive one
+    all of them; else the default.
+    """
+    outgoing, is_exclusive = element.outgoing, element.kind is Kind.EXCLUSIVE
+    if len(outgoing) == 1 and outgoing[0].condition is None:
+        return outgoing
+    chosen: list[Flow] = []
+    seen, now_ms = run.visible(scope), run.decision.now_ms
+    for flow in outgoing:
+        condition = flow.condition
+        if condition is None:
+            if not is_exclusive and flow is not element.default:
+                chosen.append(flow)
+        elif condition(seen, now_ms=now_ms) is True:
+            if is_exclusive:
+                return (flow,)
+            chosen.append(flow)
+    if not chosen and element.default is not None:
+        return (element.default,)
+    return tuple(chosen)
 
 
 def is_join_ready(run: "InstanceRun", element: Element, scope: int) -> bool:

@@ -32,9 +32,7 @@ def complete(decision: Decision, command: CompleteJob) -> Reply:
         # The work is done outside, so trying again would not help: an operator must look.
         _stop(run, active, job, "invalid-variables", error.detail)
         return Accepted(job.key)
-    decision.append(events.JobCompleted(run.key, job.key, active.element))
-    run.resolve_incident(active)
-    run.leave(active.key, results, is_checked=True)
+    run.leave_task(active, job.key, results)
     return Accepted(job.key)
 
 

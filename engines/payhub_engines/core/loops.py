@@ -157,7 +157,6 @@ def _outputs(body: ElementInstance) -> list[Any]:
 
 
 def _finish(run: "InstanceRun", element: Element, body: ElementInstance) -> None:
-    waits.close(run, body)
     if element.loop is not None and element.loop.output_collection:
         collected = {element.loop.output_collection: _outputs(body)}
         spend(run.decision, units_of(collected))

@@ -22,6 +22,7 @@ from payhub_engines.core.state import visible
 from payhub_engines.core.variables import assign, json_variables
 
 CALL_DEPTH_MAX: Final = 16
+_NOTHING: Final[dict[str, Any]] = {}  # nobody changes what an event carries
 
 
 class InstanceRun:
@@ -85,12 +86,28 @@ class InstanceRun:
         """Take a token into an element, unless it waits for others at a join."""
         if scope not in self.instance.elements:
             return  # the scope was interrupted while the token was on its way
-        if element.is_join and not gateways.is_join_ready(self, element, scope):
+        if element.is_plain:
+            _ENTER[element.kind](self, element, scope)
+        elif element.is_join and not gateways.is_join_ready(self, element, scope):
             self.decision.touched.append((self, scope))
         elif element.loop is not None:
             loops.begin(self, element, scope)
         else:
             self.activate(element, scope)
+
+    def pass_through(
+        self, element: Element, scope: int, flows: tuple[Flow, ...], variables: dict[str, Any] = _NOTHING
+    ) -> None:
+        """Enter a plain element and leave it at once along flows; ``variables`` fit, and are the instance's."""
+        decision = self.decision
+        if not decision.count_step():
+            self.activate(element, scope)  # which raises the incident
+            return
+        flow = self._named(flows)
+        decision.append(
+            events.ElementPassed(self.key, decision.new_key(), element.id, flow, scope, variables)
+        )
+        self._go_along(flows, scope, is_told=bool(flow))
 
     def activate(
         self,
@@ -154,8 +171,8 @@ class InstanceRun:
             except ExpressionError as error:
                 self.raise_incident(key, element.id, error.code, error.detail, "leave")
                 return
-        if active.timers or active.subscriptions:
-            waits.close(self, active)
+        if element.outputs or active.index:
+            waits.close(self, active)  # what follows may fail, and nothing else is to happen then
         if element.outputs:
             if results:
                 self.decision.append(events.VariablesMerged(self.key, results, key))
@@ -167,11 +184,38 @@ class InstanceRun:
             if mapped:
                 self.merge(active.scope, mapped)
         elif results:
+            if not active.index and self.is_of_instance(key):
+                self.complete(element, active, element.outgoing, results)
+                return
             self.merge(key, results)
         if active.index:
             loops.leave_item(self, element, active)
         else:
             self.complete(element, active, element.outgoing)
+
+    def leave_task(self, active: ElementInstance, job: int, results: dict[str, Any]) -> None:
+        """Leave a task whose job is done; the results are known to fit."""
+        element, key = self.elements[active.element], active.key
+        is_special = active.incident or active.index or active.undoes
+        if element.is_plain and not is_special and self.is_of_instance(key):
+            flows, scope = element.outgoing, active.scope
+            flow = self._named(flows)
+            self.decision.append(events.JobCompleted(self.key, job, element.id, True, flow, results))
+            self._go_along(flows, scope, is_told=bool(flow))
+            return
+        self.decision.append(events.JobCompleted(self.key, job, element.id))
+        self.resolve_incident(active)
+        self.leave(key, results, is_checked=True)
+
+    def is_of_instance(self, key: int) -> bool:
+        """Tell whether variables that an element instance brings are the instance's: no scope has its own."""
+        elements = self.instance.elements
+        while key:
+            found = elements[key]
+            if found.variables:
+                return False
+            key = found.scope
+        return True
 
     def merge(self, key: int, variables: dict[str, Any]) -> None:
         """Set variables in the nearest scope that knows each, from an element instance outwards."""
@@ -187,27 +231,48 @@ class InstanceRun:
             key = found.scope
         self.decision.append(events.VariablesMerged(self.key, variables))
 
-    def complete(self, element: Element, active: ElementInstance, flows: tuple[Flow, ...]) -> None:
-        """Complete an element and send tokens along flows."""
+    def complete(
+        self,
+        element: Element,
+        active: ElementInstance,
+        flows: tuple[Flow, ...],
+        variables: dict[str, Any] = _NOTHING,
+    ) -> None:
+        """Complete an element and send tokens along flows; ``variables`` are set in the instance."""
         decision, scope = self.decision, active.scope
         self.resolve_incident(active)
         undoables = active.undoables
-        decision.append(events.ElementCompleted(self.key, active.key, element.id))
+        flow = "" if active.undoes else self._named(flows)
+        decision.append(events.ElementCompleted(self.key, active.key, element.id, flow, variables))
         if element.compensation or undoables:
             compensation.subscribe(self, element, active, undoables)
         if active.undoes:
             compensation.undone(self, active.undoes, scope)
             return
-        if not flows:
+        self._go_along(flows, scope, is_told=bool(flow))
+
+    def _named(self, flows: tuple[Flow, ...]) -> str:
+        """Return the flow that stands in the event with which a token leaves; the others have their own."""
+        if len(flows) == 1 and not self.elements[flows[0].target].is_join:
+            return flows[0].id
+        return ""
+
+    def _go_along(self, flows: tuple[Flow, ...], scope: int, *, is_told: bool) -> None:
+        """Send tokens along flows; ``is_told``: the only flow stands in an event already."""
+        decision = self.decision
+        if is_told:
+            decision.pending.append((self, self.elements[flows[0].target], scope))
+        elif not flows:
             decision.touched.append((self, scope))
-        elif len(flows) > 1:
-            decision.count_step(len(flows))
-        for flow in flows:
-            target = self.elements[flow.target]
-            join = target.id if target.is_join else ""
-            decision.append(events.SequenceFlowTaken(self.key, flow.id, join, scope))
-            decision.pending.append((self, target, scope))
-        if flows and self.instance.elements[scope].joins:
+            return
+        else:
+            decision.count_step(len(flows) - 1)
+            for flow in flows:
+                target = self.elements[flow.target]
+                join = target.id if target.is_join else ""
+                decision.append(events.SequenceFlowTaken(self.key, flow.id, join, scope))
+                decision.pending.append((self, target, scope))
+        if self.instance.elements[scope].joins:
             decision.touched.append((self, scope))  # an inclusive join may wait for nobody any more
 
     def settle(self, key: int) -> None:
@@ -234,7 +299,6 @@ class InstanceRun:
         if active.loop is not None:
             loops.go_on(self, element, active)
         elif element.kind is Kind.EVENT_SUB_PROCESS:
-            waits.close(self, active)
             self.complete(element, active, ())
         elif element.kind is Kind.SUB_PROCESS or isinstance(element.throw, CompensationThrow):
             self.leave(active.key, {})
@@ -265,7 +329,6 @@ class InstanceRun:
             self.decision.append(events.JobCancelled(self.key, active.job.key, active.element))
         if active.called:
             self.decision.run(active.called).terminate_instance()
-        waits.close(self, active)
         self.resolve_incident(active)
         self.decision.append(events.ElementTerminated(self.key, key, active.element))
 
@@ -308,6 +371,21 @@ class InstanceRun:
         if active.incident is not None:
             incident = active.incident
             self.decision.append(events.IncidentResolved(self.key, incident.key, incident.element))
+
+
+def _activate(run: InstanceRun, element: Element, scope: int) -> None:
+    run.activate(element, scope)
+
+
+def _enter_and_pass(run: InstanceRun, element: Element, scope: int) -> None:
+    run.pass_through(element, scope, element.outgoing)
+
+
+def _enter_end(run: InstanceRun, element: Element, scope: int) -> None:
+    if element.throw is None:
+        run.pass_through(element, scope, ())
+    else:
+        run.activate(element, scope)
 
 
 def _pass(run: InstanceRun, element: Element, key: int) -> None:
@@ -385,8 +463,18 @@ _EXECUTE: Final[dict[Kind, Callable[[InstanceRun, Element, int], None]]] = {
     Kind.JOB: waits.wait_for_job,
     Kind.CATCH: waits.wait_for_events,
     Kind.EVENT_GATEWAY: waits.wait_for_events,
-    Kind.EXCLUSIVE: gateways.choose_one,
-    Kind.INCLUSIVE: gateways.choose_many,
+    Kind.EXCLUSIVE: gateways.choose,
+    Kind.INCLUSIVE: gateways.choose,
     Kind.THROW: throwing.throw,
     Kind.END: throwing.end,
+}
+# Into elements that are plain; the others are activated first, whatever they do.
+_ENTER: Final[dict[Kind, Callable[[InstanceRun, Element, int], None]]] = {
+    **dict.fromkeys(Kind, _activate),
+    Kind.PASS: _enter_and_pass,
+    Kind.PARALLEL: _enter_and_pass,
+    Kind.JOB: waits.enter_job,
+    Kind.EXCLUSIVE: gateways.enter,
+    Kind.INCLUSIVE: gateways.enter,
+    Kind.END: _enter_end,
 }

@@ -9,6 +9,7 @@ from payhub_engines.core.bpmn.model import Element, Kind, MessageTrigger, Signal
 from payhub_engines.core.bpmn.timers import schedule
 from payhub_engines.core.feel import ExpressionError
 from payhub_engines.core.feel.values import number_of
+from payhub_engines.core.limits import check_fits
 from payhub_engines.core.records import ElementInstance, MessageRecord
 from payhub_engines.core.tables import fits_key
 from payhub_engines.core.variables import json_variables
@@ -41,6 +42,27 @@ def wait_for_job(run: "InstanceRun", element: Element, key: int) -> None:
     decision.append(events.JobCreated(run.key, job, key, element.id, job_type, retries, headers))
     if opening:
         _open(run, key, opening)
+
+
+def enter_job(run: "InstanceRun", element: Element, scope: int) -> None:
+    """Enter a plain task and ask a connector: in one event where nothing is computed or awaited besides."""
+    definition, decision = element.job, run.decision
+    if definition is None or not definition.is_static or element.waits or not decision.count_step():
+        run.activate(element, scope)
+        return
+    key, job = decision.new_key(), decision.new_key()
+    decision.append(
+        events.JobCreated(
+            run.key,
+            job,
+            key,
+            element.id,
+            definition.type,  # type: ignore[arg-type] # static, as is the next
+            definition.retries,  # type: ignore[arg-type]
+            definition.headers,
+            scope,
+        )
+    )
 
 
 def _computed(run: "InstanceRun", computed: dict[str, Value], key: int) -> dict[str, str]:
@@ -180,7 +202,10 @@ def _consume(run: "InstanceRun", key: int, opened: events.SubscriptionOpened, ke
 
 
 def close(run: "InstanceRun", active: ElementInstance, *, only_inside: bool = False) -> None:
-    """Close an element's timers and subscriptions; ``only_inside``: those of its event sub-processes."""
+    """Close the timers and subscriptions of an element that goes on; all are closed when it is left.
+
+    ``only_inside``: those of its event sub-processes.
+    """
     for timer in active.timers:
         if not only_inside or run.elements[timer.element].kind is Kind.EVENT_SUB_PROCESS:
             run.decision.append(events.TimerCancelled(run.key, timer.key, timer.element))
@@ -207,23 +232,31 @@ def trigger(run: "InstanceRun", host_key: int, event_id: str, payload: dict[str,
         _enter_event_sub_process(run, event, host_key, payload)
     elif run.elements[host.element].kind is Kind.EVENT_GATEWAY:
         gateway = run.elements[host.element]
-        close(run, host)
         flow = next(flow for flow in gateway.outgoing if flow.target == event_id)
         run.resolve_incident(host)
-        run.decision.append(events.ElementCompleted(run.key, host_key, gateway.id))
-        run.decision.append(events.SequenceFlowTaken(run.key, flow.id))
+        run.decision.append(events.ElementCompleted(run.key, host_key, gateway.id, flow.id))
         enter_triggered(run, event, host.scope, payload)
     else:
         run.leave(host_key, payload)
 
 
-def enter_triggered(run: "InstanceRun", event: Element, scope: int, payload: dict[str, Any]) -> int:
-    """Activate an event that has happened, and leave it with what it brought; return its key."""
+def enter_triggered(run: "InstanceRun", event: Element, scope: int, payload: dict[str, Any]) -> None:
+    """Enter an event that has happened, and leave it with what it brought."""
     decision = run.decision
+    if event.is_plain and run.is_of_instance(scope) and _fits(run, payload):
+        run.pass_through(event, scope, event.outgoing, payload)
+        return
     key = decision.new_key()
     decision.append(events.ElementActivated(run.key, key, event.id, {}, scope))
     run.leave(key, payload)
-    return key
+
+
+def _fits(run: "InstanceRun", payload: dict[str, Any]) -> bool:
+    try:
+        check_fits(run.decision, run.instance, payload)
+    except ExpressionError:
+        return False
+    return True
 
 
 def _enter_event_sub_process(

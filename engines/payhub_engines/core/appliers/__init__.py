@@ -22,13 +22,13 @@ _ROOMS: Final = (elements, instances, messages, waits)  # imported so that they 
 APPLIERS: Final = appliers_of(CURRENT_VERSION)
 
 _ENDS: Final = frozenset({InstanceCompleted, InstanceTerminated})
+_BRINGING: Final = frozenset({events.ElementCompleted, events.ElementPassed, events.JobCompleted})
 _INSIDE: Final = frozenset(
     {
         events.CompensationHandled,
         events.CompensationSubscribed,
         events.CompensationTriggered,
         events.ElementActivated,
-        events.ElementCompleted,
         events.ElementTerminated,
         events.ErrorThrown,
         events.EscalationThrown,
@@ -37,7 +37,6 @@ _INSIDE: Final = frozenset(
         events.InstanceCancelling,
         events.InstanceModified,
         events.JobCancelled,
-        events.JobCompleted,
         events.JobCreated,
         events.JobErrorThrown,
         events.JobFailed,
@@ -81,6 +80,10 @@ def apply_entries(entries: Sequence[LogEntry], state: State) -> None:
             if kind in _INSIDE and event.instance in passed:  # type: ignore[union-attr] # each of these has one
                 continue
             if kind is VariablesMerged and event.scope and event.instance in passed:  # type: ignore[union-attr]
+                continue
+            if kind in _BRINGING and event.instance in passed:  # type: ignore[union-attr]
+                if event.variables:  # type: ignore[union-attr]
+                    elements.bring(event, state)  # type: ignore[arg-type]
                 continue
             known[kind](event, state)
         state.next_key = entry.next_key

@@ -3,8 +3,10 @@
 from payhub_engines.core import events
 from payhub_engines.core.appliers.registry import applier, changed_element
 from payhub_engines.core.errors import ReplayError
-from payhub_engines.core.records import ElementInstance, Incident, Loop, Undoable
+from payhub_engines.core.records import ElementInstance, Incident, Instance, Loop, Undoable
 from payhub_engines.core.state import State
+
+Bringing = events.ElementCompleted | events.ElementPassed | events.JobCompleted
 
 
 @applier(events.ElementActivated)
@@ -26,12 +28,39 @@ def _activated(event: events.ElementActivated, state: State) -> None:
     instance.elements[event.key] = active
 
 
-@applier(events.ElementCompleted, events.ElementTerminated)
-def _left(event: events.ElementCompleted | events.ElementTerminated, state: State) -> None:
+@applier(events.ElementTerminated)
+def _terminated(event: events.ElementTerminated, state: State) -> None:
+    leave(state, state.instances.change(event.instance), event.key)
+
+
+@applier(events.ElementCompleted)
+def _completed(event: events.ElementCompleted, state: State) -> None:
     instance = state.instances.change(event.instance)
-    element = instance.elements.pop(event.key, None)
-    if element is None or element.children or element.job or element.timers or element.subscriptions:
-        raise ReplayError("element-not-done", f"Element instance {event.key} is left, but it is not done.")
+    leave(state, instance, event.key)
+    if event.variables:
+        bring(event, state)
+
+
+@applier(events.ElementPassed)
+def _passed(event: events.ElementPassed, state: State) -> None:
+    if event.variables:
+        bring(event, state)
+
+
+def bring(event: Bringing, state: State) -> None:
+    """Set the variables of an instance that a token brought as it left an element."""
+    state.instances.change(event.instance).elements[0].variables.update(event.variables)
+
+
+def leave(state: State, instance: Instance, key: int) -> None:
+    """Take an element instance out of its instance, with its timers and subscriptions."""
+    element = instance.elements.pop(key, None)
+    if element is None or element.children or element.job:
+        raise ReplayError("element-not-done", f"Element instance {key} is left, but it is not done.")
+    for timer in element.timers:
+        state.index.remove_timer(timer.key)
+    for subscription in element.subscriptions:
+        state.index.remove_subscription(instance.tenant, subscription)
     instance.elements[element.scope].children -= 1
 
 

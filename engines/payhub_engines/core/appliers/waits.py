@@ -1,6 +1,7 @@
 """How the state follows jobs, timers and subscriptions."""
 
 from payhub_engines.core import events
+from payhub_engines.core.appliers.elements import bring, leave
 from payhub_engines.core.appliers.registry import applier, changed_element
 from payhub_engines.core.errors import ReplayError
 from payhub_engines.core.records import ElementInstance, Job, Subscription, Timer
@@ -9,9 +10,15 @@ from payhub_engines.core.state import State
 
 @applier(events.JobCreated)
 def _job_created(event: events.JobCreated, state: State) -> None:
-    element = changed_element(state, event.instance, event.element_instance)
-    element.job = Job(event.job, event.job_type, event.headers, event.retries)
-    state.index.jobs[event.job] = (event.instance, event.element_instance)
+    job, key = Job(event.job, event.job_type, event.headers, event.retries), event.element_instance
+    scope = event.scope
+    if scope is None:
+        changed_element(state, event.instance, key).job = job
+    else:
+        elements = state.instances.change(event.instance).elements
+        elements[scope].children += 1
+        elements[key] = ElementInstance(key, event.element, scope, job=job)
+    state.index.jobs[event.job] = (event.instance, key)
 
 
 def _element_of_job(state: State, key: int, *, is_over: bool = False) -> ElementInstance:
@@ -39,9 +46,19 @@ def _job_retries_updated(event: events.JobRetriesUpdated, state: State) -> None:
         job.retry_at_ms = 0
 
 
-@applier(events.JobCompleted, events.JobErrorThrown, events.JobCancelled)
-def _job_over(event: events.JobCompleted | events.JobErrorThrown | events.JobCancelled, state: State) -> None:
+@applier(events.JobErrorThrown, events.JobCancelled)
+def _job_over(event: events.JobErrorThrown | events.JobCancelled, state: State) -> None:
     _element_of_job(state, event.job, is_over=True).job = None
+
+
+@applier(events.JobCompleted)
+def _job_completed(event: events.JobCompleted, state: State) -> None:
+    element = _element_of_job(state, event.job, is_over=True)
+    element.job = None
+    if event.is_left:
+        leave(state, state.instances.change(event.instance), element.key)
+        if event.variables:
+            bring(event, state)
 
 
 @applier(events.TimerCreated)

@@ -76,13 +76,19 @@ class Mapped:
 class JobDefinition:
     """What a task asks of a connector; ``retries`` is at least 1.
 
-    ``computed`` are headers that are expressions (a user task's assignee, groups and dates), by name.
+    ``computed`` are headers that are expressions (a user task's assignee, groups and dates), by name;
+    ``is_static``: nothing is an expression.
     """
 
     type: Attribute
     retries: int | Value
     headers: dict[str, str]
     computed: dict[str, Value] = field(default_factory=dict)
+    is_static: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        is_static = isinstance(self.type, str) and isinstance(self.retries, int) and not self.computed
+        object.__setattr__(self, "is_static", is_static)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +220,7 @@ class Element:
         compensation: the activity that undoes this one.
         is_for_compensation: it is entered only to undo another.
         is_join: tokens wait here for others.
+        is_plain: nothing is mapped, repeated or compensated here, and tokens do not wait for others.
     """
 
     id: str
@@ -242,10 +249,13 @@ class Element:
     inputs: tuple[Mapped, ...] = ()
     outputs: tuple[Mapped, ...] = ()
     is_join: bool = field(init=False, default=False)
+    is_plain: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         is_join = self.kind in {Kind.PARALLEL, Kind.INCLUSIVE} and len(self.incoming) > 1
+        is_special = self.inputs or self.outputs or self.loop or self.compensation or self.is_for_compensation
         object.__setattr__(self, "is_join", is_join)
+        object.__setattr__(self, "is_plain", not (is_join or is_special))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from payhub_engines.core.events.elements import (
     CompensationTriggered,
     ElementActivated,
     ElementCompleted,
+    ElementPassed,
     ElementTerminated,
     ErrorThrown,
     EscalationThrown,
@@ -69,6 +70,7 @@ __all__ = [
     "CompensationTriggered",
     "ElementActivated",
     "ElementCompleted",
+    "ElementPassed",
     "ElementTerminated",
     "EngineFounded",
     "ErrorThrown",
@@ -121,6 +123,7 @@ AnyEvent = (
     | CompensationTriggered
     | ElementActivated
     | ElementCompleted
+    | ElementPassed
     | ElementTerminated
     | EngineFounded
     | ErrorThrown

@@ -23,15 +23,32 @@ class ElementActivated(Event, frozen=True, tag=3):
 
 
 class ElementCompleted(Event, frozen=True, tag=4):
-    """A token left an element in the regular way."""
+    """A token left an element in the regular way; the timers and subscriptions of the element are over.
+
+    ``flow`` is the sequence flow that it went along, where it is the only one and leads to no join; others
+    follow as ``SequenceFlowTaken``. ``variables`` were set in the instance.
+    """
 
     instance: int
     key: int
     element: str
+    flow: str = ""
+    variables: dict[str, Any] = {}
+
+
+class ElementPassed(Event, frozen=True, tag=45):
+    """A token entered an element and left it at once: ``ElementActivated`` and ``ElementCompleted`` in one."""
+
+    instance: int
+    key: int
+    element: str
+    flow: str = ""
+    scope: int = 0
+    variables: dict[str, Any] = {}
 
 
 class ElementTerminated(Event, frozen=True, tag=5):
-    """An element was interrupted."""
+    """An element was interrupted; its timers and subscriptions are over."""
 
     instance: int
     key: int
@@ -39,7 +56,7 @@ class ElementTerminated(Event, frozen=True, tag=5):
 
 
 class SequenceFlowTaken(Event, frozen=True, tag=6):
-    """A token went along a flow; ``join`` names the gateway at which it waits for others."""
+    """A token went along one of several flows, or to a join: ``join`` is where it waits for others."""
 
     instance: int
     flow: str

@@ -1,10 +1,15 @@
 """What an element waits for: jobs, timers, messages and signals."""
 
+from typing import Any
+
 from payhub_engines.core.events.base import Event
 
 
 class JobCreated(Event, frozen=True, tag=8):
-    """A service or send task waits for a connector."""
+    """A service or send task waits for a connector.
+
+    ``scope`` is set where a token enters the task with it, as in ``ElementActivated``.
+    """
 
     instance: int
     job: int
@@ -13,14 +18,21 @@ class JobCreated(Event, frozen=True, tag=8):
     job_type: str
     retries: int
     headers: dict[str, str] = {}
+    scope: int | None = None
 
 
 class JobCompleted(Event, frozen=True, tag=9):
-    """A connector did its job."""
+    """A connector did its job.
+
+    ``is_left``: the token left the task with it; ``flow`` and ``variables`` are as in ``ElementCompleted``.
+    """
 
     instance: int
     job: int
     element: str
+    is_left: bool = False
+    flow: str = ""
+    variables: dict[str, Any] = {}
 
 
 class JobFailed(Event, frozen=True, tag=10):
@@ -73,7 +85,7 @@ class TimerTriggered(Event, frozen=True, tag=14):
 
 
 class TimerCancelled(Event, frozen=True, tag=15):
-    """A timer is no longer needed."""
+    """A timer is no longer needed, though its element goes on."""
 
     instance: int
     timer: int
@@ -93,7 +105,7 @@ class SubscriptionOpened(Event, frozen=True, tag=16):
 
 
 class SubscriptionClosed(Event, frozen=True, tag=17):
-    """An instance no longer waits for a message or signal."""
+    """An instance no longer waits for a message or signal, though the element that waited goes on."""
 
     instance: int
     subscription: int
