@@ -19,7 +19,7 @@ from payhub_engines.core.index import Place
 from payhub_engines.core.limits import spend, units_of
 from payhub_engines.core.reply import Accepted, Rejected, Reply
 from payhub_engines.core.tables import NUMBER_MAX, fits_key
-from payhub_engines.core.variables import is_plain, json_variables
+from payhub_engines.core.variables import json_variables, plain_units
 from payhub_platform.contracts.handover import Callback
 
 BUFFERED_PER_KEY_MAX: Final = 16
@@ -48,7 +48,7 @@ def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> 
         return Accepted(taken, duplicate=True)
     waiting = _waiting(decision, callback)
     is_start = bool(callback.start_process) and not waiting
-    if is_start and (refusal := _start_refusal(decision, callback, origin)):
+    if is_start and (refusal := _start_refusal(decision, callback)):
         return refusal
     if origin:
         floor = max(command.lowest_open, 0)
@@ -89,7 +89,7 @@ def checked(callback: Callback) -> Callback | Rejected:
     others = (callback.payment, callback.fingerprint, callback.start_process, callback.trace)
     if not fits_key(*named, *others, callback.message_id):
         return Rejected("invalid-key", "Names and keys have at most 512 characters of valid Unicode.")
-    if is_plain(callback.variables):
+    if plain_units(callback.variables) is not None:
         return callback
     try:
         return msgspec.structs.replace(callback, variables=json_variables(callback.variables))
@@ -179,21 +179,18 @@ def _is_message(definition: ProcessDefinition, start: str, name: str) -> bool:
     return isinstance(trigger, MessageTrigger) and trigger.name == name
 
 
-def _start_refusal(decision: Decision, callback: Callback, origin: str) -> Rejected | None:
+def _start_refusal(decision: Decision, callback: Callback) -> Rejected | None:
     definition = decision.catalogue.latest(callback.start_process)
     if definition is None:
         return Rejected("unknown-process", f"No process {callback.start_process} is deployed.")
     if not _start_event(definition, callback.name):
         return Rejected("no-start", f"The message does not start process {callback.start_process}.")
-    return None if origin else _conflict(decision, callback, callback.start_process)
+    return None
 
 
-def _conflict(decision: Decision, callback: Callback, process: str) -> Rejected | None:
-    found = decision.state.find_key(callback.tenant, process, callback.payment)
-    known = None if found is None else decision.state.document(found)
-    if known is None or known.fingerprint == callback.fingerprint:
-        return None
-    return Rejected("key-reused", f"{callback.payment} was used with another content.")
+def _is_reused(decision: Decision, callback: Callback, found: int) -> bool:
+    known = decision.state.document(found)
+    return known is not None and known.fingerprint != callback.fingerprint
 
 
 def _deliver(decision: Decision, callback: Callback, waiting: list[tuple[int, Place]], origin: str) -> Reply:
@@ -222,7 +219,9 @@ def _start(
             payment = f"message-{decision.state.next_key}"
         found = decision.state.find_key(callback.tenant, definition.id, payment)
         if found is not None:
-            if _conflict(decision, callback, definition.id) is not None:
+            if _is_reused(decision, callback, found):
+                if callback.start_process and not origin:
+                    return Rejected("key-reused", f"{callback.payment} was used with another content.")
                 # The origin has acknowledged it to the scheme already, so it is reported, not refused.
                 spend(decision, units_of(callback.variables))
                 key = decision.new_key()

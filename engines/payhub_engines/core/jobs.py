@@ -10,7 +10,7 @@ from payhub_engines.core.limits import VariablesTooLargeError, check_fits
 from payhub_engines.core.records import ElementInstance, Job
 from payhub_engines.core.reply import Accepted, Rejected, Reply
 from payhub_engines.core.run import InstanceRun
-from payhub_engines.core.variables import json_variables
+from payhub_engines.core.variables import json_variables, plain_units
 
 RETRY_MS_MAX: Final = 60_000  # back-off doubles with each failure up to here
 MESSAGE_CHARS_MAX: Final = 1_000  # of a failure's text
@@ -23,8 +23,9 @@ def complete(decision: Decision, command: CompleteJob) -> Reply:
         return found
     run, active, job = found
     try:
-        results = json_variables(command.variables)
-        check_fits(decision, run.instance, results)
+        plain = plain_units(command.variables)
+        results = json_variables(command.variables) if plain is None else dict(command.variables)
+        check_fits(decision, run.instance, results, plain)
     except VariablesTooLargeError as error:
         _stop(run, active, job, error.code, error.detail)
         return Accepted(job.key)

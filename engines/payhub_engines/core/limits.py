@@ -10,6 +10,7 @@ from payhub_engines.core import tables
 from payhub_engines.core.errors import CommandTooLargeError
 from payhub_engines.core.feel import ExpressionError
 from payhub_engines.core.records import Instance
+from payhub_engines.core.variables import UNITS_A_NAME, plain_units
 
 if TYPE_CHECKING:
     from payhub_engines.core.decision import Decision
@@ -18,11 +19,9 @@ INSTANCE_UNITS_MAX: Final = 1024 * 1024  # of an instance's document: variables,
 COMMAND_UNITS_MAX: Final = 1024 * 1024  # of variables in the events of one command; an incident beyond
 EVENTS_UNITS_MAX: Final = 2_560 * 1024  # whatever no incident can stop; the command is refused beyond
 UNITS_AN_EVENT: Final = 128
-UNITS_A_NAME: Final = 16
 SMALL_UNITS: Final = 4 * 1024  # adds so little that the instance need not be measured
 MANY: Final = 256  # ... unless it has so many variables or elements
 _UTF8_BYTES_MAX: Final = 4  # of a character
-_COMMAND_UNITS_SMALL: Final = COMMAND_UNITS_MAX // _UTF8_BYTES_MAX  # characters that surely fit
 
 
 class VariablesTooLargeError(ExpressionError):
@@ -48,19 +47,6 @@ def units_of(variables: Mapping[str, Any]) -> int:
     return units
 
 
-def _small_units(variables: Mapping[str, Any]) -> int:
-    """Return about ``units_of`` where variables are plain and surely small, else 0."""
-    units = UNITS_A_NAME * len(variables)
-    for name, value in variables.items():
-        units += len(name)
-        kind = type(value)
-        if kind is str:
-            units += len(value)
-        elif kind is dict or kind is list:
-            return 0
-    return units if units <= SMALL_UNITS // _UTF8_BYTES_MAX else 0
-
-
 def spend(decision: "Decision", units: int) -> None:
     """Count what an event carries that no incident can stop.
 
@@ -72,14 +58,18 @@ def spend(decision: "Decision", units: int) -> None:
         raise CommandTooLargeError(EVENTS_UNITS_MAX)
 
 
-def check_fits(decision: "Decision", instance: Instance | None, added: Mapping[str, Any]) -> None:
+def check_fits(
+    decision: "Decision", instance: Instance | None, added: Mapping[str, Any], plain: int | None = None
+) -> None:
     """Count variables that an event is about to add to an instance (None: to a new one).
+
+    ``plain`` is what ``plain_units`` says of them, where that is known already.
 
     Raises:
         VariablesTooLargeError: the instance, or what this command writes, would grow too large.
     """
-    units = _small_units(added)
-    if units and decision.units + units <= _COMMAND_UNITS_SMALL:
+    units = plain_units(added) if plain is None else plain
+    if units is not None and units <= SMALL_UNITS and decision.units + units <= COMMAND_UNITS_MAX:
         elements = None if instance is None else instance.elements
         if elements is None or (len(elements) <= MANY and len(elements[0].variables) <= MANY):
             decision.units += units

@@ -161,7 +161,7 @@ class State:
         They are the connector's own: what it does to lists and contexts does not reach the state.
         """
         instance = self.instances.find(job.instance)
-        return {} if instance is None else owned(visible(instance, job.element_instance))
+        return {} if instance is None else owned_by_job(instance, job.element_instance)
 
     def timer(self, key: int) -> TimerRecord | None:
         """Return a running timer."""
@@ -327,22 +327,32 @@ class State:
 def visible(instance: Instance, key: int) -> dict[str, Any]:
     """Return a copy of the variables that an element instance sees: its own over those around it."""
     chain: list[dict[str, Any]] = []
+    elements = instance.elements
     while key:
-        element = instance.elements[key]
+        element = elements[key]
         if element.variables:
             chain.append(element.variables)
         key = element.scope
-    found = dict(instance.elements[0].variables)
+    found = elements[0].variables.copy()
     for variables in reversed(chain):
         found.update(variables)
     return found
 
 
-def owned(value: Any) -> Any:
-    """Copy variables as deep as they go, for whoever may change what is given to it."""
+def owned_by_job(instance: Instance, key: int) -> dict[str, Any]:
+    """Return the variables that a task sees, for a connector, who may change what is given to it."""
+    found = visible(instance, key)
+    for name, value in found.items():
+        if type(value) is dict or type(value) is list:
+            found[name] = _owned(value)
+    return found
+
+
+def _owned(value: Any) -> Any:
+    """Copy a value as deep as it goes."""
     if type(value) is dict:
-        return {name: owned(item) for name, item in value.items()}
-    return [owned(item) for item in value] if type(value) is list else value
+        return {name: _owned(item) for name, item in value.items()}
+    return [_owned(item) for item in value] if type(value) is list else value
 
 
 def _job_record(instance: Instance, element: ElementInstance, job: Job) -> JobRecord:

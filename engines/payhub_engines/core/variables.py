@@ -14,6 +14,7 @@ VARIABLES_UNITS_MAX: Final = 256 * 1024  # UTF-8 bytes of texts, plus eight for 
 DEPTH_MAX: Final = 32
 PLAIN_NAMES_MAX: Final = 64
 PLAIN_CHARS_MAX: Final = 1_024
+UNITS_A_NAME: Final = 16
 _PLAIN_INTEGER_MAX: Final = 2**53
 _UNITS_PER_VALUE: Final = 8
 _INTEGER_MIN: Final = -(2**63)
@@ -26,30 +27,36 @@ def json_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ExpressionError: a value that JSON does not know, or too large or deep.
     """
-    if is_plain(variables):
+    if plain_units(variables) is not None:
         return dict(variables)
     checker = _Checker()
     checked = checker.value(variables, 0)
     return dict(checked)
 
 
-def is_plain(variables: Mapping[str, Any]) -> bool:
-    """Tell whether there are only a few short texts, small numbers and truth values, as most often."""
+def plain_units(variables: Mapping[str, Any]) -> int | None:
+    """Return about how many bytes plain variables take, in ``limits.units_of``; None of any others.
+
+    Plain are a few short texts, small numbers and truth values, as most often.
+    """
     if len(variables) > PLAIN_NAMES_MAX:
-        return False
+        return None
+    units = UNITS_A_NAME * len(variables)
     for name, value in variables.items():
         kind = type(value)
         if kind is str:
             if len(value) > PLAIN_CHARS_MAX or not value.isascii():
-                return False
+                return None
+            units += len(value)
         elif kind is int:
             if not -_PLAIN_INTEGER_MAX < value < _PLAIN_INTEGER_MAX:
-                return False
+                return None
         elif kind is not bool and value is not None:
-            return False
+            return None
         if type(name) is not str or len(name) > PLAIN_CHARS_MAX or not name.isascii():
-            return False
-    return True
+            return None
+        units += len(name)
+    return units
 
 
 def assign(target: dict[str, Any], path: tuple[str, ...], value: object, existing: Mapping[str, Any]) -> None:

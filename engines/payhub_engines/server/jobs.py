@@ -21,7 +21,7 @@ from payhub_engines.core.events import (
 )
 from payhub_engines.core.jobs import RETRY_MS_MAX
 from payhub_engines.core.reply import Rejected, Reply
-from payhub_engines.core.state import State, owned, visible
+from payhub_engines.core.state import State, owned_by_job
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -271,7 +271,7 @@ def open_job(state: State, key: int) -> Job | None:
         instance=instance.key,
         payment=instance.payment,
         element=element.element,
-        variables=owned(visible(instance, element.key)),
+        variables=owned_by_job(instance, element.key),
         headers=dict(job.headers),
         attempt=job.attempt,
         trace=instance.trace,
