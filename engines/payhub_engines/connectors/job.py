@@ -8,7 +8,7 @@ import msgspec
 from payhub_engines.connectors.context import ConnectorContext
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One activation of a service task."""
 
     key: int

@@ -7,7 +7,7 @@ import msgspec
 from payhub_platform.contracts.handover import Callback
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The base of every command."""
 
 

@@ -1,4 +1,7 @@
-"""What the state holds: one document an instance. Fields are only ever added at the end, with defaults."""
+"""What the state holds: one document an instance. Fields are only ever added at the end, with defaults.
+
+Documents are trees, so that the garbage collector need not look for cycles in them (``gc=False``).
+"""
 
 from typing import Any
 
@@ -7,7 +10,7 @@ import msgspec
 from payhub_platform.contracts.handover import Callback
 
 
-class Job(msgspec.Struct, array_like=True):
+class Job(msgspec.Struct, array_like=True, gc=False):
     """A job that a connector has still to do for an element.
 
     Attributes:
@@ -24,7 +27,7 @@ class Job(msgspec.Struct, array_like=True):
     retry_at_ms: int = 0
 
 
-class Timer(msgspec.Struct, array_like=True, frozen=True):
+class Timer(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A running timer; ``element`` is the event that it triggers."""
 
     key: int
@@ -34,7 +37,7 @@ class Timer(msgspec.Struct, array_like=True, frozen=True):
     repetitions: int = 0
 
 
-class Subscription(msgspec.Struct, array_like=True, frozen=True):
+class Subscription(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An element waits for a message or signal; ``element`` is the event that it triggers."""
 
     key: int
@@ -44,7 +47,7 @@ class Subscription(msgspec.Struct, array_like=True, frozen=True):
     is_signal: bool = False
 
 
-class Incident(msgspec.Struct, array_like=True, frozen=True):
+class Incident(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Why a token cannot go on by itself, and which step is done again when it is resolved."""
 
     key: int
@@ -55,7 +58,7 @@ class Incident(msgspec.Struct, array_like=True, frozen=True):
     retry: str = ""
 
 
-class Loop(msgspec.Struct, array_like=True):
+class Loop(msgspec.Struct, array_like=True, gc=False):
     """How far a multi-instance element has got; ``outputs`` are by index, from 1."""
 
     items: list[Any]
@@ -63,7 +66,7 @@ class Loop(msgspec.Struct, array_like=True):
     outputs: dict[int, Any] = {}
 
 
-class Undoable(msgspec.Struct, array_like=True, frozen=True):
+class Undoable(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A completed activity that can be compensated."""
 
     key: int
@@ -72,7 +75,7 @@ class Undoable(msgspec.Struct, array_like=True, frozen=True):
     local: dict[str, Any]
 
 
-class ElementInstance(msgspec.Struct, array_like=True):
+class ElementInstance(msgspec.Struct, array_like=True, gc=False):
     """An element that a token is in, and what it waits for there.
 
     Attributes:
@@ -105,7 +108,7 @@ class ElementInstance(msgspec.Struct, array_like=True):
     undoes: int = 0
 
 
-class Instance(msgspec.Struct, array_like=True):
+class Instance(msgspec.Struct, array_like=True, gc=False):
     """A process instance.
 
     Attributes:
@@ -143,7 +146,7 @@ class Instance(msgspec.Struct, array_like=True):
         return self.ended_at_ms is None
 
 
-class InstanceRecord(msgspec.Struct, frozen=True):
+class InstanceRecord(msgspec.Struct, frozen=True, gc=False):
     """An instance as readers see it."""
 
     key: int
@@ -163,7 +166,7 @@ class InstanceRecord(msgspec.Struct, frozen=True):
     parent: int
 
 
-class JobRecord(msgspec.Struct, frozen=True):
+class JobRecord(msgspec.Struct, frozen=True, gc=False):
     """An open job as a connector's worker sees it."""
 
     key: int
@@ -181,7 +184,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     retry_at_ms: int
 
 
-class TimerRecord(msgspec.Struct, frozen=True):
+class TimerRecord(msgspec.Struct, frozen=True, gc=False):
     """A running timer; ``instance`` is 0 for the start event of a process."""
 
     key: int
@@ -191,7 +194,7 @@ class TimerRecord(msgspec.Struct, frozen=True):
     due_ms: int
 
 
-class StartTimer(msgspec.Struct, array_like=True, frozen=True):
+class StartTimer(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A running timer of a process's start event."""
 
     key: int
@@ -204,7 +207,7 @@ class StartTimer(msgspec.Struct, array_like=True, frozen=True):
     repetitions: int
 
 
-class Deployed(msgspec.Struct, array_like=True, frozen=True):
+class Deployed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A deployed version of a process."""
 
     process: str
@@ -215,7 +218,7 @@ class Deployed(msgspec.Struct, array_like=True, frozen=True):
     at_ms: int
 
 
-class MessageRecord(msgspec.Struct, array_like=True, frozen=True):
+class MessageRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A message kept for a subscription that may open soon."""
 
     key: int
@@ -224,7 +227,7 @@ class MessageRecord(msgspec.Struct, array_like=True, frozen=True):
     via: str
 
 
-class OutboxRecord(msgspec.Struct, array_like=True, frozen=True):
+class OutboxRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A callback that another engine has not acknowledged yet."""
 
     owner: str
@@ -232,7 +235,7 @@ class OutboxRecord(msgspec.Struct, array_like=True, frozen=True):
     callback: Callback
 
 
-class IncidentRecord(msgspec.Struct, frozen=True):
+class IncidentRecord(msgspec.Struct, frozen=True, gc=False):
     """Why an instance cannot go on by itself."""
 
     key: int
@@ -247,7 +250,7 @@ class IncidentRecord(msgspec.Struct, frozen=True):
     payment: str
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, gc=False):
     """What is in flight."""
 
     instances: int

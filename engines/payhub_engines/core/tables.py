@@ -47,8 +47,12 @@ def last_number(key: bytes) -> int:
 
 def texts(*values: str) -> bytes:
     """Write texts with their lengths; callers bound them by ``KEY_TEXT_CHARS_MAX``."""
-    raws = [value.encode() for value in values]
-    return b"".join(len(raw).to_bytes(_LENGTH_BYTES, "big") + raw for raw in raws)
+    parts: list[bytes] = []
+    for value in values:
+        raw = value.encode()
+        parts.append(len(raw).to_bytes(_LENGTH_BYTES, "big"))
+        parts.append(raw)
+    return b"".join(parts)
 
 
 def fits_key(*values: str) -> bool:

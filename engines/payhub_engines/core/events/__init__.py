@@ -166,7 +166,7 @@ AnyEvent = (
 )
 
 
-class Scope(msgspec.Struct, frozen=True, array_like=True):
+class Scope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whose an instance is; stands beside the events so that an exporter needs no state."""
 
     tenant: str
