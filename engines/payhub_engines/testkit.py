@@ -249,9 +249,11 @@ class Engine:
             return reply
         self.entries.append(events.encode_entry(entry))
         for event in entry.events:
-            is_entered = isinstance(event, events.ElementActivated | events.ElementPassed)
-            if is_entered or (isinstance(event, events.JobCreated) and event.scope is not None):
-                self._paths.setdefault(event.instance, []).append(event.element)
+            match event:
+                case events.JobCreated(scope=None):
+                    pass  # its task was entered before
+                case events.ElementActivated() | events.ElementPassed() | events.JobCreated():
+                    self._paths.setdefault(event.instance, []).append(event.element)
         return reply
 
     def _settle(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
 
 from simulation.raft_checks import SafetyViolationError
@@ -28,7 +28,7 @@ _BEGINS = {
     "IncidentRaised": "incident",
     "ElementActivated": "key",
 }
-_NEEDS = {"JobFailed": "job", "JobRetriesUpdated": "job"}
+_LEAVES = {"ElementCompleted", "ElementTerminated"}
 _BPMN = "{http://www.omg.org/spec/BPMN/20100524/MODEL}"
 
 
@@ -68,18 +68,21 @@ class Trace:
         kind = type(event).__name__
         if self.outcome and kind != "InstanceMigrated":
             self._fail(event, "comes after the end")
-        if kind in _BEGINS:
-            self._begin(event, _BEGINS[kind])
+        if kind == "ElementPassed":
+            self._enter(event, event.key, event.scope)
+            self._leave(event, event.key)
+        elif kind in _BEGINS:
+            self._begin(event, kind)
         elif kind in _ENDS:
-            if self.open.pop((_ENDS[kind], getattr(event, _ENDS[kind])), None) is None:
-                self._fail(event, "ends what is not open")
-        elif kind in _NEEDS and ("job", event.job) not in self.open:
-            self._fail(event, "is about a job that is not open")
-        elif kind == "MessageCorrelated" and event.subscription:
-            if ("subscription", event.subscription) not in self.open:
-                self._fail(event, "reaches a subscription that is not open")
-        elif kind == "SequenceFlowTaken":
-            self.taken[self.graph.targets[event.flow]] += 1
+            owner = self._end(event, (_ENDS[kind], getattr(event, _ENDS[kind])))
+            if kind in _LEAVES:
+                self._close_waits(event.key)
+            elif kind == "JobCompleted" and event.is_left:
+                self._leave(event, owner)
+        elif (needed := _needed(event)) is not None and needed not in self.open:
+            self._fail(event, "is about something that is not open")
+        if flow := getattr(event, "flow", ""):
+            self.taken[self.graph.targets[flow]] += 1
 
     def check(self) -> None:
         """Check what must hold between two entries of the log."""
@@ -87,13 +90,18 @@ class Trace:
             if self.outcome or (owner and ("key", owner) not in self.open):
                 raise SafetyViolationError(f"{kind} {key} of instance {self.key} has outlived its element")
 
-    def _begin(self, event: Any, name: str) -> None:
-        owner = event.scope if name == "key" else event.element_instance
-        place = (name, getattr(event, name))
-        if place in self.open or (owner and ("key", owner) not in self.open):
-            self._fail(event, "begins twice, or in what is not open")
-        self.open[place] = owner
-        if name != "key" or event.index:
+    def _begin(self, event: Any, kind: str) -> None:
+        name = _BEGINS[kind]
+        if kind == "ElementActivated":
+            self._enter(event, event.key, event.scope, is_item=event.index > 0)
+            return
+        if kind == "JobCreated" and event.scope is not None:
+            self._enter(event, event.element_instance, event.scope)
+        self._open(event, (name, getattr(event, name)), event.element_instance)
+
+    def _enter(self, event: Any, key: int, scope: int, *, is_item: bool = False) -> None:
+        self._open(event, ("key", key), scope)
+        if is_item:
             return
         element, graph = event.element, self.graph
         self.entered[element] += 1
@@ -101,8 +109,39 @@ class Trace:
         if graph.incoming[element] and self.taken[element] < each * self.entered[element]:
             self._fail(event, "is entered without a token")
 
-    def _fail(self, event: Any, why: str) -> None:
+    def _leave(self, event: Any, key: int) -> None:
+        self._end(event, ("key", key))
+        self._close_waits(key)
+
+    def _close_waits(self, key: int) -> None:
+        """Let go of what an element that was left had waited for: its timers and subscriptions only."""
+        for place, owner in list(self.open.items()):
+            if owner == key and place[0] in {"timer", "subscription"}:
+                del self.open[place]
+
+    def _open(self, event: Any, place: tuple[str, int], owner: int) -> None:
+        if place in self.open or (owner and ("key", owner) not in self.open):
+            self._fail(event, "begins twice, or in what is not open")
+        self.open[place] = owner
+
+    def _end(self, event: Any, place: tuple[str, int]) -> int:
+        owner = self.open.pop(place, None)
+        if owner is None:
+            self._fail(event, "ends what is not open")
+        return owner
+
+    def _fail(self, event: Any, why: str) -> NoReturn:
         raise SafetyViolationError(f"instance {self.key}: {event} {why}")
+
+
+def _needed(event: Any) -> tuple[str, int] | None:
+    """Return what an event is about that it neither opens nor closes."""
+    match event:
+        case events.JobFailed() | events.JobRetriesUpdated():
+            return "job", event.job
+        case events.MessageCorrelated() if event.subscription:
+            return "subscription", event.subscription
+    return None
 
 
 class Traces:

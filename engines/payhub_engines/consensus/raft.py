@@ -99,6 +99,8 @@ class RaftLog:
         self._is_started = self._is_stopping = self._is_handing_over = False
         self._turns: Turns | None = None
         self._task: asyncio.Task[None] | None = None
+        self._first_read = (0, 0)  # index and term of the first entry when it was read last
+        self._is_first_state = False
 
     @property
     def is_leader(self) -> bool:
@@ -333,8 +335,13 @@ class RaftLog:
             await self._network.start(turns)
 
     def _first_index(self, journal: Journal) -> int:
-        is_state = len(journal) > 0 and journal.command(journal.first_index)[:1] == STATE
-        return journal.first_index + is_state
+        first = journal.first_index
+        if not len(journal):
+            return first
+        entry = (first, journal.term_at(first))
+        if entry != self._first_read:  # index and term name an entry for ever; read it once
+            self._first_read, self._is_first_state = entry, journal.command(first)[:1] == STATE
+        return first + self._is_first_state
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         failure = LogStoppedError("The log's task was cancelled.") if task.cancelled() else task.exception()

@@ -1,9 +1,8 @@
 """Moves the tokens of one instance: enters elements, leaves them, goes along flows, ends scopes."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from payhub_engines.core import compensation, events, gateways, loops, throwing, waits
+from payhub_engines.core import compensation, events, gateways, loops, waits
 from payhub_engines.core.bpmn.model import (
     Attribute,
     CompensationThrow,
@@ -19,9 +18,9 @@ from payhub_engines.core.feel import ExpressionError
 from payhub_engines.core.limits import check_fits
 from payhub_engines.core.records import ElementInstance, Instance
 from payhub_engines.core.state import visible
+from payhub_engines.core.steps import ENTER, EXECUTE
 from payhub_engines.core.variables import assign, json_variables
 
-CALL_DEPTH_MAX: Final = 16
 _NOTHING: Final[dict[str, Any]] = {}  # nobody changes what an event carries
 
 
@@ -87,7 +86,7 @@ class InstanceRun:
         if scope not in self.instance.elements:
             return  # the scope was interrupted while the token was on its way
         if element.is_plain:
-            _ENTER[element.kind](self, element, scope)
+            ENTER[element.kind](self, element, scope)
         elif element.is_join and not gateways.is_join_ready(self, element, scope):
             self.decision.touched.append((self, scope))
         elif element.loop is not None:
@@ -98,7 +97,7 @@ class InstanceRun:
     def pass_through(
         self, element: Element, scope: int, flows: tuple[Flow, ...], variables: dict[str, Any] = _NOTHING
     ) -> None:
-        """Enter a plain element and leave it at once along flows; ``variables`` fit, and are the instance's."""
+        """Enter a plain element and leave it at once along flows; ``variables`` fit, for the instance."""
         decision = self.decision
         if not decision.count_step():
             self.activate(element, scope)  # which raises the incident
@@ -134,14 +133,14 @@ class InstanceRun:
             detail = f"One command entered {STEPS_MAX} elements without a wait."
             self.raise_incident(key, element.id, "too-many-steps", detail, "activate")
         else:
-            _EXECUTE[element.kind](self, element, key)
+            EXECUTE[element.kind](self, element, key)
 
     def execute(self, element: Element, key: int) -> None:
         """Do what an active element does, again after an incident."""
         if element.loop is not None and not self.instance.elements[key].index:
             loops.execute(self, element, key)
         else:
-            _EXECUTE[element.kind](self, element, key)
+            EXECUTE[element.kind](self, element, key)
 
     def mapped(self, mappings: tuple[Mapped, ...], seen: dict[str, Any]) -> dict[str, Any]:
         """Compute mappings in order; later ones see what earlier ones set."""
@@ -174,24 +173,29 @@ class InstanceRun:
         if element.outputs or active.index:
             waits.close(self, active)  # what follows may fail, and nothing else is to happen then
         if element.outputs:
-            if results:
-                self.decision.append(events.VariablesMerged(self.key, results, key))
-            try:
-                mapped = self.mapped(element.outputs, self.visible(key))
-            except ExpressionError as error:
-                self.raise_incident(key, element.id, error.code, error.detail, "leave")
+            if not self._map_out(element, active, results):
                 return
-            if mapped:
-                self.merge(active.scope, mapped)
-        elif results:
-            if not active.index and self.is_of_instance(key):
-                self.complete(element, active, element.outgoing, results)
-                return
+            results = _NOTHING
+        if results and (active.index or not self.is_of_instance(key)):
             self.merge(key, results)
+            results = _NOTHING
         if active.index:
             loops.leave_item(self, element, active)
         else:
-            self.complete(element, active, element.outgoing)
+            self.complete(element, active, element.outgoing, results)
+
+    def _map_out(self, element: Element, active: ElementInstance, results: dict[str, Any]) -> bool:
+        """Set what the output mappings make of results; False where they fail, which is an incident."""
+        if results:
+            self.decision.append(events.VariablesMerged(self.key, results, active.key))
+        try:
+            mapped = self.mapped(element.outputs, self.visible(active.key))
+        except ExpressionError as error:
+            self.raise_incident(active.key, element.id, error.code, error.detail, "leave")
+            return False
+        if mapped:
+            self.merge(active.scope, mapped)
+        return True
 
     def leave_task(self, active: ElementInstance, job: int, results: dict[str, Any]) -> None:
         """Leave a task whose job is done; the results are known to fit."""
@@ -200,7 +204,9 @@ class InstanceRun:
         if element.is_plain and not is_special and self.is_of_instance(key):
             flows, scope = element.outgoing, active.scope
             flow = self._named(flows)
-            self.decision.append(events.JobCompleted(self.key, job, element.id, True, flow, results))
+            self.decision.append(
+                events.JobCompleted(self.key, job, element.id, is_left=True, flow=flow, variables=results)
+            )
             self._go_along(flows, scope, is_told=bool(flow))
             return
         self.decision.append(events.JobCompleted(self.key, job, element.id))
@@ -371,110 +377,3 @@ class InstanceRun:
         if active.incident is not None:
             incident = active.incident
             self.decision.append(events.IncidentResolved(self.key, incident.key, incident.element))
-
-
-def _activate(run: InstanceRun, element: Element, scope: int) -> None:
-    run.activate(element, scope)
-
-
-def _enter_and_pass(run: InstanceRun, element: Element, scope: int) -> None:
-    run.pass_through(element, scope, element.outgoing)
-
-
-def _enter_end(run: InstanceRun, element: Element, scope: int) -> None:
-    if element.throw is None:
-        run.pass_through(element, scope, ())
-    else:
-        run.activate(element, scope)
-
-
-def _pass(run: InstanceRun, element: Element, key: int) -> None:
-    if element.outputs or element.loop is not None:
-        run.leave(key, {})
-    else:
-        run.complete(element, run.instance.elements[key], element.outgoing)
-
-
-def _script(run: InstanceRun, element: Element, key: int) -> None:
-    script = element.script
-    if script is None:
-        return
-    try:
-        results = json_variables({script.result: run.compute(script.expression, key)})
-    except ExpressionError as error:
-        run.raise_incident(key, element.id, error.code, error.detail, "activate")
-        return
-    run.leave(key, results)
-
-
-def _sub_process(run: InstanceRun, element: Element, key: int) -> None:
-    if waits.open_all(run, element, key):
-        run.decision.pending.append((run, run.elements[element.start], key))
-
-
-def _call(run: InstanceRun, element: Element, key: int) -> None:
-    called, instance, decision = element.called, run.instance, run.decision
-    if called is None:
-        return
-    try:
-        process = run.text(called.process, key, "The called process")
-    except ExpressionError as error:
-        run.raise_incident(key, element.id, error.code, error.detail, "activate")
-        return
-    definition = decision.catalogue.latest(process)
-    if definition is None or not definition.start:
-        detail = f"No process {process} with a none start event is deployed."
-        run.raise_incident(key, element.id, "unknown-process", detail, "activate")
-        return
-    if _call_depth(run) >= CALL_DEPTH_MAX:
-        detail = f"Processes call each other at most {CALL_DEPTH_MAX} deep."
-        run.raise_incident(key, element.id, "calls-too-deep", detail, "activate")
-        return
-    given = run.visible(key) if called.propagate_parent else run.instance.elements[key].variables
-    try:
-        check_fits(decision, None, given)
-    except ExpressionError as error:
-        run.raise_incident(key, element.id, error.code, error.detail, "activate")
-        return
-    if not waits.open_all(run, element, key):
-        return
-    identity = (instance.tenant, instance.payment, "")
-    child = decision.start(definition, identity, instance.trace, dict(given), (run.key, key))
-    child.start(definition.start)
-
-
-def _call_depth(run: InstanceRun) -> int:
-    depth, parent = 0, run.instance.parent
-    while parent:
-        found = run.decision.state.document(parent)
-        parent = 0 if found is None else found.parent
-        depth += 1
-    return depth
-
-
-_EXECUTE: Final[dict[Kind, Callable[[InstanceRun, Element, int], None]]] = {
-    Kind.PASS: _pass,
-    Kind.BOUNDARY: _pass,
-    Kind.PARALLEL: _pass,
-    Kind.SCRIPT: _script,
-    Kind.SUB_PROCESS: _sub_process,
-    Kind.EVENT_SUB_PROCESS: _sub_process,
-    Kind.CALL: _call,
-    Kind.JOB: waits.wait_for_job,
-    Kind.CATCH: waits.wait_for_events,
-    Kind.EVENT_GATEWAY: waits.wait_for_events,
-    Kind.EXCLUSIVE: gateways.choose,
-    Kind.INCLUSIVE: gateways.choose,
-    Kind.THROW: throwing.throw,
-    Kind.END: throwing.end,
-}
-# Into elements that are plain; the others are activated first, whatever they do.
-_ENTER: Final[dict[Kind, Callable[[InstanceRun, Element, int], None]]] = {
-    **dict.fromkeys(Kind, _activate),
-    Kind.PASS: _enter_and_pass,
-    Kind.PARALLEL: _enter_and_pass,
-    Kind.JOB: waits.enter_job,
-    Kind.EXCLUSIVE: gateways.enter,
-    Kind.INCLUSIVE: gateways.enter,
-    Kind.END: _enter_end,
-}

@@ -37,7 +37,7 @@ class ElementCompleted(Event, frozen=True, tag=4):
 
 
 class ElementPassed(Event, frozen=True, tag=45):
-    """A token entered an element and left it at once: ``ElementActivated`` and ``ElementCompleted`` in one."""
+    """A token entered an element and left it at once: ``ElementActivated`` with ``ElementCompleted``."""
 
     instance: int
     key: int

@@ -116,6 +116,4 @@ def test_a_later_command_of_a_batch_follows_the_version_that_an_earlier_one_migr
     batch.decide(CompleteJob(job=job, variables={}))
     entry = batch.seal()
     engine.entries.append(events.encode_entry(entry))
-    assert [event.element for event in entry.events if isinstance(event, events.ElementPassed)] == [
-        "second"
-    ]
+    assert [event.element for event in entry.events if isinstance(event, events.ElementPassed)] == ["second"]

@@ -3,7 +3,7 @@
 import pytest
 
 from payhub_engines.core.commands import CompleteJob, SetVariables, ThrowJobError
-from payhub_engines.core.run import CALL_DEPTH_MAX
+from payhub_engines.core.steps import CALL_DEPTH_MAX
 
 
 def jobs_of(engine):
