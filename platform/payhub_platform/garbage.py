@@ -3,7 +3,7 @@
 import gc
 from typing import Final
 
-YOUNG_MAX: Final = 50_000  # objects made since the last collection; Python's own 700 or 2,000 is for scripts
+YOUNG_MAX: Final = 200_000  # objects made since the last collection; Python's own 700 or 2,000 is for scripts
 MIDDLE_EVERY: Final = 20  # young collections
 OLD_EVERY: Final = 50  # middle ones
 

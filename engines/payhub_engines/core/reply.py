@@ -1,10 +1,9 @@
 """What the core answers to a command."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The command took effect, or (``duplicate``) had done so before.
 
     ``key`` is the instance, job, timer or message key, or the hand-over's sequence.
@@ -14,8 +13,7 @@ class Accepted:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """The command has no effect; ``code`` is stable and kebab-case."""
 
     code: str

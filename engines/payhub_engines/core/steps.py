@@ -1,7 +1,7 @@
 """What a token does at each kind of element, when it enters and while it is there."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from payhub_engines.core import gateways, throwing, waits
 from payhub_engines.core.bpmn.model import Element, Kind
@@ -25,6 +25,31 @@ def _enter_and_pass(run: "InstanceRun", element: Element, scope: int) -> None:
     run.pass_through(element, scope, element.outgoing)
 
 
+def _enter_script(run: "InstanceRun", element: Element, scope: int) -> None:
+    try:
+        results = _computed(run, element, scope)
+    except ExpressionError:
+        results = {}
+    if results and run.is_of_instance(scope):
+        run.pass_through(element, scope, element.outgoing, results)
+    else:
+        run.activate(element, scope)  # which says what is wrong, or finds whose variable it is
+
+
+def _computed(run: "InstanceRun", element: Element, key: int) -> dict[str, Any]:
+    """Return the variable that a script sets, with its value; it fits.
+
+    Raises:
+        ExpressionError: it has none, or one that is too large.
+    """
+    script = element.script
+    if script is None:
+        return {}
+    results = json_variables({script.result: run.compute(script.expression, key)})
+    check_fits(run.decision, run.instance, results)
+    return results
+
+
 def _enter_end(run: "InstanceRun", element: Element, scope: int) -> None:
     if element.throw is None:
         run.pass_through(element, scope, ())
@@ -40,15 +65,12 @@ def _pass(run: "InstanceRun", element: Element, key: int) -> None:
 
 
 def _script(run: "InstanceRun", element: Element, key: int) -> None:
-    script = element.script
-    if script is None:
-        return
     try:
-        results = json_variables({script.result: run.compute(script.expression, key)})
+        results = _computed(run, element, key)
     except ExpressionError as error:
         run.raise_incident(key, element.id, error.code, error.detail, "activate")
         return
-    run.leave(key, results)
+    run.leave(key, results, is_checked=True)
 
 
 def _sub_process(run: "InstanceRun", element: Element, key: int) -> None:
@@ -120,5 +142,6 @@ ENTER: Final[dict[Kind, Step]] = {
     Kind.JOB: waits.enter_job,
     Kind.EXCLUSIVE: gateways.enter,
     Kind.INCLUSIVE: gateways.enter,
+    Kind.SCRIPT: _enter_script,
     Kind.END: _enter_end,
 }

@@ -76,8 +76,9 @@ def trace_id(traceparent: str) -> str:
 
 def _apply(row: PaymentRow, record: AuditRecord, identify: Identify) -> None:
     variables = record.data.get("variables")
-    # Variables of one element only (``scope``) say nothing of the payment.
-    if isinstance(variables, dict) and not record.data.get("scope"):
+    # Variables that were set in one element only say nothing of the payment.
+    is_local = record.type == "VariablesMerged" and record.data.get("scope")
+    if isinstance(variables, dict) and not is_local:
         _take_variables(row, variables, identify)
     if record.type == "MessageCorrelated" and record.data.get("via"):
         row.handed_over = True

@@ -111,6 +111,13 @@ def test_variables_of_one_element_only_say_nothing_of_the_payment():
     assert _one([record(1, "VariablesMerged", data=data)]).state == "PENDING"
 
 
+@pytest.mark.parametrize("kind", ["JobCompleted", "ElementCompleted", "ElementPassed"])
+def test_what_a_token_brings_as_it_leaves_an_element_is_the_payments(kind):
+    brought = record(1, kind, data={"variables": {"paymentState": "COMPLETED"}, "scope": 4})
+    assert _one([brought]).state == "COMPLETED"
+
+
+
 @pytest.mark.parametrize(
     "amount",
     [
