@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from support.replica_group import free_ports
+from support.ports import free_port
 
 from payhub_engines.core.commands import StartInstance
 from payhub_engines.core.reply import Accepted
@@ -86,7 +86,7 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
         engine_id="north",
         site="site-1",
         data_dir=tmp_path / "engine",
-        port=free_ports(1)[0],
+        port=free_port(),
         nats_url="nats://127.0.0.1:1",
         internal_token=TOKEN,
         secrets_key=SecretBox.new_key(),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.replica_group import free_ports
+from support.ports import free_port
 
 from payhub_cli.process import Health, ask_health
 from payhub_platform.security.secrets import SecretBox
@@ -21,7 +21,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "PAYHUB_ENGINE_ID": "north",
         "PAYHUB_SITE": "north",
         "PAYHUB_DATA_DIR": str(folder),
-        "PAYHUB_PORT": str(free_ports(1)[0]),
+        "PAYHUB_PORT": str(free_port()),
         "PAYHUB_NATS_URL": "nats://127.0.0.1:1",
         "PAYHUB_INTERNAL_TOKEN": "t",
         "PAYHUB_SECRETS_KEY": SecretBox.new_key(),

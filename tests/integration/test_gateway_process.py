@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc.jwk import ECKey
+from support.ports import free_port
 from unit.gateway.gateway_kit import assertion, oauth_client, tenant_config, transfer
 
 from payhub_cli.local.server import LocalServer
@@ -32,13 +32,6 @@ TENANT = tenant_config("buffalo", [oauth_client("ussd", KEY)])
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 NOWHERE = "nats://127.0.0.1:1"
 WAIT_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from integration.raft_certificates import Authority
-from integration.test_raft_processes import free_ports
+from support.ports import free_ports
 
 from payhub_engines.consensus import peers
 from payhub_engines.consensus.errors import GroupSettingsError, PeerRefusedError

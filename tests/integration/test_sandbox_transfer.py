@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import sys
 from email.utils import formatdate
 
 import aiohttp
 import pytest
 from aiohttp import web
+from support.ports import free_port
 
 from payhub_platform.clock import iso, system_clock
 from payhub_platform.security.jws import (
@@ -33,12 +33,6 @@ PAYEE = "/MSISDN/254700300001"
 FULFILMENT = base64.urlsafe_b64encode(b"f" * 32).rstrip(b"=").decode()
 CONDITION = base64.urlsafe_b64encode(hashlib.sha256(b"f" * 32).digest()).rstrip(b"=").decode()
 MONEY = {"currency": "KES", "amount": "100"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Dfsp:

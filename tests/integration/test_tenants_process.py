@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from support.ports import free_port
 from support.servers import running_nats, running_postgres
 from unit.tenants.tenants_kit import PASSWORD, TOKEN, client_request, create_request, identifier
 
@@ -29,13 +30,6 @@ from payhub_platform.security.secrets import SecretBox
 
 SECRETS_KEY = SecretBox.new_key()
 WAIT_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:

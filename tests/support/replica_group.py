@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from litestar import HttpMethod, Litestar, Request, Response, get, post, route
 from litestar.params import FromPath
+from support.ports import free_ports
 
 from payhub_engines.server import app as engine_app
 from payhub_engines.server.leadership import Health, LeadershipWatch, health
@@ -19,14 +19,6 @@ from payhub_platform.http import BODY_BYTES_MAX, exception_handlers
 
 COMMIT_S = 0.005
 ELECTION_S = 0.15
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        bound = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in bound:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in bound]
 
 
 class Group:
