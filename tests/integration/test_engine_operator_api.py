@@ -94,7 +94,7 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
     engine, started, stop = Engine(settings), asyncio.Event(), asyncio.Event()
     await engine.start()
     serving = asyncio.create_task(run(engine, create_app(engine, started), settings, started, lambda: stop))
-    async with asyncio.timeout(10), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as http:
         await started.wait()
         while not engine.is_leader:
             await engine.leadership_changed()

@@ -21,6 +21,7 @@ from support.ports import free_port
 from unit.gateway.gateway_kit import assertion, oauth_client, tenant_config, transfer
 
 from payhub_cli.local.server import LocalServer
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import publish
@@ -65,7 +66,7 @@ class Process:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(STOP_WAIT_S):
             return await self.process.wait()
 
 

@@ -51,7 +51,7 @@ async def test_nats_keeps_streams_port_and_user_over_a_restart(tmp_path: Path):
 
 def test_nats_refuses_a_client_without_the_password(nats_server: LocalServer):
     address = urlsplit(nats_server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(b'CONNECT {"verbose":true}\r\nPING\r\n')
         answer = b""
         while piece := connection.recv(4096):
@@ -195,7 +195,7 @@ def test_a_guarded_program_ends_with_its_parent():
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         parent.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while _is_alive(child):
         assert time.monotonic() < deadline, "the child outlived its parent"
         time.sleep(0.02)

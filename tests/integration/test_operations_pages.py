@@ -21,10 +21,10 @@ from support.ports import free_port
 from yarl import URL
 
 from payhub_cli.local.server import LocalServer
+from payhub_cli.supervisor import STOP_WAIT_S
 
 TOKEN = "operator-token-of-this-test"
 CODE = "one-time-code"
-STOP_S = 5.0
 PROBLEM = "application/problem+json"
 HTML = {"accept": "text/html,application/xhtml+xml"}
 
@@ -145,7 +145,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
     try:
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(STOP_WAIT_S):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -22,7 +22,7 @@ from payhub_engines.consensus.messages import (
 )
 from payhub_engines.consensus.peers import TcpNetwork
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 MEMBERS = ["1", "2", "3"]
 
 

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from support.ports import free_port
 
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_platform.clock import iso, system_clock
 from payhub_platform.security.jws import (
     load_private_key,
@@ -240,7 +241,7 @@ async def test_a_transfer_from_look_up_to_patch(http, sandbox, dfsps):
     assert conversations == {"total": 2, "perIndex": {"0": 1, "1": 1}}
 
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert await asyncio.wait_for(process.wait(), STOP_WAIT_S) == 0
 
 
 async def test_an_expired_transfer_is_told_by_the_clock(dfsps):

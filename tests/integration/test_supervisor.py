@@ -139,7 +139,7 @@ asyncio.run(main())
         pids = [int(text) for text in process.stdout.readline().split()]
         process.kill()
     assert len(pids) == 2
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while any(_is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "a process outlived its supervisor"
         time.sleep(0.02)

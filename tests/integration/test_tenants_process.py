@@ -22,6 +22,7 @@ from support.servers import running_nats, running_postgres
 from unit.tenants.tenants_kit import PASSWORD, TOKEN, client_request, create_request, identifier
 
 from payhub_cli.local.server import LocalServer
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.errors import PayhubError
@@ -64,7 +65,7 @@ class Process:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(STOP_WAIT_S):
             return await self.process.wait()
 
 
