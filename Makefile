@@ -87,7 +87,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt Makefile | pyt
 	@test -x "$(UV)" || $(MAKE) .uv/bin/uv
 	@test -e $@ || { rm -rf .venv && "$(UV)" venv --quiet --python "$(PYTHON)" .venv; }
 	@echo "Installing locked dependencies into .venv ..."
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@echo "$(CURDIR)" > $@
 
