@@ -1,17 +1,17 @@
 """Ports for servers of tests: free, and never another worker's.
 
-What the system chooses may be chosen again before the server has bound it; these it does not choose by
-itself. Each worker of pytest-xdist has its own, and takes one again only when all have been taken.
+What the system chooses may be chosen again before the server has bound it; these neither the system nor
+``payhub up`` chooses. Each worker of pytest-xdist has its own, and takes one again only after all others.
 """
 
-import contextlib
 import itertools
 import os
 import random
-import socket
 
-FIRST = 12_000  # what Linux chooses for itself begins at 32,768
-PORTS_PER_WORKER = 1_000
+from payhub_cli.local.ports import is_free
+
+FIRST = 10_000
+PORTS_PER_WORKER = 500
 WORKERS_MAX = 20
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -28,13 +28,4 @@ def free_ports(count):
 
 def free_port():
     """Return one."""
-    return next(port for port in itertools.islice(_next, PORTS_PER_WORKER) if _is_free(port))
-
-
-def _is_free(port):
-    with socket.socket() as probe, contextlib.suppress(OSError):
-        # A connection of the past in TIME_WAIT does not make a port taken; a listener does.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        return True
-    return False
+    return next(port for port in itertools.islice(_next, PORTS_PER_WORKER) if is_free(port))
