@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 import pytest
 from support.ports import free_port
+from support.replica_group import listens
 
 from payhub_engines.core.commands import StartInstance
 from payhub_engines.core.reply import Accepted
@@ -98,6 +99,8 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
         await started.wait()
         while not engine.is_leader:
             await engine.leadership_changed()
+        while not await listens(settings.port):  # it has started a moment before
+            await asyncio.sleep(0.01)
         yield Operator(engine, http)
     stop.set()
     assert await serving == 0

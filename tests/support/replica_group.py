@@ -166,7 +166,7 @@ class Running:
     async def start(self, name: str) -> None:
         self._stops[name] = asyncio.Event()
         self._tasks[name] = asyncio.create_task(self.group.members[name].serve(self._stops[name]))
-        while not await _listens(self.group.members[name].port):
+        while not await listens(self.group.members[name].port):
             assert not self._tasks[name].done()
             await asyncio.sleep(0.01)
 
@@ -185,7 +185,8 @@ class Running:
         return self._tasks.pop(name)
 
 
-async def _listens(port: int) -> bool:
+async def listens(port: int) -> bool:
+    """Tell whether somebody does, on the loopback interface."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
