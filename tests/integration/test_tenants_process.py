@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -256,9 +255,7 @@ async def test_waits_for_postgresql_and_says_when_it_is_gone(server_folder: Path
         with running_postgres(folder, port=port):
             await until(tenants.is_ready)
             assert (await tenants.call("POST", "/v1/tenants", create_request()))[0] == 200
-            started = time.monotonic()
             assert await tenants.stop() == 0
-            assert time.monotonic() - started < 5
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
