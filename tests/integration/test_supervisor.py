@@ -146,7 +146,7 @@ asyncio.run(main())
 
 
 async def test_a_start_is_not_ready_while_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("payhub_cli.supervisor.READY_WAIT_S", 0.3)
+    monkeypatch.setattr("payhub_cli.supervisor.READY_WAIT_S", 3.0)  # time to print
     spec = _spec(tmp_path, "silent", "import time; print('waiting', flush=True); time.sleep(60)")
     supervisor = Supervisor([spec], tmp_path / "logs")
     try:
