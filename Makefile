@@ -11,6 +11,9 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 SEEDS ?= 500
+# A worker for each core; a file's tests stay together and in order, because they may share a running house.
+WORKERS ?= logical
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 REQUIREMENTS := $(wildcard requirements/*.txt)
 COMPILE := compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
@@ -24,6 +27,9 @@ endif
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 endif
+
+# Tests and demonstration start many processes: without its bytecode each would compile all of payhub anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What is in .venv knows its own place and needs the Python it was made with: after either is gone, a new one.
 ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CURDIR))
@@ -43,11 +49,11 @@ demo: install ## Send 20 payments between four institutions over two engines, an
 
 .PHONY: test
 test: install ## Run all tests
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q $(SIDE_BY_SIDE)
 
 .PHONY: sim
 sim: install ## Run more simulated faults than the tests do: make sim SEEDS=2000
-	@RAFT_SEEDS=$(SEEDS) ENGINE_SEEDS=$(SEEDS) $(BIN)/pytest -q --timeout 0 tests/simulation
+	@RAFT_SEEDS=$(SEEDS) ENGINE_SEEDS=$(SEEDS) $(BIN)/pytest -q --numprocesses $(WORKERS) --timeout 0 tests/simulation
 
 .PHONY: check
 check: install ## Lint, types, import rules and layout
@@ -81,7 +87,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/uv.txt Makefile | pyt
 	@test -x "$(UV)" || $(MAKE) .uv/bin/uv
 	@test -e $@ || { rm -rf .venv && "$(UV)" venv --quiet --python "$(PYTHON)" .venv; }
 	@echo "Installing locked dependencies into .venv ..."
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@echo "$(CURDIR)" > $@
 

@@ -66,7 +66,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[asyncio.Event]:
-    """Turn SIGINT and SIGTERM into an event for the length of a block."""
+    """Turn SIGINT and SIGTERM into an event for the length of a block; after one, more are ignored."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _STOP_SIGNALS:
@@ -76,6 +76,8 @@ def _stop_signals() -> Iterator[asyncio.Event]:
     finally:
         for number in _STOP_SIGNALS:
             loop.remove_signal_handler(number)
+            if stopped.is_set():  # all that is left to do is to end, with the status that is due
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _tell(installation: Installation) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from integration.raft_certificates import Authority
 from integration.raft_member import CLUSTER, certificates
-from integration.test_raft_processes import free_ports
+from support.ports import free_ports
 
 from payhub_engines.consensus.disk import FileDisk
 from payhub_engines.consensus.group import Address, Group

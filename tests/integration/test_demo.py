@@ -170,6 +170,23 @@ def test_an_installation_is_interrupted_at_any_time(folder: Path):
     interrupted(lambda: _state_of(data))
 
 
+def test_one_more_interruption_after_everything_has_stopped_changes_nothing():
+    code = (
+        "import asyncio, os, signal\n"
+        "from payhub_cli.up import until_stopped\n"
+        "async def work():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    await asyncio.Event().wait()\n"
+        "assert asyncio.run(until_stopped(work())) is None\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "print('ended')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="others reach root's folder for its PostgreSQL alone")
 def test_nobody_else_reads_what_is_in_an_installation_of_root(folder: Path):
     data = folder / "data"
@@ -215,7 +232,7 @@ def test_a_killed_installation_leaves_no_process_and_starts_again(folder: Path):
         first = _wait_for_start(data)
         os.kill(first["gateway"], signal.SIGKILL)
         process.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while _left_running(data):
         assert time.monotonic() < deadline, _left_running(data)
         time.sleep(0.1)

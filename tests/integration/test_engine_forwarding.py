@@ -29,7 +29,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def exchange(port: int, sent: bytes) -> tuple[int, dict[str, str], bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         writer.write(sent)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
@@ -179,7 +179,7 @@ async def test_an_answer_that_hangs_is_given_up_when_another_one_leads(
     await running.group.deciding.wait()
     monkeypatch.setattr(replica_group, "COMMIT_S", 0.0)
     running.group.elect_another("1")
-    async with asyncio.timeout(5), await sending as answer:
+    async with asyncio.timeout(30), await sending as answer:
         assert (answer.status, answer.headers["X-Payhub-Leader"]) == (202, "2")
 
 

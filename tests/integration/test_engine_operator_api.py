@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from support.replica_group import free_ports
+from support.ports import free_port
+from support.replica_group import listens
 
 from payhub_engines.core.commands import StartInstance
 from payhub_engines.core.reply import Accepted
@@ -86,7 +87,7 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
         engine_id="north",
         site="site-1",
         data_dir=tmp_path / "engine",
-        port=free_ports(1)[0],
+        port=free_port(),
         nats_url="nats://127.0.0.1:1",
         internal_token=TOKEN,
         secrets_key=SecretBox.new_key(),
@@ -94,10 +95,12 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
     engine, started, stop = Engine(settings), asyncio.Event(), asyncio.Event()
     await engine.start()
     serving = asyncio.create_task(run(engine, create_app(engine, started), settings, started, lambda: stop))
-    async with asyncio.timeout(10), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as http:
         await started.wait()
         while not engine.is_leader:
             await engine.leadership_changed()
+        while not await listens(settings.port):  # it has started a moment before
+            await asyncio.sleep(0.01)
         yield Operator(engine, http)
     stop.set()
     assert await serving == 0

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.replica_group import free_ports
+from support.ports import free_port
 
 from payhub_cli.process import Health, ask_health
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_platform.security.secrets import SecretBox
 
 
@@ -21,7 +22,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "PAYHUB_ENGINE_ID": "north",
         "PAYHUB_SITE": "north",
         "PAYHUB_DATA_DIR": str(folder),
-        "PAYHUB_PORT": str(free_ports(1)[0]),
+        "PAYHUB_PORT": str(free_port()),
         "PAYHUB_NATS_URL": "nats://127.0.0.1:1",
         "PAYHUB_INTERNAL_TOKEN": "t",
         "PAYHUB_SECRETS_KEY": SecretBox.new_key(),
@@ -45,7 +46,7 @@ async def test_an_engine_alone_leads_and_stops_cleanly(tmp_path: Path, number: s
         health = await until_ready(f"http://127.0.0.1:{told['PAYHUB_PORT']}", process)
         assert (health.role, health.replica) == ("leader", "1")
         process.send_signal(number)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(STOP_WAIT_S):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -65,7 +65,7 @@ async def exported(bus) -> list[AuditBatch]:
     last = await bus.jetstream().get_last_msg(subjects.AUDIT_STREAM, subjects.audit("north"))
     batches = []
     while True:
-        message = await subscription.next_msg(timeout=5)
+        message = await subscription.next_msg(timeout=20)
         batches.append(msgspec.msgpack.decode(message.data, type=AuditBatch))
         if message.metadata.sequence.stream == last.seq:
             await subscription.unsubscribe()
@@ -177,7 +177,7 @@ async def test_the_late_message_of_an_old_leader_is_refused_and_the_new_one_goes
         await until_exported(bus, replica, task)
         with pytest.raises(APIError, match="wrong last sequence"):
             await stream.publish(
-                subjects.audit("north"), b"late", timeout=5, headers={HEADER_CHAIN: str(last.seq)}
+                subjects.audit("north"), b"late", timeout=20, headers={HEADER_CHAIN: str(last.seq)}
             )
         await replica.stream.submit(start_command(3))
         await until_exported(bus, replica, task)
@@ -236,7 +236,7 @@ async def test_replays_end_with_leadership_and_what_is_held_is_still_given(repli
     async def ask(subject) -> AuditBatch:
         while True:
             try:
-                answer = await bus.request(subject, request, timeout=5)
+                answer = await bus.request(subject, request, timeout=20)
             except NoRespondersError:
                 await asyncio.sleep(0.02)
             else:
@@ -247,7 +247,7 @@ async def test_replays_end_with_leadership_and_what_is_held_is_still_given(repli
             assert (await ask(subjects.replay("north"))).entries == [encode_entry(replica.entries[0])]
         await bus.flush()
         with pytest.raises(NoRespondersError):
-            await bus.request(subjects.replay("north"), request, timeout=5)
+            await bus.request(subjects.replay("north"), request, timeout=20)
         assert (await ask(subjects.replay_held("north"))).entries == [encode_entry(replica.entries[0])]
         beyond = msgspec.msgpack.encode(ReplayRequest(from_position=10_000, count=1))
         with pytest.raises(NatsTimeoutError):

@@ -66,7 +66,7 @@ async def client(engine: Engine) -> AsyncIterator[HttpEngineClient]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", engine.handle)
     async with TestServer(application) as server:
-        held = HttpEngineClient({"north": str(server.make_url("/"))}, "secret", call_timeout_s=0.5)
+        held = HttpEngineClient({"north": str(server.make_url("/"))}, "secret", call_timeout_s=2.0)
         await held.open()
         yield held
         await held.close()
@@ -177,7 +177,7 @@ async def test_an_engine_that_is_silent_is_given_up_in_time(client: HttpEngineCl
         return web.Response()
 
     engine.handler = silent
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(EngineUnavailableError):
             await client.start(TENANT, PAYMENT, TRACE)
     assert len(engine.requests) == 1

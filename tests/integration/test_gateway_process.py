@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -18,9 +17,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc.jwk import ECKey
+from support.ports import free_port
 from unit.gateway.gateway_kit import assertion, oauth_client, tenant_config, transfer
 
 from payhub_cli.local.server import LocalServer
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import publish
@@ -32,13 +33,6 @@ TENANT = tenant_config("buffalo", [oauth_client("ussd", KEY)])
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 NOWHERE = "nats://127.0.0.1:1"
 WAIT_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:
@@ -72,7 +66,7 @@ class Process:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(STOP_WAIT_S):
             return await self.process.wait()
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from support.replica_group import free_ports
+from support.ports import free_ports
 from unit.engines.server.replica_kit import PROCESS, Replica, start_command
 
 from payhub_engines.consensus.disk import FileDisk

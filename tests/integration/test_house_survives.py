@@ -40,8 +40,12 @@ async def test_kill_9_of_an_engine_loses_and_doubles_nothing(house: House, name:
     # An engine that is away may cost a payment its look-up or quote, never its money.
     failed = [status.error for status in statuses if status.state == "FAILED"]
     assert {error.code for error in failed} <= {"2004", "2003", "1001", "3302", "3303"}, failed
-    assert sum(status.state == "COMPLETED" for status in statuses) >= len(planned) // 2
-    await house.assert_books(before, planned, statuses)
+    # How many get through is a matter of how fast the engine starts again; afterwards all do.
+    assert "COMPLETED" in {status.state for status in statuses}
+    later = house.plan(8, "rhino") + house.plan(4, "lion")
+    statuses_later = await house.pay(later)
+    assert {status.state for status in statuses_later} == {"COMPLETED"}
+    await house.assert_books(before, planned + later, statuses + statuses_later)
     await house.assert_audit_complete()
 
 

@@ -19,6 +19,7 @@ from support.servers import running_nats, running_postgres
 from payhub_cli.local import dropped
 from payhub_cli.local import postgres as local_postgres
 from payhub_cli.local.errors import LocalServerError
+from payhub_cli.local.ports import choose_ports
 from payhub_cli.local.server import LocalServer, guarded, running
 
 
@@ -49,9 +50,21 @@ async def test_nats_keeps_streams_port_and_user_over_a_restart(tmp_path: Path):
         assert await _message_of(server.url) == b"hello"
 
 
+def test_ports_are_kept_and_none_that_the_system_gives_away(tmp_path: Path):
+    names = [f"service-{number}" for number in range(50)]
+    chosen = choose_ports(tmp_path / "ports.json", names)
+    assert len(set(chosen.values())) == len(names)
+    assert max(chosen.values()) < 30_000  # systems give away from 32,768 on, Kubernetes from 30,000 on
+    assert choose_ports(tmp_path / "ports.json", names) == chosen
+    with socket.create_server(("127.0.0.1", chosen["service-0"])):
+        again = choose_ports(tmp_path / "ports.json", names)
+    assert again["service-0"] != chosen["service-0"]
+    assert {**again, "service-0": chosen["service-0"]} == chosen
+
+
 def test_nats_refuses_a_client_without_the_password(nats_server: LocalServer):
     address = urlsplit(nats_server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(b'CONNECT {"verbose":true}\r\nPING\r\n')
         answer = b""
         while piece := connection.recv(4096):
@@ -195,7 +208,7 @@ def test_a_guarded_program_ends_with_its_parent():
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         parent.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while _is_alive(child):
         assert time.monotonic() < deadline, "the child outlived its parent"
         time.sleep(0.02)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -18,13 +17,14 @@ import msgspec
 import pytest
 from support.operations_records import TRACE_ID, outgoing, record
 from support.operations_servers import connected_bus, fresh_database, publish, until_stored
+from support.ports import free_port
 from yarl import URL
 
 from payhub_cli.local.server import LocalServer
+from payhub_cli.supervisor import STOP_WAIT_S
 
 TOKEN = "operator-token-of-this-test"
 CODE = "one-time-code"
-STOP_S = 5.0
 PROBLEM = "application/problem+json"
 HTML = {"accept": "text/html,application/xhtml+xml"}
 
@@ -107,16 +107,10 @@ def _checked(html: str) -> Page:
     return page
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def _start(
     nats_url: str, database_url: str, trace_file: Path
 ) -> tuple[asyncio.subprocess.Process, str]:
-    port = _free_port()
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "PAYHUB_PORT": str(port),
@@ -151,7 +145,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
     try:
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(STOP_WAIT_S):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -331,7 +325,7 @@ async def test_the_api_tells_programs_the_same(service: Service):
 
 
 async def test_it_starts_and_ends_with_everything_down(tmp_path: Path):
-    nothing = _free_port()
+    nothing = free_port()
     process, url = await _start(
         f"nats://u:p@127.0.0.1:{nothing}", f"postgresql://u:p@127.0.0.1:{nothing}/d", tmp_path / "spans"
     )

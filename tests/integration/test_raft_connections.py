@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from integration.raft_certificates import Authority
-from integration.test_raft_processes import free_ports
+from support.ports import free_ports
 
 from payhub_engines.consensus import peers
 from payhub_engines.consensus.errors import GroupSettingsError, PeerRefusedError
@@ -22,7 +22,7 @@ from payhub_engines.consensus.messages import (
 )
 from payhub_engines.consensus.peers import TcpNetwork
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 MEMBERS = ["1", "2", "3"]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -12,20 +11,11 @@ from pathlib import Path
 import pytest
 from integration.raft_certificates import Authority
 from integration.raft_member import CLUSTER
+from support.ports import free_ports
 
 PROGRAM = Path(__file__).with_name("raft_member.py")
 NAMES = ("1", "2", "3")
 WAIT_S = 30.0
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Processes:

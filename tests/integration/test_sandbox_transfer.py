@@ -7,14 +7,15 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import sys
 from email.utils import formatdate
 
 import aiohttp
 import pytest
 from aiohttp import web
+from support.ports import free_port
 
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_platform.clock import iso, system_clock
 from payhub_platform.security.jws import (
     load_private_key,
@@ -33,12 +34,6 @@ PAYEE = "/MSISDN/254700300001"
 FULFILMENT = base64.urlsafe_b64encode(b"f" * 32).rstrip(b"=").decode()
 CONDITION = base64.urlsafe_b64encode(hashlib.sha256(b"f" * 32).digest()).rstrip(b"=").decode()
 MONEY = {"currency": "KES", "amount": "100"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Dfsp:
@@ -246,7 +241,7 @@ async def test_a_transfer_from_look_up_to_patch(http, sandbox, dfsps):
     assert conversations == {"total": 2, "perIndex": {"0": 1, "1": 1}}
 
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert await asyncio.wait_for(process.wait(), STOP_WAIT_S) == 0
 
 
 async def test_an_expired_transfer_is_told_by_the_clock(dfsps):

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,10 +16,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from support.ports import free_port
 from support.servers import running_nats, running_postgres
 from unit.tenants.tenants_kit import PASSWORD, TOKEN, client_request, create_request, identifier
 
 from payhub_cli.local.server import LocalServer
+from payhub_cli.supervisor import STOP_WAIT_S
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.errors import PayhubError
@@ -29,13 +30,6 @@ from payhub_platform.security.secrets import SecretBox
 
 SECRETS_KEY = SecretBox.new_key()
 WAIT_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:
@@ -70,7 +64,7 @@ class Process:
 
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(STOP_WAIT_S):
             return await self.process.wait()
 
 
@@ -261,9 +255,7 @@ async def test_waits_for_postgresql_and_says_when_it_is_gone(server_folder: Path
         with running_postgres(folder, port=port):
             await until(tenants.is_ready)
             assert (await tenants.call("POST", "/v1/tenants", create_request()))[0] == 200
-            started = time.monotonic()
             assert await tenants.stop() == 0
-            assert time.monotonic() - started < 5
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

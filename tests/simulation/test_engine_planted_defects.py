@@ -20,6 +20,7 @@ from payhub_engines.server.timers import TimerWorker
 
 ENDED_WITHIN_S = 75.0  # what ends at all ends a minute after the last fault, when the last timer is due
 SEEDS = 40  # at most: the first that finds it ends the search
+pytestmark = pytest.mark.timeout(600)  # a search is bounded by its seeds, and slow on a busy machine
 
 
 def answer_before_the_commit(monkeypatch):

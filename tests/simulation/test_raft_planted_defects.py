@@ -16,6 +16,7 @@ from payhub_engines.consensus.replication import take_entries
 from payhub_engines.consensus.simulated_disk import SimulatedDisk
 
 SEEDS = 250  # at most: the first that finds it ends the search
+pytestmark = pytest.mark.timeout(600)  # a search is bounded by its seeds, and slow on a busy machine
 
 
 def answer_before_the_sync(monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from support.replica_group import free_ports
+from support.ports import free_ports
 
 from payhub_cli.process import ask_health
 from payhub_platform.contracts.engine import ReplicaView

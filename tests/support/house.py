@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from support.ports import free_ports
 
 from payhub_cli.demo import story
 from payhub_cli.demo.audit import until_complete
@@ -21,9 +22,10 @@ from payhub_cli.demo.client import Api
 from payhub_cli.demo.onboarding import Onboarding
 from payhub_cli.demo.result import completed
 from payhub_cli.demo.story import PlannedPayment
-from payhub_cli.installation import Installation, installed, remove_outside
+from payhub_cli.installation import LOCK_FILE, Installation, installed, remove_outside
+from payhub_cli.local import files
 from payhub_cli.process import ask_health
-from payhub_cli.profiles import replica_names
+from payhub_cli.profiles import port_names, replica_names
 from payhub_cli.supervisor import Child
 from payhub_platform.contracts.channel import TransferStatus
 from payhub_platform.money import Money
@@ -152,6 +154,7 @@ class House:
 @contextlib.asynccontextmanager
 async def running_house(folder: Path, replicas: int = 1) -> AsyncIterator[House]:
     """Start the profile full with the sandbox, onboard everybody, get a token."""
+    _keep_ports(folder, port_names("full", sandbox=True, replicas=replicas))
     async with (
         installed("full", folder, sandbox=True, replicas=replicas) as installation,
         aiohttp.ClientSession() as session,
@@ -179,3 +182,11 @@ async def running_house(folder: Path, replicas: int = 1) -> AsyncIterator[House]
             engines=[Api(session, url, own) for url in engine_urls.values()],
         )
     remove_outside(folder)
+
+
+def _keep_ports(folder: Path, names: list[str]) -> None:
+    """Make the folder and keep ports in it, as an earlier start would have; a test beside us has others."""
+    folder.mkdir()
+    (folder / LOCK_FILE).touch()
+    chosen = dict(zip(names, free_ports(len(names)), strict=True))
+    files.write_private(folder / "ports.json", msgspec.json.encode(chosen))

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from litestar import HttpMethod, Litestar, Request, Response, get, post, route
 from litestar.params import FromPath
+from support.ports import free_ports
 
 from payhub_engines.server import app as engine_app
 from payhub_engines.server.leadership import Health, LeadershipWatch, health
@@ -19,14 +19,6 @@ from payhub_platform.http import BODY_BYTES_MAX, exception_handlers
 
 COMMIT_S = 0.005
 ELECTION_S = 0.15
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        bound = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in bound:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in bound]
 
 
 class Group:
@@ -174,7 +166,7 @@ class Running:
     async def start(self, name: str) -> None:
         self._stops[name] = asyncio.Event()
         self._tasks[name] = asyncio.create_task(self.group.members[name].serve(self._stops[name]))
-        while not await _listens(self.group.members[name].port):
+        while not await listens(self.group.members[name].port):
             assert not self._tasks[name].done()
             await asyncio.sleep(0.01)
 
@@ -193,7 +185,8 @@ class Running:
         return self._tasks.pop(name)
 
 
-async def _listens(port: int) -> bool:
+async def listens(port: int) -> bool:
+    """Tell whether somebody does, on the loopback interface."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -22,6 +22,7 @@ _logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
 WATCH_WAIT_S: Final = 10.0
+CANCEL_AGAIN_S: Final = 0.1
 
 
 class TenantDirectory:
@@ -67,10 +68,14 @@ class TenantDirectory:
 
     async def close(self) -> None:
         """Stop following."""
-        if self._watcher is not None:
+        if self._watcher is None:
+            return
+        while not self._watcher.done():
+            # Python 3.11 loses a cancellation that meets an entry (asyncio.wait_for): it is said again.
             self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+            await asyncio.wait({self._watcher}, timeout=CANCEL_AGAIN_S)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._watcher
 
     async def _follow(self, client: Client) -> None:
         while True:

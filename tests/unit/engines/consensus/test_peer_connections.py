@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support.replica_group import free_ports
+from support.ports import free_ports
 
 from payhub_engines.consensus.group import Address, Group
 from payhub_engines.consensus.messages import Message, Welcome

@@ -13,7 +13,7 @@ from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.timers import TimerWorker
 from payhub_platform.telemetry.tracing import Tracing
 
-WAIT_S = 5
+WAIT_S = 20
 
 
 async def run_until(work, event: asyncio.Event) -> None:

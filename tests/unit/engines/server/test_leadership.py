@@ -65,5 +65,5 @@ async def test_nobody_looks_when_nobody_waits():
     waiting.cancel()
     looking = watch._looking
     assert looking is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await looking

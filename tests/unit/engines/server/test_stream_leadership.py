@@ -168,7 +168,7 @@ async def test_an_opening_that_the_log_refuses_at_once_is_tried_again_and_blocks
     led = Led(tmp_path, "one")
     led.log.refusal = NotLeaderError("handing over")
     await led.stream.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         led.log.lead()
         await turns()
         assert not led.stream.is_ready
@@ -189,7 +189,7 @@ async def test_a_leader_change_in_the_middle_of_the_opening(tmp_path: Path) -> N
     led.log.lose()
     led.log.is_held = False
     led.log.lead()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not led.stream.is_ready:
             await asyncio.sleep(0.001)
     assert roles == [False, True]
