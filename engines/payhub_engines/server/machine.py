@@ -22,8 +22,8 @@ from payhub_platform.clock import Clock
 _logger = logging.getLogger(__name__)
 
 FLUSH_MS: Final = 1_000
-BEHIND_BYTES_MAX: Final = 4 * 1024 * 1024
-FLUSH_BYTES: Final = 8 * 1024 * 1024  # of log entries; what is not written is replayed after a crash
+BEHIND_BYTES_MAX: Final = 16 * 1024 * 1024  # of entries that a follower puts off: a second of a full engine
+FLUSH_BYTES: Final = 16 * 1024 * 1024  # of log entries; what is not written is replayed after a crash
 REPLAY_BYTES: Final = 4 * 1024 * 1024
 
 

@@ -35,6 +35,7 @@ from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
 from payhub_engines.server import event_loop
 from payhub_engines.server.jobs import JobWorker
+from payhub_engines.server.maintenance import MAINTAIN_EVERY_S
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
 from payhub_platform.bus.connection import connect
@@ -43,7 +44,7 @@ from payhub_platform.errors import PayhubError
 from payhub_platform.garbage import spare_what_lives
 
 KEPT_MS: Final = 86_400_000
-MAINTAIN_S: Final = 2.0
+
 READ_BYTES: Final = 1024 * 1024
 
 
@@ -113,7 +114,7 @@ class Replica:
 
     async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(MAINTAIN_S)
+            await asyncio.sleep(MAINTAIN_EVERY_S)
             self._stream.machine.flush()
             await asyncio.to_thread(self._stream.machine.sync)
 
