@@ -22,6 +22,7 @@ from payhub_engines.core.state import State
 from payhub_engines.server.admission import IN_FLIGHT_MAX, Admission, headroom_of, is_own
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.machine import Machine, OpenStore
+from payhub_engines.server.rounds import Rounds
 from payhub_engines.server.waiting import OnReply, Queue, Waiting
 from payhub_engines.storage.rocks import RocksState
 from payhub_platform.clock import Clock
@@ -31,6 +32,9 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 COMMANDS_A_BATCH_MAX: Final = 256
+FULL_WAITING: Final = (
+    128  # more means that the engine decides most of its time: a flood, where others want little
+)
 OUTSIDE_HEADROOM: Final = 2  # so many times more may wait of what begins no payment
 OPEN_RETRY_S: Final = 0.05
 
@@ -87,10 +91,11 @@ class StreamProcessor:
         """
         self._log = log
         self._monotonic = monotonic
-        self.admission = Admission(monotonic, instances_running_max)
+        self.admission = Admission(monotonic, instances_running_max, self._longest_wait_ms)
         self._machine = Machine(path, log.entries, self._on_applied, clock, open_store)
         self._commits = Commits(self._machine, log, clock)
         self._queue = Queue()
+        self._rounds = Rounds()
         self._wake = asyncio.Event()
         self._listeners: list[Listener] = []
         self._role_listeners: list[OnRole] = []
@@ -192,6 +197,8 @@ class StreamProcessor:
         if refusal is not None:
             on_reply(refusal)
             return
+        if headroom:
+            self.admission.note_taken(tenant)
         since_ms = self._monotonic()
         self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=since_ms))
 
@@ -252,7 +259,7 @@ class StreamProcessor:
             running, queue = self._machine.state.index, self._queue
             in_flight = running.running + queue.starting
             own = running.running_of.get(tenant, 0) + queue.starting_of(tenant)
-            refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom)
+            refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom, tenant)
             if refusal is not None:
                 return refusal
         if not is_own(command) and self._queue.is_full_for(tenant, 1 if headroom else OUTSIDE_HEADROOM):
@@ -263,6 +270,10 @@ class StreamProcessor:
         found = Counter(self._machine.state.index.running_of)
         found.update(dict(self._queue.starting_by_tenant()))
         return found.values()
+
+    def _longest_wait_ms(self) -> int:
+        since_ms = self._queue.oldest_start_ms()
+        return 0 if since_ms is None else self._monotonic() - since_ms
 
     def _take_role(self, is_leader: bool) -> None:
         self._is_leader = is_leader
@@ -302,7 +313,7 @@ class StreamProcessor:
                 if self._is_leader and not self._is_open:
                     await self._open()
                 while self._queue and self._failed is None:
-                    rest = await self._next_batch(self._queue.take(COMMANDS_A_BATCH_MAX))
+                    rest = await self._next_batch(self._take())
                     self._queue.put_back(rest or [])
                 if self._failed is not None:
                     raise self._failed
@@ -311,6 +322,13 @@ class StreamProcessor:
             # Whatever ends the loop, nobody waits for it in vain.
             self._refuse_waiting(_stopping())
             self._tell_drained()
+
+    def _take(self) -> list[Waiting]:
+        """Take what is decided next: all that waits, or during a flood what others do not notice."""
+        if len(self._queue) > FULL_WAITING:
+            self.admission.note_full()
+        cost_max = self._rounds.grant() if self.admission.is_crowded else None
+        return self._queue.take(COMMANDS_A_BATCH_MAX, cost_max)
 
     def _tell_drained(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -337,6 +355,7 @@ class StreamProcessor:
 
     async def _next_batch(self, batch: list[Waiting]) -> list[Waiting] | None:
         """Decide, commit and answer; return what did not fit, or None where the log refused."""
+        began_ms = self._monotonic()
         try:
             done = await self._commits.commit([one for one in batch if one.command is not None])
             if not done.is_current:
@@ -355,11 +374,16 @@ class StreamProcessor:
         except BaseException:
             _refuse(batch, _stopping())
             raise
-        self._measure(batch)
+        self._measure(batch, began_ms)
+        if done.rest:
+            self.admission.note_full()
         return done.rest
 
-    def _measure(self, batch: list[Waiting]) -> None:
+    def _measure(self, batch: list[Waiting], began_ms: int) -> None:
         now_ms = self._monotonic()
+        cost = self._queue.settle(batch)
+        if self._is_open:
+            self._rounds.observe(cost, now_ms - began_ms)
         for waiting in batch:
             if waiting.since_ms is not None and waiting.is_answered:
                 self.admission.observe(now_ms - waiting.since_ms)
