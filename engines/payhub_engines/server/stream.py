@@ -193,7 +193,7 @@ class StreamProcessor:
         """Decide a command from outside, as ``submit``; ``on_reply`` gets the reply, or why there is none."""
         tenant = tenant or _tenant_of(command)
         headroom = headroom_of(command, self._machine.state) if self.is_ready else 0
-        refusal = self._refusal(command, tenant, headroom)
+        refusal = self._refusal(tenant, headroom, is_own=is_own(command))
         if refusal is not None:
             on_reply(refusal)
             return
@@ -201,6 +201,10 @@ class StreamProcessor:
             self.admission.note_taken(tenant)
         since_ms = self._monotonic()
         self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=since_ms))
+
+    def refusal_of_payment(self, tenant: str) -> UnavailableError | None:
+        """Return why a new payment of a tenant would be refused now: asked before its request is decoded."""
+        return self._refusal(tenant, 1, is_own=False)
 
     def post(self, command: Command, tenant: str, on_reply: OnReply) -> None:
         """Decide a command of the engine's own workers; they are bounded by what they work on.
@@ -252,7 +256,7 @@ class StreamProcessor:
         self._queue.put(tenant, waiting)
         self._wake.set()
 
-    def _refusal(self, command: Command, tenant: str, headroom: int) -> UnavailableError | None:
+    def _refusal(self, tenant: str, headroom: int, *, is_own: bool) -> UnavailableError | None:
         if not self.is_ready:
             return _not_leader()
         if headroom:
@@ -262,7 +266,7 @@ class StreamProcessor:
             refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom, tenant)
             if refusal is not None:
                 return refusal
-        if not is_own(command) and self._queue.is_full_for(tenant, 1 if headroom else OUTSIDE_HEADROOM):
+        if not is_own and self._queue.is_full_for(tenant, 1 if headroom else OUTSIDE_HEADROOM):
             return _too_much_waits()
         return None
 
