@@ -12,6 +12,7 @@ than is done in good time, and others little, batches are bounded too (``is_crow
 Results of jobs, timers, answers and hand-overs are never refused here: they finish what is in flight.
 """
 
+import math
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -47,7 +48,7 @@ WINDOW_SAMPLES_MIN: Final = 8
 DECREASE_MIN: Final = 0.5  # of the limit is left at least, however long commands took
 INCREASE: Final = 1.05
 TENANTS_MAX: Final = 1_000  # beyond, all have the same share
-SMALL: Final = 4  # a tenant is small that has less in flight than its share divided by this
+SMALL: Final = 4  # a tenant is small that has less in flight than its share divided by this, and none refused
 CROWDED_MS: Final = 1_000  # batches stay bounded so long after a small tenant and a full engine were seen
 DISK_RETRY_AFTER_S: Final = 10
 
@@ -117,6 +118,7 @@ class Admission:
         self._idle_since_ms = now_ms
         self._idle_ms: tuple[float | None, float | None] = (None, None)  # this time, and the one before
         self._share = 0.0
+        self._largest = 0  # of the tenants' counts, when the share was last computed
         self._share_at_ms: int | None = None
         self._full_at_ms: int | None = None  # last time that more was there than is done in good time
         self._small_at_ms: int | None = None  # last time that a small tenant began a payment then
@@ -180,19 +182,19 @@ class Admission:
         if self.is_disk_low:
             detail = "The engine's disk is nearly full: it finishes what runs, and takes no new payments."
             return UnavailableError("disk-nearly-full", detail, retry_after_s=DISK_RETRY_AFTER_S)
-        self._look(in_flight, own, all_of)
+        self._look(in_flight, own, all_of, tenant)
         limit = self.limit * headroom
         if in_flight < limit:
             return None
         # Those below their share have little more than the limit together. A multiple of the limit would
         # refuse them too, when it has just fallen and a flood is still on its way down.
         most = self._in_flight_max * OVERSHOOT * headroom
-        if in_flight < most and own < self._share_now(all_of) * headroom:
+        if in_flight < most and own < self._share_now(in_flight, all_of) * headroom:
             return None
         detail = "Too many payments are in flight."
         return UnavailableError("engine-overloaded", detail, retry_after_s=self._retry_after.refuse(tenant))
 
-    def _look(self, in_flight: int, own: int, all_of: Callable[[], Collection[int]]) -> None:
+    def _look(self, in_flight: int, own: int, all_of: Callable[[], Collection[int]], tenant: str) -> None:
         """Take note of what is in flight, and of who asks while it is much."""
         if self._is_first:
             # What runs when a process begins to lead was taken in good time by an earlier one.
@@ -205,7 +207,9 @@ class Admission:
         now_ms = self._clock()
         if in_flight >= self.limit:
             self._full_at_ms = now_ms
-        if own < in_flight and own * SMALL < self._share_now(all_of):
+        has_little = own < in_flight and own * SMALL < min(self._share_now(in_flight, all_of), self._largest)
+        # A flood has little too, at times: what was refused waits outside.
+        if has_little and not self._retry_after.has_refused(tenant):
             self._small_at_ms = now_ms
 
     def _follow(self, latency_ms: float) -> None:
@@ -228,13 +232,14 @@ class Admission:
             self._idle_since_ms, lowest, before = now_ms, None, lowest
         self._idle_ms = (mean_ms if lowest is None else min(lowest, mean_ms), before)
 
-    def _share_now(self, all_of: Callable[[], Collection[int]]) -> float:
+    def _share_now(self, in_flight: int, all_of: Callable[[], Collection[int]]) -> float:
         now_ms = self._clock()
-        if self._share_at_ms is None or now_ms - self._share_at_ms >= WINDOW_MS:
+        was_below = math.isinf(self._share) and in_flight >= self.limit
+        if was_below or self._share_at_ms is None or now_ms - self._share_at_ms >= WINDOW_MS:
             self._share_at_ms = now_ms
             counts = all_of()
-            # Where all together have less than the limit, the largest has its share, the others less.
-            self._share = max_min_share(counts, min(self.limit, sum(counts)))
+            self._share = max_min_share(counts, self.limit)
+            self._largest = max(counts, default=0)
         return self._share
 
 

@@ -47,6 +47,11 @@ class RetryAfter:
         wait_s *= 1 + (line * _SPREAD % 1) / 2
         return min(int(wait_s), RETRY_AFTER_S_MAX)
 
+    def has_refused(self, tenant: str) -> bool:
+        """Tell whether one of a tenant was refused in the last second or two."""
+        self._turn_over()
+        return tenant in self._refused or tenant in self._refused_before
+
     def _turn_over(self) -> None:
         now_ms = self._clock()
         passed = (now_ms - self._since_ms) // WINDOW_MS

@@ -21,6 +21,8 @@ QUIET_MS_MIN: Final = 0.3
 QUIET_MS_MAX: Final = 20.0  # a slower log does not make longer batches fair
 PROBE_EVERY: Final = 32  # of crowded rounds one takes a single turn of each: else none would be quiet
 PROBE_FIRST_EVERY: Final = 2  # until the mean is known
+OUTLIER: Final = 3  # a round counts at most so many times what was expected
+OUTLIER_MS: Final = 3  # and so much in any case
 GRANT_MIN: Final = 2 * COST_MIN  # even a flood goes on
 GRANT_MAX: Final = 256 * COST_MIN
 KEPT: Final = 0.98  # of what is known of the cost, when a round is added to it
@@ -64,6 +66,9 @@ class Rounds:
             cost: of what was decided, as ``Queue.settle`` tells.
             took_ms: from the first decision until all was answered.
         """
+        # A process that waits for the processor, or a disk that hesitates, tells nothing about commands.
+        expected_ms = self.quiet_ms + max(cost - self._quiet_cost, 0.0) * self.ms_a_unit
+        took_ms = min(took_ms, max(int(OUTLIER * expected_ms), OUTLIER_MS))
         if cost <= QUIET_COST or self._is_probe:
             self._is_probe = False
             self._quiet_rounds += 1

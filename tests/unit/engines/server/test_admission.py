@@ -180,6 +180,16 @@ def test_an_engine_is_crowded_where_a_small_tenant_meets_a_full_engine():
     assert not crowded(100, 100, [100]), "one is alone"
 
 
+def test_who_was_refused_just_now_is_not_small_though_it_has_nothing_in_flight():
+    time = Time()
+    limiter = Admission(time, in_flight_max=100)
+    assert limiter.refusal(100, 50, lambda: [50, 50], tenant="a") is not None
+    limiter.refusal(100, 2, lambda: [98, 2], tenant="a")
+    assert not limiter.is_crowded
+    limiter.refusal(100, 2, lambda: [98, 2], tenant="b")
+    assert limiter.is_crowded
+
+
 def test_an_engine_is_crowded_before_the_limit_where_too_much_waits_and_for_a_while_after():
     time = Time()
     limiter = Admission(time, in_flight_max=1_000)
@@ -192,3 +202,12 @@ def test_an_engine_is_crowded_before_the_limit_where_too_much_waits_and_for_a_wh
     assert limiter.is_crowded
     time.now_ms += 1
     assert not limiter.is_crowded
+
+
+def test_a_share_from_a_moment_of_peace_refuses_no_small_tenant_when_the_flood_is_back():
+    time = Time()
+    limiter = Admission(time, in_flight_max=100)
+    limiter.note_full()
+    assert limiter.refusal(4, 2, lambda: [2, 1, 1]) is None
+    assert limiter.refusal(101, 3, lambda: [98, 3]) is None
+    assert limiter.refusal(101, 98, lambda: [98, 3]) is not None

@@ -62,3 +62,13 @@ def test_the_grant_is_bounded_whatever_the_rounds_took():
     for quiet_ms, ms_a_command in ((0.0, 5.0), (500.0, 0.0), (0.0, 0.0)):
         for given in grants(rounds_of(quiet_ms, ms_a_command)):
             assert given == 0 or rounds.GRANT_MIN <= given <= rounds.GRANT_MAX
+
+
+def test_a_process_that_waits_for_the_processor_does_not_make_commands_dear():
+    found, chooser = rounds_of(1.2, 0.03), random.Random(7)
+    for number in range(2_000):
+        commands = 2 if number % 3 else 17
+        paused_ms = chooser.choice((0, 0, 0, 0, 0, 0, 0, 0, 20, 60))
+        found.observe(commands * COST_MIN, paused_ms + chooser.choice((1, 1, 2)) + commands // 17)
+    assert found.quiet_ms <= 3
+    assert found.ms_a_unit * COST_MIN <= 0.15
