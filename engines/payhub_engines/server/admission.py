@@ -155,12 +155,16 @@ class Admission:
             self._in_flight_seen = None
 
     def note_full(self) -> None:
-        """Take note that more waits than a whole batch takes."""
+        """Take note that the engine decides most of its time, or soon will."""
         self._full_at_ms = self._clock()
 
     def note_taken(self, tenant: str) -> None:
         """Take note that a new payment of a tenant waits to be decided."""
         self._retry_after.take(tenant)
+
+    def is_flooding(self, tenant: str) -> bool:
+        """Tell whether payments of a tenant were refused in the last second or two."""
+        return self._retry_after.has_refused(tenant)
 
     def refusal(
         self,
@@ -202,14 +206,14 @@ class Admission:
             self.limit = min(max(self.limit, in_flight * BINDING), self._in_flight_max)
         least, most = self._in_flight_seen or (in_flight, in_flight)
         self._in_flight_seen = (min(least, in_flight), max(most, in_flight))
-        if in_flight * BINDING < self.limit and self._full_at_ms is None:
+        if in_flight < self._in_flight_min and self._full_at_ms is None:
             return
         now_ms = self._clock()
         if in_flight >= self.limit:
             self._full_at_ms = now_ms
         has_little = own < in_flight and own * SMALL < min(self._share_now(in_flight, all_of), self._largest)
         # A flood has little too, at times: what was refused waits outside.
-        if has_little and not self._retry_after.has_refused(tenant):
+        if has_little and not self.is_flooding(tenant):
             self._small_at_ms = now_ms
 
     def _follow(self, latency_ms: float) -> None:

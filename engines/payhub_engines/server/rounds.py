@@ -23,12 +23,13 @@ PROBE_EVERY: Final = 32  # of crowded rounds one takes a single turn of each: el
 PROBE_FIRST_EVERY: Final = 2  # until the mean is known
 OUTLIER: Final = 3  # a round counts at most so many times what was expected
 OUTLIER_MS: Final = 3  # and so much in any case
-GRANT_MIN: Final = 2 * COST_MIN  # even a flood goes on
+GRANT_MIN: Final = 4 * COST_MIN  # even a flood goes on
 GRANT_MAX: Final = 256 * COST_MIN
 KEPT: Final = 0.98  # of what is known of the cost, when a round is added to it
 KNOWN_ROUNDS: Final = 50  # what is assumed before the first round counts like so many
 ASSUMED_MS: Final = 0.03 / COST_MIN  # what a unit of cost takes, where nothing was seen yet
-MS_A_UNIT_MIN: Final = ASSUMED_MS / 100
+MS_A_UNIT_MIN: Final = ASSUMED_MS / 10
+MS_A_UNIT_MAX: Final = ASSUMED_MS * 10
 
 
 class Rounds:
@@ -57,7 +58,7 @@ class Rounds:
     @property
     def ms_a_unit(self) -> float:
         """What a unit of cost adds to a round."""
-        return max(self._cost_ms / self._cost, MS_A_UNIT_MIN)
+        return min(max(self._cost_ms / self._cost, MS_A_UNIT_MIN), MS_A_UNIT_MAX)
 
     def observe(self, cost: int, took_ms: int) -> None:
         """Take note of a round.

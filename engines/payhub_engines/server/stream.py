@@ -23,7 +23,7 @@ from payhub_engines.server.admission import IN_FLIGHT_MAX, Admission, headroom_o
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.machine import Machine, OpenStore
 from payhub_engines.server.rounds import Rounds
-from payhub_engines.server.waiting import OnReply, Queue, Waiting
+from payhub_engines.server.waiting import COST_MIN, OnReply, Queue, Waiting
 from payhub_engines.storage.rocks import RocksState
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -32,9 +32,7 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 COMMANDS_A_BATCH_MAX: Final = 256
-FULL_WAITING: Final = (
-    128  # more means that the engine decides most of its time: a flood, where others want little
-)
+FULL_WAITING: Final = 128  # commands of ordinary size; more are a flood, where other tenants want little
 OUTSIDE_HEADROOM: Final = 2  # so many times more may wait of what begins no payment
 OPEN_RETRY_S: Final = 0.05
 
@@ -332,7 +330,7 @@ class StreamProcessor:
         if len(self._queue) > FULL_WAITING:
             self.admission.note_full()
         cost_max = self._rounds.grant() if self.admission.is_crowded else None
-        return self._queue.take(COMMANDS_A_BATCH_MAX, cost_max)
+        return self._queue.take(COMMANDS_A_BATCH_MAX, cost_max, self.admission.is_flooding)
 
     def _tell_drained(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -379,13 +377,13 @@ class StreamProcessor:
             _refuse(batch, _stopping())
             raise
         self._measure(batch, began_ms)
-        if done.rest:
-            self.admission.note_full()
         return done.rest
 
     def _measure(self, batch: list[Waiting], began_ms: int) -> None:
         now_ms = self._monotonic()
         cost = self._queue.settle(batch)
+        if cost > FULL_WAITING * COST_MIN:
+            self.admission.note_full()
         if self._is_open:
             self._rounds.observe(cost, now_ms - began_ms)
         for waiting in batch:

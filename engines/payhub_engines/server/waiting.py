@@ -20,6 +20,8 @@ OVERSHOOT: Final = (
 COST_MIN: Final = 1024
 """What a command costs at least, and a turn: about as many bytes of the log as an ordinary one adds."""
 
+BATCH_COST_MAX: Final = 512 * COST_MIN  # of any batch, by what the tenants' last commands cost
+FLOOD_COST: Final = 64 * COST_MIN  # where batches are bounded, a tenant floods for which dearer things wait
 DEBT_MAX: Final = COMMAND_UNITS_MAX  # what one command may cost holds its tenant up, not more
 LATELY: Final = 4  # commands that tell what the next one costs
 
@@ -179,18 +181,24 @@ class Queue:
             self._starting += waiting.is_new
         self._count += len(taken)
 
-    def take(self, count_max: int, cost_max: int | None = None) -> list[Waiting]:
+    def take(
+        self,
+        count_max: int,
+        cost_max: int | None = None,
+        is_flooding: Callable[[str], bool] = lambda _: False,
+    ) -> list[Waiting]:
         """Return what is decided next, in turn over the tenants.
 
         Args:
             count_max: how many at most.
-            cost_max: what they may cost beyond one turn of each tenant; None: whatever they cost.
+            cost_max: what those who flood may cost beyond one turn of each; None: all are equal.
+            is_flooding: tells whether a tenant floods; one for which very much waits does in any case.
         """
         taken: list[Waiting] = []
         if cost_max is None:
             self._take_all(count_max, taken)
         else:
-            self._take_bounded(count_max, cost_max, taken)
+            self._take_bounded(count_max, cost_max, is_flooding, taken)
         self._count -= len(taken)
         for waiting in taken:
             if waiting.is_new:
@@ -209,12 +217,14 @@ class Queue:
         return cost
 
     def _take_all(self, count_max: int, taken: list[Waiting]) -> None:
-        tenants = self._tenants
-        while tenants and len(taken) < count_max:
+        tenants, left = self._tenants, BATCH_COST_MAX
+        while tenants and len(taken) < count_max and left > 0:
             tenant, lane = next(iter(tenants.items()))
             if len(tenants) > 1:
+                left -= lane.cost
                 self._take_turn(tenant, lane, taken)
                 continue
+            count_max = min(count_max, len(taken) + max(left // lane.cost, 1))
             for waiting in (lane.finishing, lane.starting):
                 while waiting and len(taken) < count_max:
                     taken.append(waiting.popleft())
@@ -222,12 +232,26 @@ class Queue:
                 del tenants[tenant]
             break
 
-    def _take_bounded(self, count_max: int, cost_max: int, taken: list[Waiting]) -> None:
+    def _take_bounded(
+        self, count_max: int, cost_max: int, is_flooding: Callable[[str], bool], taken: list[Waiting]
+    ) -> None:
         tenants = self._tenants
         for _ in range(len(tenants)):
             if len(taken) >= count_max:
                 return
             self._take_or_pay(taken)
+        # After a pause several wait for each tenant; at one a batch, a tenant that does not flood would never
+        # get rid of them.
+        others = deque(
+            (tenant, lane)
+            for tenant, lane in tenants.items()
+            if len(lane) * lane.cost <= FLOOD_COST and not is_flooding(tenant)
+        )
+        while others and len(taken) < count_max:
+            tenant, lane = others.popleft()
+            self._take_turn(tenant, lane, taken)
+            if tenant in tenants:
+                others.append((tenant, lane))
         while tenants and len(taken) < count_max and cost_max >= COST_MIN:
             self._take_or_pay(taken)
             cost_max -= COST_MIN

@@ -17,13 +17,15 @@ from payhub_engines.server.rounds import Rounds
 from payhub_engines.server.stream import COMMANDS_A_BATCH_MAX, FULL_WAITING
 from payhub_engines.server.waiting import COST_MIN, Queue, Waiting
 
-STEPS = 24  # commands of a payment, one after the other
+STEPS = 20  # commands of a payment that wait for one another
+SIDE = 5  # after two of so many steps comes another command before the next step: a message, besides a result
 COMMAND_MS = 0.03  # of the leader's processor, for a command of ordinary size
 REFUSAL_MS = 0.005
 LOG_MS = 0.8  # of a round: sync and majority, at least
 LOG_MORE_MS = 0.4  # and so much more on average
 SPIKE_MS = 8.0  # now and then the disk takes its time
 SPIKES = 0.002
+BUSY_MS = 12.0
 RUDE_MS = 100.0
 
 
@@ -53,9 +55,14 @@ def p99(values: list[float]) -> float:
 
 
 class Model:
-    """One engine; ``log_factor`` makes its log slower."""
+    """One engine.
 
-    def __init__(self, seed: int = 1, log_factor: float = 1.0) -> None:
+    Args:
+        log_factor: makes its log slower.
+        busy: share of the rounds in which the process waits for a processor that others use.
+    """
+
+    def __init__(self, seed: int = 1, log_factor: float = 1.0, busy: float = 0.0) -> None:
         self.now_ms = 0.0
         self.admission = Admission(self.clock, longest_wait_ms=self.longest_wait_ms)
         self.queue = Queue()
@@ -63,6 +70,7 @@ class Model:
         self.running: Counter[str] = Counter()
         self.batches: list[int] = []
         self._log_factor = log_factor
+        self._busy = busy
         self._random = random.Random(seed)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -134,6 +142,10 @@ class Model:
     def _done(self, tenant: Tenant, due_ms: float, left: int) -> None:
         self.running[tenant.name] += left == STEPS
         if left > 1:
+            if left % SIDE in {0, 2}:
+                side = Waiting(None, None)
+                side.size = tenant.bytes
+                self.queue.put(tenant.name, side)
             self._put(tenant, due_ms, left - 1)
             return
         self.running[tenant.name] -= 1
@@ -147,7 +159,7 @@ class Model:
         if len(self.queue) > FULL_WAITING:
             self.admission.note_full()
         cost_max = self.rounds.grant() if self.admission.is_crowded else None
-        batch = self.queue.take(COMMANDS_A_BATCH_MAX, cost_max)
+        batch = self.queue.take(COMMANDS_A_BATCH_MAX, cost_max, self.admission.is_flooding)
         sizes = list(itertools.accumulate(step.size for step in batch))
         count = next((at + 1 for at, size in enumerate(sizes) if size >= BATCH_BYTES_MAX), len(batch))
         batch, rest = batch[:count], batch[count:]
@@ -157,10 +169,11 @@ class Model:
             if step.since_ms is not None:
                 self.admission.observe(self.clock() - step.since_ms)
             step.answer(None)  # type: ignore[arg-type] # nobody looks at it
-        self.rounds.observe(self.queue.settle(batch), self.clock() - began_ms)
-        self.queue.put_back(rest)
-        if rest:
+        cost = self.queue.settle(batch)
+        if cost > FULL_WAITING * COST_MIN:
             self.admission.note_full()
+        self.rounds.observe(cost, self.clock() - began_ms)
+        self.queue.put_back(rest)
         self.batches.append(len(batch))
 
     def longest_wait_ms(self) -> int:
@@ -171,4 +184,6 @@ class Model:
         log_ms = LOG_MS + self._random.expovariate(1 / LOG_MORE_MS)
         if self._random.random() < SPIKES:
             log_ms += SPIKE_MS
+        if self._random.random() < self._busy:
+            log_ms += self._random.expovariate(1 / BUSY_MS)
         return log_ms * self._log_factor

@@ -194,9 +194,8 @@ def test_an_engine_is_crowded_before_the_limit_where_too_much_waits_and_for_a_wh
     time = Time()
     limiter = Admission(time, in_flight_max=1_000)
     limiter.refusal(200, 1, lambda: [199, 1])
-    limiter.note_full()
     assert not limiter.is_crowded
-    limiter.refusal(200, 1, lambda: [199, 1])
+    limiter.note_full()
     assert limiter.is_crowded
     time.now_ms += admission.CROWDED_MS - 1
     assert limiter.is_crowded

@@ -96,18 +96,31 @@ def test_an_answer_is_told_once():
 
 def test_a_bounded_batch_gives_each_one_turn_and_then_as_many_as_it_may_cost():
     queue = filled({"a": 50, "b": 1, "c": 20})
-    assert [one.tenant for one in queue.take(256, 0)] == ["a", "b", "c"]
-    assert [one.tenant for one in queue.take(256, 3 * COST_MIN)] == ["a", "c", "a", "c", "a"]
-    assert [one.tenant for one in queue.take(256, 0)] == ["c", "a"], "where the last one ended"
-    assert len(queue.take(4, 100 * COST_MIN)) == 4
+
+    def taken(count_max: int, cost_max: int) -> str:
+        return "".join(one.tenant for one in queue.take(count_max, cost_max, lambda _: True))
+
+    assert taken(256, 0) == "abc"
+    assert taken(256, 3 * COST_MIN) == "acaca"
+    assert taken(256, 0) == "ca", "where the last one ended"
+    assert len(taken(4, 100 * COST_MIN)) == 4
     assert len(queue) == 71 - 3 - 5 - 2 - 4
+
+
+def test_a_bounded_batch_takes_all_of_those_who_do_not_flood():
+    queue = filled({"flood": 50, "b": 3, "c": 5, "much": 65})
+    batch = "".join(one.tenant[0] for one in queue.take(256, COST_MIN, lambda tenant: tenant == "flood"))
+    assert batch == "fbcm" + "bcmbcmcmcm" + "m" * 60 + "f"
+    assert len(queue) == 48
+    much = filled({"much": 66, "b": 2})
+    assert "".join(one.tenant[0] for one in much.take(10, 0)) == "mbb", "much waits, so it floods"
 
 
 def test_where_batches_are_bounded_a_dear_command_is_paid_with_the_turns_after_it():
     queue = filled({"dear": 200, "cheap": 200})
     taken: list[Waiting] = []
     for _ in range(100):
-        batch = queue.take(256, 2 * COST_MIN)
+        batch = queue.take(256, 2 * COST_MIN, lambda _: True)
         for one in batch:
             one.size = 10 * COST_MIN if one.tenant == "dear" else COST_MIN // 2
         queue.settle(batch)
@@ -128,9 +141,24 @@ def test_where_nothing_bounds_a_batch_nobody_pays():
     queue = filled({"a": 10, "b": 10})
     batch = queue.take(2)
     for one in batch:
-        one.size = 1_000_000
+        one.size = 20_000
     queue.settle(batch)
     assert [one.tenant for one in queue.take(4)] == ["a", "b", "a", "b"]
+
+
+def test_even_a_full_batch_holds_few_dear_commands():
+    queue = filled({"a": 500, "b": 100})
+    for _ in range(10):
+        batch = queue.take(4)
+        for one in batch:
+            one.size = 100_000
+        queue.settle(batch)
+    assert len(queue.take(256)) < 20
+    alone = filled({"a": 500})
+    batch = alone.take(1)
+    batch[0].size = 4_000_000
+    alone.settle(batch)
+    assert len(alone.take(256)) == 1
 
 
 def test_it_tells_since_when_the_oldest_start_waits():
