@@ -35,7 +35,9 @@ from payhub_platform.errors import UnavailableError
 
 IN_FLIGHT_MAX: Final = 20_000
 IN_FLIGHT_FIRST: Final = 1_000  # the limit of a process that knows nothing yet; or twice what runs already
-IN_FLIGHT_MIN: Final = 64  # the limit never falls below: what a batch takes at once costs no time
+IN_FLIGHT_MIN: Final = (
+    256  # the limit never falls below: one batch takes it, and small tenants need their share
+)
 OVERSHOOT: Final = 2  # up to so many times the fixed limit, tenants below their share are taken beyond any
 BINDING: Final = 2  # the limit binds, and may grow, where so many times what is in flight is above it
 SCHEME_HEADROOM: Final = 2  # messages may begin this many times more, to finish what others have begun

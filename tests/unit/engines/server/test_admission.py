@@ -90,11 +90,11 @@ def test_a_little_too_slow_costs_as_little_of_the_limit():
 def test_the_limit_comes_back_within_seconds_and_only_where_it_binds():
     time = Time()
     limiter = Admission(time)
-    windows(limiter, time, 1, latency_ms=5, in_flight=500)
-    windows(limiter, time, 1, latency_ms=400, in_flight=500)
-    assert limiter.limit == 250
+    windows(limiter, time, 1, latency_ms=5, in_flight=800)
+    windows(limiter, time, 1, latency_ms=400, in_flight=800)
+    assert limiter.limit == 400
     windows(limiter, time, 10, latency_ms=5, in_flight=10)
-    assert limiter.limit == 250
+    assert limiter.limit == 400
     for _ in range(100):
         windows(limiter, time, 1, latency_ms=5, in_flight=limiter.limit)
     assert limiter.limit == admission.IN_FLIGHT_MAX
@@ -193,7 +193,7 @@ def test_who_was_refused_just_now_is_not_small_though_it_has_nothing_in_flight()
 def test_an_engine_is_crowded_before_the_limit_where_too_much_waits_and_for_a_while_after():
     time = Time()
     limiter = Admission(time, in_flight_max=1_000)
-    limiter.refusal(200, 1, lambda: [199, 1])
+    limiter.refusal(300, 1, lambda: [299, 1])
     assert not limiter.is_crowded
     limiter.note_full()
     assert limiter.is_crowded
