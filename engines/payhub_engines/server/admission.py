@@ -96,17 +96,17 @@ class Admission:
         self,
         clock: MonotonicClock,
         in_flight_max: int = IN_FLIGHT_MAX,
-        longest_wait_ms: Callable[[], int] = lambda: 0,
+        oldest_start_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Begin with a limit that binds only a flood: what was seen of an earlier process says nothing.
 
         Args:
             clock: monotonic milliseconds.
             in_flight_max: what memory and replay are planned for.
-            longest_wait_ms: tells how long the new payment has waited that waits longest.
+            oldest_start_ms: tells when the new payment came that waits longest.
         """
         self._clock = clock
-        self._longest_wait_ms = longest_wait_ms
+        self._oldest_start_ms = oldest_start_ms
         self._in_flight_max = in_flight_max
         self._in_flight_min = min(IN_FLIGHT_MIN, in_flight_max)
         self.limit = min(IN_FLIGHT_FIRST, in_flight_max)
@@ -151,7 +151,8 @@ class Admission:
             mean_ms = self._latency_sum_ms / self._samples
             self._note_idle(mean_ms, now_ms)
             # Of a tenant that has its turn rarely few are done, so that what still waits counts as well.
-            self._follow(max(mean_ms, self._longest_wait_ms()))
+            oldest_ms = self._oldest_start_ms()
+            self._follow(max(mean_ms, 0 if oldest_ms is None else now_ms - oldest_ms))
             self._window_since_ms = now_ms
             self._latency_sum_ms = self._samples = 0
             self._in_flight_seen = None

@@ -10,8 +10,11 @@ log more often than it decides. Therefore full batches are the rule, and this is
 
 from typing import Final
 
-from payhub_engines.server.waiting import COST_MIN
+from payhub_engines.server.admission import Admission
+from payhub_engines.server.waiting import COST_MIN, Queue, Waiting
 
+COMMANDS_A_BATCH_MAX: Final = 256
+FULL_WAITING: Final = 128  # commands of ordinary size; more are a flood, where other tenants want little
 GRACE: Final = 0.3  # a crowded round may take so much longer than a quiet one; the goal for others is 0.5
 QUIET_COST: Final = 4 * COST_MIN  # what a round holds that counts as quiet
 QUIET_ROUNDS: Final = 64  # the mean is of about so many: the clock counts whole milliseconds
@@ -35,8 +38,15 @@ MS_A_UNIT_MAX: Final = ASSUMED_MS * 10
 class Rounds:
     """Learns what a quiet round takes and what each command adds, and grants accordingly."""
 
-    def __init__(self) -> None:
-        """Begin with assumptions."""
+    def __init__(self, queue: Queue, admission: Admission) -> None:
+        """Begin with assumptions.
+
+        Args:
+            queue: holds what waits.
+            admission: tells of floods, and is told when the engine is full.
+        """
+        self._queue = queue
+        self._admission = admission
         self._quiet_ms = QUIET_MS
         self._quiet_cost = 0.0
         self._quiet_rounds = 0
@@ -44,6 +54,20 @@ class Rounds:
         self._cost = float(KNOWN_ROUNDS * QUIET_COST)
         self._cost_ms = self._cost * ASSUMED_MS
         self._granted = 0
+
+    def take(self) -> list[Waiting]:
+        """Take what is decided next: all that waits, or during a flood what others do not notice."""
+        if len(self._queue) > FULL_WAITING:
+            self._admission.note_full()
+        cost_max = self.grant() if self._admission.is_crowded else None
+        return self._queue.take(COMMANDS_A_BATCH_MAX, cost_max, self._admission.is_flooding)
+
+    def settle(self, batch: list[Waiting], took_ms: int) -> None:
+        """Learn from a batch that was decided and committed in so long."""
+        cost = self._queue.settle(batch)
+        if cost > FULL_WAITING * COST_MIN:
+            self._admission.note_full()
+        self.observe(cost, took_ms)
 
     @property
     def is_known(self) -> bool:

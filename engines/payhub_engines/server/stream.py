@@ -22,8 +22,8 @@ from payhub_engines.core.state import State
 from payhub_engines.server.admission import IN_FLIGHT_MAX, Admission, headroom_of, is_own
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.machine import Machine, OpenStore
-from payhub_engines.server.rounds import Rounds
-from payhub_engines.server.waiting import COST_MIN, OnReply, Queue, Waiting
+from payhub_engines.server.rounds import COMMANDS_A_BATCH_MAX, Rounds
+from payhub_engines.server.waiting import OnReply, Queue, Waiting, resolve
 from payhub_engines.storage.rocks import RocksState
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -31,8 +31,6 @@ from payhub_platform.errors import PayhubError, UnavailableError
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-COMMANDS_A_BATCH_MAX: Final = 256
-FULL_WAITING: Final = 128  # commands of ordinary size; more are a flood, where other tenants want little
 OUTSIDE_HEADROOM: Final = 2  # so many times more may wait of what begins no payment
 OPEN_RETRY_S: Final = 0.05
 
@@ -89,11 +87,11 @@ class StreamProcessor:
         """
         self._log = log
         self._monotonic = monotonic
-        self.admission = Admission(monotonic, instances_running_max, self._longest_wait_ms)
+        self._queue = Queue()
+        self.admission = Admission(monotonic, instances_running_max, self._queue.oldest_start_ms)
+        self._rounds = Rounds(self._queue, self.admission)
         self._machine = Machine(path, log.entries, self._on_applied, clock, open_store)
         self._commits = Commits(self._machine, log, clock)
-        self._queue = Queue()
-        self._rounds = Rounds()
         self._wake = asyncio.Event()
         self._listeners: list[Listener] = []
         self._role_listeners: list[OnRole] = []
@@ -184,7 +182,7 @@ class StreamProcessor:
             CommandFailedError: ``command-failed``.
         """
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.offer(command, tenant, lambda reply: _resolve(answer, reply))
+        self.offer(command, tenant, lambda reply: resolve(answer, reply))
         return await answer
 
     def offer(self, command: Command, tenant: str, on_reply: OnReply) -> None:
@@ -197,11 +195,10 @@ class StreamProcessor:
             return
         if headroom:
             self.admission.note_taken(tenant)
-        since_ms = self._monotonic()
-        self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=since_ms))
+        self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=self._monotonic()))
 
     def refusal_of_payment(self, tenant: str) -> UnavailableError | None:
-        """Return why a new payment of a tenant would be refused now: asked before its request is decoded."""
+        """Return why a new payment of a tenant would be refused now; asked before it is decoded."""
         return self._refusal(tenant, 1, is_own=False)
 
     def post(self, command: Command, tenant: str, on_reply: OnReply) -> None:
@@ -273,10 +270,6 @@ class StreamProcessor:
         found.update(dict(self._queue.starting_by_tenant()))
         return found.values()
 
-    def _longest_wait_ms(self) -> int:
-        since_ms = self._queue.oldest_start_ms()
-        return 0 if since_ms is None else self._monotonic() - since_ms
-
     def _take_role(self, is_leader: bool) -> None:
         self._is_leader = is_leader
         self._wake.set()
@@ -315,7 +308,7 @@ class StreamProcessor:
                 if self._is_leader and not self._is_open:
                     await self._open()
                 while self._queue and self._failed is None:
-                    rest = await self._next_batch(self._take())
+                    rest = await self._next_batch(self._rounds.take())
                     self._queue.put_back(rest or [])
                 if self._failed is not None:
                     raise self._failed
@@ -324,13 +317,6 @@ class StreamProcessor:
             # Whatever ends the loop, nobody waits for it in vain.
             self._refuse_waiting(_stopping())
             self._tell_drained()
-
-    def _take(self) -> list[Waiting]:
-        """Take what is decided next: all that waits, or during a flood what others do not notice."""
-        if len(self._queue) > FULL_WAITING:
-            self.admission.note_full()
-        cost_max = self._rounds.grant() if self.admission.is_crowded else None
-        return self._queue.take(COMMANDS_A_BATCH_MAX, cost_max, self.admission.is_flooding)
 
     def _tell_drained(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -381,11 +367,8 @@ class StreamProcessor:
 
     def _measure(self, batch: list[Waiting], began_ms: int) -> None:
         now_ms = self._monotonic()
-        cost = self._queue.settle(batch)
-        if cost > FULL_WAITING * COST_MIN:
-            self.admission.note_full()
         if self._is_open:
-            self._rounds.observe(cost, now_ms - began_ms)
+            self._rounds.settle(batch, now_ms - began_ms)
         for waiting in batch:
             if waiting.since_ms is not None and waiting.is_answered:
                 self.admission.observe(now_ms - waiting.since_ms)
@@ -393,15 +376,6 @@ class StreamProcessor:
     def _refuse_waiting(self, error: PayhubError) -> None:
         while self._queue:
             _refuse(self._queue.take(COMMANDS_A_BATCH_MAX), error)
-
-
-def _resolve(answer: asyncio.Future[Reply], reply: Reply | PayhubError) -> None:
-    if answer.done():
-        return
-    if isinstance(reply, PayhubError):
-        answer.set_exception(reply)
-    else:
-        answer.set_result(reply)
 
 
 def _refuse(batch: list[Waiting], error: PayhubError) -> None:

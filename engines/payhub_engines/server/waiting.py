@@ -1,5 +1,6 @@
 """Commands that wait to be decided: bounded, the tenants take turns, running payments go first."""
 
+import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -76,6 +77,16 @@ class Waiting:
             on_reply(reply)
         except Exception:
             _logger.exception("a reply met a defect of the one who waited for it")
+
+
+def resolve(answer: asyncio.Future[Reply], reply: Reply | PayhubError) -> None:
+    """Tell a future, where somebody still waits for it."""
+    if answer.done():
+        return
+    if isinstance(reply, PayhubError):
+        answer.set_exception(reply)
+    else:
+        answer.set_result(reply)
 
 
 class _Lane:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from payhub_engines.server.admission import Admission
 from payhub_engines.server.commits import BATCH_BYTES_MAX
 from payhub_engines.server.rounds import Rounds
-from payhub_engines.server.stream import COMMANDS_A_BATCH_MAX, FULL_WAITING
 from payhub_engines.server.waiting import COST_MIN, Queue, Waiting
 
 STEPS = 20  # commands of a payment that wait for one another
@@ -64,9 +63,9 @@ class Model:
 
     def __init__(self, seed: int = 1, log_factor: float = 1.0, busy: float = 0.0) -> None:
         self.now_ms = 0.0
-        self.admission = Admission(self.clock, longest_wait_ms=self.longest_wait_ms)
         self.queue = Queue()
-        self.rounds = Rounds()
+        self.admission = Admission(self.clock, oldest_start_ms=self.queue.oldest_start_ms)
+        self.rounds = Rounds(self.queue, self.admission)
         self.running: Counter[str] = Counter()
         self.batches: list[int] = []
         self._log_factor = log_factor
@@ -156,10 +155,7 @@ class Model:
     def _round(self) -> None:
         """Decide a batch, as ``StreamProcessor`` does; what comes meanwhile waits for the next."""
         began_ms = self.clock()
-        if len(self.queue) > FULL_WAITING:
-            self.admission.note_full()
-        cost_max = self.rounds.grant() if self.admission.is_crowded else None
-        batch = self.queue.take(COMMANDS_A_BATCH_MAX, cost_max, self.admission.is_flooding)
+        batch = self.rounds.take()
         sizes = list(itertools.accumulate(step.size for step in batch))
         count = next((at + 1 for at, size in enumerate(sizes) if size >= BATCH_BYTES_MAX), len(batch))
         batch, rest = batch[:count], batch[count:]
@@ -169,10 +165,7 @@ class Model:
             if step.since_ms is not None:
                 self.admission.observe(self.clock() - step.since_ms)
             step.answer(None)  # type: ignore[arg-type] # nobody looks at it
-        cost = self.queue.settle(batch)
-        if cost > FULL_WAITING * COST_MIN:
-            self.admission.note_full()
-        self.rounds.observe(cost, self.clock() - began_ms)
+        self.rounds.settle(batch, self.clock() - began_ms)
         self.queue.put_back(rest)
         self.batches.append(len(batch))
 

@@ -155,11 +155,12 @@ def test_small_tenants_are_taken_while_a_flood_is_on_its_way_down_to_a_lower_lim
 
 
 def test_the_limit_falls_where_few_are_done_and_the_others_wait_long():
-    time, waits_ms = Time(), [0]
-    limiter = Admission(time, longest_wait_ms=lambda: waits_ms[0])
+    time = Time()
+    waiting_since_ms: list[int] = []
+    limiter = Admission(time, oldest_start_ms=lambda: min(waiting_since_ms, default=None))
     windows(limiter, time, 3, latency_ms=2, in_flight=900)
     before = limiter.limit
-    waits_ms[0] = 10 * admission.TARGET_MS
+    waiting_since_ms.append(time.now_ms - 10 * admission.TARGET_MS)
     windows(limiter, time, 1, latency_ms=2, in_flight=900)
     assert limiter.limit <= before * admission.DECREASE_MIN
 
