@@ -125,6 +125,9 @@ def bench() -> None:
 @click.option(
     "--flood", is_flag=True, help="Four tenants at a steady rate, without and with a fifth that floods."
 )
+@click.option(
+    "--rude", is_flag=True, help="The fifth ignores Retry-After and comes again ten times a second."
+)
 @click.option("--no-export", is_flag=True, help="Leave NATS out.")
 @click.option("--mutual-tls", is_flag=True, help="TLS between the replicas.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -139,6 +142,7 @@ def engine(  # noqa: PLR0917 - as many as it has options
     rate: float | None,
     kill: bool,
     flood: bool,
+    rude: bool,
     no_export: bool,
     mutual_tls: bool,
     as_json: bool,
@@ -153,6 +157,8 @@ def engine(  # noqa: PLR0917 - as many as it has options
 
     if kill and flood:
         raise click.UsageError("--kill and --flood are two measurements.")
+    if rude and not flood:
+        raise click.UsageError("--rude tells how to --flood.")
     options = Options(
         replicas=int(replicas),
         payments=payments,
@@ -161,6 +167,7 @@ def engine(  # noqa: PLR0917 - as many as it has options
         rate=rate,
         kill=kill,
         flood=flood,
+        rude=rude,
         export=not no_export,
         mutual_tls=mutual_tls,
         as_json=as_json,

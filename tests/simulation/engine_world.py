@@ -31,7 +31,7 @@ from payhub_engines.consensus.errors import ConsensusError
 from payhub_engines.consensus.journal import Journal
 from payhub_engines.consensus.overlay import RaftCore
 from payhub_engines.consensus.simulated_disk import PowerLossError
-from payhub_engines.server import machine, stream
+from payhub_engines.server import machine, rounds
 from payhub_engines.storage.errors import StateError
 from payhub_platform.errors import UnavailableError
 
@@ -305,7 +305,7 @@ def _settings(chooser: random.Random) -> Iterator[None]:
     journal = {"segment_bytes": chooser.choice([3_000, 40_000]), "cache_bytes": chooser.choice([400, 80_000])}
     append = {"append_entries_max": chooser.choice([1, 4, 4096])}
     with (
-        mock.patch.object(stream, "COMMANDS_A_BATCH_MAX", chooser.choice([1, 3, 256])),
+        mock.patch.object(rounds, "COMMANDS_A_BATCH_MAX", chooser.choice([1, 3, 256])),
         mock.patch.object(machine, "FLUSH_MS", chooser.choice([0, 50, 500, 5_000])),
         mock.patch.object(machine, "REPLAY_BYTES", chooser.choice([500, 100_000])),
         mock.patch.dict(Journal.__init__.__kwdefaults__, journal),

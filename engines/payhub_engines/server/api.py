@@ -47,9 +47,13 @@ class PaymentsController(Controller):
         """Start a payment; 202 once it is committed to disk.
 
         Raises:
+            UnavailableError: ``engine-overloaded`` and others of ``StreamProcessor.submit``.
             UnprocessableError: ``key-reused``, the idempotency key was used with another body.
         """
         tenant = _placed_tenant(request, engine)
+        refusal = engine.stream.refusal_of_payment(tenant.tenant_id)
+        if refusal is not None:  # told before anything is decoded: a flood must cost the others nothing
+            raise refusal
         body = await request.body()
         start: StartPayment = decode_body(body, _START.decode)
         if tenant.status != "active":

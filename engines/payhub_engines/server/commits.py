@@ -131,7 +131,9 @@ class Commits:
         try:
             for at, waiting in enumerate(part):  # noqa: B007 - tells where it stopped
                 if waiting.command is not None:
+                    before = deciding.size
                     replies.append(deciding.decide(waiting.command))
+                    waiting.size = deciding.size - before
                 if deciding.size >= BATCH_BYTES_MAX:
                     break
             at = None

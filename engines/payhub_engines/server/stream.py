@@ -22,7 +22,8 @@ from payhub_engines.core.state import State
 from payhub_engines.server.admission import IN_FLIGHT_MAX, Admission, headroom_of, is_own
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.machine import Machine, OpenStore
-from payhub_engines.server.waiting import OnReply, Queue, Waiting
+from payhub_engines.server.rounds import COMMANDS_A_BATCH_MAX, Rounds
+from payhub_engines.server.waiting import OnReply, Queue, Waiting, resolve
 from payhub_engines.storage.rocks import RocksState
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -30,7 +31,6 @@ from payhub_platform.errors import PayhubError, UnavailableError
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-COMMANDS_A_BATCH_MAX: Final = 256
 OUTSIDE_HEADROOM: Final = 2  # so many times more may wait of what begins no payment
 OPEN_RETRY_S: Final = 0.05
 
@@ -87,10 +87,11 @@ class StreamProcessor:
         """
         self._log = log
         self._monotonic = monotonic
-        self.admission = Admission(monotonic, instances_running_max)
+        self._queue = Queue()
+        self.admission = Admission(monotonic, instances_running_max, self._queue.oldest_start_ms)
+        self._rounds = Rounds(self._queue, self.admission)
         self._machine = Machine(path, log.entries, self._on_applied, clock, open_store)
         self._commits = Commits(self._machine, log, clock)
-        self._queue = Queue()
         self._wake = asyncio.Event()
         self._listeners: list[Listener] = []
         self._role_listeners: list[OnRole] = []
@@ -181,19 +182,24 @@ class StreamProcessor:
             CommandFailedError: ``command-failed``.
         """
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.offer(command, tenant, lambda reply: _resolve(answer, reply))
+        self.offer(command, tenant, lambda reply: resolve(answer, reply))
         return await answer
 
     def offer(self, command: Command, tenant: str, on_reply: OnReply) -> None:
         """Decide a command from outside, as ``submit``; ``on_reply`` gets the reply, or why there is none."""
         tenant = tenant or _tenant_of(command)
         headroom = headroom_of(command, self._machine.state) if self.is_ready else 0
-        refusal = self._refusal(command, tenant, headroom)
+        refusal = self._refusal(tenant, headroom, is_own=is_own(command))
         if refusal is not None:
             on_reply(refusal)
             return
-        since_ms = self._monotonic()
-        self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=since_ms))
+        if headroom:
+            self.admission.note_taken(tenant)
+        self._put(tenant, Waiting(command, on_reply, is_new=headroom > 0, since_ms=self._monotonic()))
+
+    def refusal_of_payment(self, tenant: str) -> UnavailableError | None:
+        """Return why a new payment of a tenant would be refused now; asked before it is decoded."""
+        return self._refusal(tenant, 1, is_own=False)
 
     def post(self, command: Command, tenant: str, on_reply: OnReply) -> None:
         """Decide a command of the engine's own workers; they are bounded by what they work on.
@@ -245,17 +251,17 @@ class StreamProcessor:
         self._queue.put(tenant, waiting)
         self._wake.set()
 
-    def _refusal(self, command: Command, tenant: str, headroom: int) -> UnavailableError | None:
+    def _refusal(self, tenant: str, headroom: int, *, is_own: bool) -> UnavailableError | None:
         if not self.is_ready:
             return _not_leader()
         if headroom:
             running, queue = self._machine.state.index, self._queue
             in_flight = running.running + queue.starting
             own = running.running_of.get(tenant, 0) + queue.starting_of(tenant)
-            refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom)
+            refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom, tenant)
             if refusal is not None:
                 return refusal
-        if not is_own(command) and self._queue.is_full_for(tenant, 1 if headroom else OUTSIDE_HEADROOM):
+        if not is_own and self._queue.is_full_for(tenant, 1 if headroom else OUTSIDE_HEADROOM):
             return _too_much_waits()
         return None
 
@@ -302,7 +308,7 @@ class StreamProcessor:
                 if self._is_leader and not self._is_open:
                     await self._open()
                 while self._queue and self._failed is None:
-                    rest = await self._next_batch(self._queue.take(COMMANDS_A_BATCH_MAX))
+                    rest = await self._next_batch(self._rounds.take())
                     self._queue.put_back(rest or [])
                 if self._failed is not None:
                     raise self._failed
@@ -337,6 +343,7 @@ class StreamProcessor:
 
     async def _next_batch(self, batch: list[Waiting]) -> list[Waiting] | None:
         """Decide, commit and answer; return what did not fit, or None where the log refused."""
+        began_ms = self._monotonic()
         try:
             done = await self._commits.commit([one for one in batch if one.command is not None])
             if not done.is_current:
@@ -355,11 +362,13 @@ class StreamProcessor:
         except BaseException:
             _refuse(batch, _stopping())
             raise
-        self._measure(batch)
+        self._measure(batch, began_ms)
         return done.rest
 
-    def _measure(self, batch: list[Waiting]) -> None:
+    def _measure(self, batch: list[Waiting], began_ms: int) -> None:
         now_ms = self._monotonic()
+        if self._is_open:
+            self._rounds.settle(batch, now_ms - began_ms)
         for waiting in batch:
             if waiting.since_ms is not None and waiting.is_answered:
                 self.admission.observe(now_ms - waiting.since_ms)
@@ -367,15 +376,6 @@ class StreamProcessor:
     def _refuse_waiting(self, error: PayhubError) -> None:
         while self._queue:
             _refuse(self._queue.take(COMMANDS_A_BATCH_MAX), error)
-
-
-def _resolve(answer: asyncio.Future[Reply], reply: Reply | PayhubError) -> None:
-    if answer.done():
-        return
-    if isinstance(reply, PayhubError):
-        answer.set_exception(reply)
-    else:
-        answer.set_result(reply)
 
 
 def _refuse(batch: list[Waiting], error: PayhubError) -> None:

@@ -1,12 +1,13 @@
 """Commands that wait to be decided: bounded, the tenants take turns, running payments go first."""
 
+import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Final
 
 from payhub_engines.core.commands import Command
+from payhub_engines.core.limits import COMMAND_UNITS_MAX
 from payhub_engines.core.reply import Reply
 from payhub_engines.core.state import State
 from payhub_platform.errors import PayhubError
@@ -17,6 +18,14 @@ WAITING_MAX: Final = 8_192
 OVERSHOOT: Final = (
     2  # a tenant with less than its part is taken beyond a bound, up to this many times the bound
 )
+COST_MIN: Final = 1024
+"""What a command costs at least, and a turn: about as many bytes of the log as an ordinary one adds."""
+
+BATCH_COST_MAX: Final = 512 * COST_MIN  # of any batch, by what the tenants' last commands cost
+FLOOD_COST: Final = 64 * COST_MIN  # where batches are bounded, a tenant floods for which dearer things wait
+DEBT_MAX: Final = COMMAND_UNITS_MAX  # what one command may cost holds its tenant up, not more
+LATELY: Final = 4  # commands that tell what the next one costs
+
 OnReply = Callable[[Reply | PayhubError], None]
 
 
@@ -28,10 +37,11 @@ class Waiting:
         read: gets the committed state; None for a command.
         is_new: begins a payment, so that whatever finishes others goes before it.
         since_ms: monotonic time at which it came from outside; None where nobody measures.
+        size: about how many bytes of the log it added, once it is decided.
         tenant: in whose turn it waits.
     """
 
-    __slots__ = ("command", "is_new", "on_reply", "read", "since_ms", "tenant")
+    __slots__ = ("command", "is_new", "on_reply", "read", "since_ms", "size", "tenant")
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class Waiting:
         self.read = read
         self.is_new = is_new
         self.since_ms = since_ms
+        self.size = 0
         self.tenant = ""
 
     @property
@@ -68,12 +79,29 @@ class Waiting:
             _logger.exception("a reply met a defect of the one who waited for it")
 
 
-class _Lane:
-    """What waits for one tenant."""
+def resolve(answer: asyncio.Future[Reply], reply: Reply | PayhubError) -> None:
+    """Tell a future, where somebody still waits for it."""
+    if answer.done():
+        return
+    if isinstance(reply, PayhubError):
+        answer.set_exception(reply)
+    else:
+        answer.set_result(reply)
 
-    __slots__ = ("finishing", "starting")
+
+class _Lane:
+    """What waits for one tenant.
+
+    Attributes:
+        cost: of its commands, as the last ones were.
+        debt: what they cost beyond the turns that it had.
+    """
+
+    __slots__ = ("cost", "debt", "finishing", "starting")
 
     def __init__(self) -> None:
+        self.cost = COST_MIN
+        self.debt = 0
         self.finishing: deque[Waiting] = deque()
         self.starting: deque[Waiting] = deque()
 
@@ -84,7 +112,8 @@ class _Lane:
 class Queue:
     """What waits, by tenant: each takes one turn after the other, so that none holds the others up.
 
-    In its turn, what may finish a running payment goes before what begins a new one.
+    In its turn, what may finish a running payment goes before what begins a new one. A turn is one command;
+    where batches are bounded, one that cost more than a turn is paid with the turns after it.
     """
 
     def __init__(self, waiting_max: int = WAITING_MAX) -> None:
@@ -111,6 +140,11 @@ class Queue:
         for tenant, lane in self._tenants.items():
             if lane.starting:
                 yield tenant, len(lane.starting)
+
+    def oldest_start_ms(self) -> int | None:
+        """Return when the new payment that waits longest came from outside; looks at each tenant."""
+        since = [lane.starting[0].since_ms for lane in self._tenants.values() if lane.starting]
+        return min((since_ms for since_ms in since if since_ms is not None), default=None)
 
     def count_of(self, tenant: str) -> int:
         """Return how many wait for a tenant."""
@@ -158,36 +192,94 @@ class Queue:
             self._starting += waiting.is_new
         self._count += len(taken)
 
-    def take(self, count_max: int) -> list[Waiting]:
-        """Return up to so many, in turn over the tenants; a turn costs the same however many they are."""
+    def take(
+        self,
+        count_max: int,
+        cost_max: int | None = None,
+        is_flooding: Callable[[str], bool] = lambda _: False,
+    ) -> list[Waiting]:
+        """Return what is decided next, in turn over the tenants.
+
+        Args:
+            count_max: how many at most.
+            cost_max: what those who flood may cost beyond one turn of each; None: all are equal.
+            is_flooding: tells whether a tenant floods; one for which very much waits does in any case.
+        """
         taken: list[Waiting] = []
-        tenants = self._tenants
-        while tenants and len(taken) < count_max:
-            if len(tenants) == 1:
-                [(tenant, lane)] = tenants.items()
-                self._take_alone(lane, count_max, taken)
-                if not lane.finishing and not lane.starting:
-                    del tenants[tenant]
-                break
-            self._take_round(count_max - len(taken), taken)
+        if cost_max is None:
+            self._take_all(count_max, taken)
+        else:
+            self._take_bounded(count_max, cost_max, is_flooding, taken)
         self._count -= len(taken)
         for waiting in taken:
             if waiting.is_new:
                 self._starting -= 1
         return taken
 
-    def _take_round(self, count_max: int, taken: list[Waiting]) -> None:
-        """Give each tenant one turn, or as many of them as there is room for, who then stand at the end."""
-        tenants = self._tenants
-        is_cut_off = count_max < len(tenants)
-        for tenant, lane in list(islice(tenants.items(), count_max)):
-            taken.append(lane.finishing.popleft() if lane.finishing else lane.starting.popleft())
+    def settle(self, batch: list[Waiting]) -> int:
+        """Learn from what was taken and is decided what a tenant's turns cost; return what the batch cost."""
+        cost = 0
+        for waiting in batch:
+            size = max(waiting.size, COST_MIN)
+            cost += size
+            lane = self._tenants.get(waiting.tenant)
+            if lane is not None:  # one that waits for nothing holds nobody up
+                lane.cost += (size - lane.cost) // LATELY
+        return cost
+
+    def _take_all(self, count_max: int, taken: list[Waiting]) -> None:
+        tenants, left = self._tenants, BATCH_COST_MAX
+        while tenants and len(taken) < count_max and left > 0:
+            tenant, lane = next(iter(tenants.items()))
+            if len(tenants) > 1:
+                left -= lane.cost
+                self._take_turn(tenant, lane, taken)
+                continue
+            count_max = min(count_max, len(taken) + max(left // lane.cost, 1))
+            for waiting in (lane.finishing, lane.starting):
+                while waiting and len(taken) < count_max:
+                    taken.append(waiting.popleft())
             if not lane.finishing and not lane.starting:
                 del tenants[tenant]
-            elif is_cut_off:
-                tenants.move_to_end(tenant)
+            break
 
-    def _take_alone(self, lane: _Lane, count_max: int, taken: list[Waiting]) -> None:
-        for waiting in (lane.finishing, lane.starting):
-            while waiting and len(taken) < count_max:
-                taken.append(waiting.popleft())
+    def _take_bounded(
+        self, count_max: int, cost_max: int, is_flooding: Callable[[str], bool], taken: list[Waiting]
+    ) -> None:
+        tenants = self._tenants
+        for _ in range(len(tenants)):
+            if len(taken) >= count_max:
+                return
+            self._take_or_pay(taken)
+        # After a pause several wait for each tenant; at one a batch, a tenant that does not flood would never
+        # get rid of them.
+        others = deque(
+            (tenant, lane)
+            for tenant, lane in tenants.items()
+            if len(lane) * lane.cost <= FLOOD_COST and not is_flooding(tenant)
+        )
+        while others and len(taken) < count_max:
+            tenant, lane = others.popleft()
+            self._take_turn(tenant, lane, taken)
+            if tenant in tenants:
+                others.append((tenant, lane))
+        while tenants and len(taken) < count_max and cost_max >= COST_MIN:
+            self._take_or_pay(taken)
+            cost_max -= COST_MIN
+
+    def _take_or_pay(self, taken: list[Waiting]) -> None:
+        tenant, lane = next(iter(self._tenants.items()))
+        if lane.debt >= COST_MIN:
+            lane.debt -= COST_MIN
+            self._tenants.move_to_end(tenant)
+        else:
+            lane.debt = min(lane.cost - COST_MIN, DEBT_MAX)
+            self._take_turn(tenant, lane, taken)
+
+    def _take_turn(self, tenant: str, lane: _Lane, taken: list[Waiting]) -> None:
+        """Take one of the tenant whose turn it is; it stands at the end then."""
+        taken.append(lane.finishing.popleft() if lane.finishing else lane.starting.popleft())
+        if lane.finishing or lane.starting:
+            self._tenants.move_to_end(tenant)
+        else:
+            del self._tenants[tenant]

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
@@ -13,12 +12,11 @@ from payhub_cli.bench.protocol import Answers, Entries, Look, ReadLog, Start, St
 from payhub_cli.local.ports import LOOPBACK
 
 TICK_S: Final = 0.005  # how often an open loop looks at what is due
-RETRY_S: Final = 0.1  # a refused payment is sent again after so long
 POLL_S: Final = 0.02  # of the replicas while none leads
 LOOK_S_MAX: Final = 1.0
 LEADER_S_MAX: Final = 30.0
 FINISH_S_MAX: Final = 60.0  # what is under way after a load's time
-START_MAX: Final = 500  # payments a frame
+START_MAX: Final = 50  # payments a frame: the engine handles them in one go, unlike as many requests
 NOT_LEADER: Final = "engine-not-leader"
 
 
@@ -50,7 +48,6 @@ class Client:
         self._writer: asyncio.StreamWriter | None = None
         self.connections = 0
         self._kill_connection: int | None = None
-        self._retries: deque[tuple[float, list[str]]] = deque()  # refused: when to send them again
 
     async def run(self, loads: Sequence[Load]) -> None:
         """Send loads until all are done, or too long after their time.
@@ -71,7 +68,6 @@ class Client:
         finally:
             for task in (sending, pacing):
                 task.cancel()
-            self._retries.clear()
             results = await asyncio.gather(sending, pacing, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
@@ -179,16 +175,14 @@ class Client:
     def _refused(self, answers: Answers) -> None:
         if NOT_LEADER in answers.codes:
             raise _MovedError(NOT_LEADER)  # all that is under way is sent to whoever leads
-        for payment in answers.refused:
+        now = time.perf_counter()
+        for payment, retry_after_s in zip(answers.refused, answers.retry_after_s, strict=True):
             if (load := self._loads.get(payment.rpartition("-")[0])) is not None:
-                load.refusals += 1
-        self._retries.append((time.perf_counter() + RETRY_S, answers.refused))
+                load.refuse(payment, retry_after_s, now)
 
     def _send_refused(self, now: float) -> None:
-        while self._retries and self._retries[0][0] <= now:
-            _, payments = self._retries.popleft()
-            for load in self._loads.values():
-                self._start(load, [payment for payment in payments if payment in load.due_at])
+        for load in self._loads.values():
+            self._start(load, load.take_again(now))
 
     def _send_again(self) -> None:
         for load in self._loads.values():

@@ -46,6 +46,7 @@ class Options:
     rate: float | None
     kill: bool
     flood: bool
+    rude: bool
     export: bool
     mutual_tls: bool
     as_json: bool
@@ -93,6 +94,7 @@ async def _measure(folder: Path, options: Options) -> Figures | FloodFigures:
                 payments_max=options.payments or math.inf,
                 in_flight=options.in_flight or FLOOD_IN_FLIGHT,
                 rate=options.rate or RATE,
+                is_rude=options.rude,
             )
             return await measure_flood(bench, flood)
         settings = Settings(

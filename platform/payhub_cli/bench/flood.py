@@ -23,6 +23,7 @@ class FloodSettings:
     payments_max: float
     in_flight: int  # of the flooder
     rate: float  # of each of the others
+    is_rude: bool  # the flooder comes again ten times a second, whatever it was told
 
 
 async def measure_flood(bench: Bench, settings: FloodSettings) -> FloodFigures:
@@ -35,8 +36,15 @@ async def measure_flood(bench: Bench, settings: FloodSettings) -> FloodFigures:
     calm = _steady(bench, settings, "calm")
     await bench.run(calm, "calm")
     steady = _steady(bench, settings, "flooded")
-    plan = Plan(f"{bench.token}-flood", FLOODER, settings.seconds, settings.in_flight)
-    flood = Load(plan)
+    flood = Load(
+        Plan(
+            f"{bench.token}-flood",
+            FLOODER,
+            settings.seconds,
+            settings.in_flight,
+            is_rude=settings.is_rude,
+        )
+    )
     await bench.run([*steady, flood], "flood")
     await bench.settle()
     accepted = warm.accepted.union(*(load.accepted for load in (*calm, *steady, flood)))
@@ -59,8 +67,11 @@ def flood_figures(
         replicas=settings.replicas,
         rate=settings.rate,
         flood_in_flight=settings.in_flight,
+        flood_is_rude=settings.is_rude,
         calm_p99_ms={load.plan.tenant: _p99_ms([load]) for load in calm},
         flood_p99_ms={load.plan.tenant: _p99_ms([load]) for load in steady},
+        calm_p50_of_all_ms=_percentile_ms(calm, 50),
+        flood_p50_of_all_ms=_percentile_ms(steady, 50),
         calm_p99_of_all_ms=before,
         flood_p99_of_all_ms=during,
         ratio=during / before,
@@ -90,4 +101,8 @@ def _steady(bench: Bench, settings: FloodSettings, phase: str) -> list[Load]:
 
 
 def _p99_ms(loads: list[Load]) -> float:
-    return percentile(sorted(each for load in loads for each in load.latencies_ms), 99)
+    return _percentile_ms(loads, 99)
+
+
+def _percentile_ms(loads: list[Load], percent: float) -> float:
+    return percentile(sorted(each for load in loads for each in load.latencies_ms), percent)

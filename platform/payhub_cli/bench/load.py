@@ -1,5 +1,6 @@
 """What the client is to send, and what became of it. Knows no socket and no clock."""
 
+import heapq
 import math
 from array import array
 from collections.abc import Sequence
@@ -7,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 RAMP_S: Final = 1.0  # a closed loop fills within this time: begun at once, all would move in step for ever
+RUDE_RETRY_S: Final = 0.1
+RETRY_SPREAD: Final = 0.5  # a client comes again up to so much later than it was told, as clients should
 OPEN_IN_FLIGHT_MAX: Final = 20_000  # beyond, what is due in an open loop waits in the client; its time runs
+_GOLDEN: Final = 0.618  # multiples of the golden section are spread evenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Plan:
         in_flight: closed loop: so many at once, each end begins the next.
         rate: open loop where above 0: payments a second, whatever the engine does.
         offset_s: open loop: when the first is due, so that several loads do not move in step.
+        is_rude: sends what was refused again ten times a second, whatever Retry-After says.
         seconds: how long new ones are begun; what is under way then is finished.
         payments_max: how many at most.
     """
@@ -30,6 +35,7 @@ class Plan:
     rate: float = 0.0
     payments_max: float = math.inf
     offset_s: float = 0.0
+    is_rude: bool = False
 
 
 @dataclass(slots=True)
@@ -50,6 +56,7 @@ class Load:
     latencies_ms: "array[float]" = field(default_factory=lambda: array("d"))
     refusals: int = 0
     _begun: int = 0
+    _again: list[tuple[float, str]] = field(default_factory=list)  # heap: when to send it, what was refused
 
     @property
     def completed(self) -> int:
@@ -87,6 +94,27 @@ class Load:
         first_at = self.began_at + plan.offset_s
         numbers = range(self._begun, self._begun + int(min(left, due - self._begun)))
         return self._begin([first_at + number / plan.rate for number in numbers])
+
+    def refuse(self, payment: str, retry_after_s: float, now: float) -> None:
+        """Note that a payment was refused."""
+        self.refusals += 1
+        spread = self.refusals * _GOLDEN % 1 * RETRY_SPREAD
+        wait_s = RUDE_RETRY_S if self.plan.is_rude else retry_after_s * (1 + spread)
+        heapq.heappush(self._again, (now + wait_s, payment))
+
+    def take_again(self, now: float) -> list[str]:
+        """Return the ids to send again now of those refused; after the load's time they are let go."""
+        again = self._again
+        if again and now - self.began_at >= self.plan.seconds:
+            for _, payment in again:
+                self.due_at.pop(payment, None)
+            again.clear()
+        found = []
+        while again and again[0][0] <= now:
+            _, payment = heapq.heappop(again)
+            if payment in self.due_at:
+                found.append(payment)
+        return found
 
     def complete(self, payment: str, now: float) -> None:
         """Note that a payment has ended; what is told twice counts once."""

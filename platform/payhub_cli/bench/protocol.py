@@ -49,6 +49,7 @@ class Answers(msgspec.Struct, frozen=True, tag=True):
         known: sent again although they have ended; when, is not said.
         refused: they were not taken; the client tries again.
         codes: why, each code once.
+        retry_after_s: when each of those refused should come again, in their order.
     """
 
     accepted: list[str]
@@ -56,6 +57,7 @@ class Answers(msgspec.Struct, frozen=True, tag=True):
     known: list[str]
     refused: list[str]
     codes: list[str]
+    retry_after_s: list[int]
 
 
 class Look(msgspec.Struct, frozen=True, tag=True):

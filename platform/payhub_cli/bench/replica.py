@@ -58,11 +58,13 @@ class _Caller:
         self.completed: list[str] = []
         self.known: list[str] = []
         self.refused: list[str] = []
+        self.retry_after_s: list[int] = []
         self._codes: set[str] = set()
         self._is_due = False
 
-    def refuse(self, payment: str, code: str) -> None:
+    def refuse(self, payment: str, code: str, retry_after_s: int | None) -> None:
         self.refused.append(payment)
+        self.retry_after_s.append(retry_after_s or 1)
         self._codes.add(code)
         self.answer_soon()
 
@@ -72,9 +74,10 @@ class _Caller:
             asyncio.get_running_loop().call_soon(self._answer)
 
     def _answer(self) -> None:
-        answers = Answers(self.accepted, self.completed, self.known, self.refused, sorted(self._codes))
-        self.writer.write(frame(answers))
-        self.accepted, self.completed, self.known, self.refused = [], [], [], []
+        codes = sorted(self._codes)
+        told = (self.accepted, self.completed, self.known, self.refused, codes, self.retry_after_s)
+        self.writer.write(frame(Answers(*told)))
+        self.accepted, self.completed, self.known, self.refused, self.retry_after_s = [], [], [], [], []
         self._codes.clear()
         self._is_due = False
 
@@ -129,6 +132,7 @@ class Replica:
         try:
             while True:
                 self._take(await read(reader), caller)
+                await asyncio.sleep(0)  # what is read already must not hold up what else there is to do
         except (asyncio.IncompleteReadError, ConnectionError):
             self._callers.discard(caller)
             writer.close()
@@ -148,6 +152,10 @@ class Replica:
                 raise ValueError(f"A replica takes no {type(message).__name__}.")
 
     def _start(self, tenant: str, payment: str, caller: _Caller) -> None:
+        refusal = self._stream.refusal_of_payment(tenant)
+        if refusal is not None:
+            caller.refuse(payment, refusal.code, refusal.retry_after_s)
+            return
         command = StartInstance(
             process=PAYER,
             tenant=tenant,
@@ -159,7 +167,7 @@ class Replica:
 
     def _answered(self, payment: str, caller: _Caller, reply: Reply | PayhubError) -> None:
         if isinstance(reply, PayhubError | Rejected):
-            caller.refuse(payment, reply.code)
+            caller.refuse(payment, reply.code, getattr(reply, "retry_after_s", None))
             return
         caller.accepted.append(payment)
         if reply.duplicate:

@@ -87,6 +87,8 @@ class FloodFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         rate: payments a second of each of the four.
+        flood_is_rude: the fifth comes again ten times a second, whatever Retry-After says.
+        calm_p50_of_all_ms: of all four's payments together, without the flood; likewise with it.
         calm_p99_ms: by tenant, without the flood.
         flood_p99_ms: by tenant, with it.
         calm_p99_of_all_ms: of all four's payments together; likewise with the flood.
@@ -98,6 +100,9 @@ class FloodFigures(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int
     rate: float
     flood_in_flight: int
+    flood_is_rude: bool
+    calm_p50_of_all_ms: float
+    flood_p50_of_all_ms: float
     calm_p99_ms: Mapping[str, float]
     flood_p99_ms: Mapping[str, float]
     calm_p99_of_all_ms: float
@@ -169,8 +174,10 @@ def flood_text(figures: FloodFigures) -> str:
     rows = [
         (
             "tenants",
-            f"4 at {figures.rate:.0f} payments/s each; 1 floods with {figures.flood_in_flight} in flight",
+            f"4 at {figures.rate:.0f} payments/s each; 1 floods with {figures.flood_in_flight} in flight, "
+            + ("rudely" if figures.flood_is_rude else "and honours Retry-After"),
         ),
+        ("p50 ms", f"calm {figures.calm_p50_of_all_ms:.1f}, flood {figures.flood_p50_of_all_ms:.1f}"),
         ("p99 ms, calm", _tenants(figures.calm_p99_ms, figures.calm_p99_of_all_ms)),
         ("p99 ms, flood", _tenants(figures.flood_p99_ms, figures.flood_p99_of_all_ms)),
         ("ratio", f"{figures.ratio:.2f} (goal: at most 1.5)"),

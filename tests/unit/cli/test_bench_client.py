@@ -57,20 +57,20 @@ class Memory:
         self.sent += payments
         if self._refuses:
             self._refuses -= 1
-            writer.write(frame(Answers([], [], [], payments, [self._code])))
+            writer.write(frame(Answers([], [], [], payments, [self._code], [0] * len(payments))))
             if self.successor is not None:
                 self.leads, self.successor.leads = False, True
             return
         if self._dies_after is not None and len(self.sent) > self._dies_after:
             # It has accepted them; their end is never told.
-            writer.write(frame(Answers(payments, [], [], [], [])))
+            writer.write(frame(Answers(payments, [], [], [], [], [])))
             self.leads, self.successor.leads = False, True
             writer.close()
             return
         known = [each for each in payments if each in self.known]
         self.known.update(payments)
         new = [each for each in payments if each not in known]
-        writer.write(frame(Answers(payments, new, known, [], [])))
+        writer.write(frame(Answers(payments, new, known, [], [], [])))
 
 
 async def run(plan, *replicas):

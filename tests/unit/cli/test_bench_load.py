@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from payhub_cli.bench.load import RAMP_S, Load, Plan, percentile
+from payhub_cli.bench.load import RAMP_S, RUDE_RETRY_S, Load, Plan, percentile
 
 
 def load(**plan) -> Load:
@@ -77,3 +77,38 @@ def test_a_payment_that_is_told_twice_or_is_unknown_counts_once():
         closed.complete(payment, 102.0)
     assert closed.completed == 1
     assert closed.plan.payments_max == math.inf
+
+
+def refused(**plan) -> Load:
+    made = load(**{"in_flight": 100} | plan)
+    for payment in made.take_due(101.0):
+        made.refuse(payment, 4, 101.0)
+    return made
+
+
+def test_who_was_refused_comes_again_when_told_and_not_all_at_once():
+    polite = refused()
+    assert (polite.refusals, polite.take_again(104.9)) == (100, [])
+    early = polite.take_again(106.0)
+    late = polite.take_again(107.0)
+    assert 45 <= len(early) <= 55
+    assert sorted(early + late) == sorted(polite.due_at)
+    assert polite.take_again(109.0) == []
+
+
+def test_who_is_rude_comes_again_at_once():
+    assert len(refused(is_rude=True).take_again(101.0 + RUDE_RETRY_S)) == 100
+
+
+def test_what_is_refused_at_the_end_of_the_time_is_let_go_and_what_ended_meanwhile_is_not_sent():
+    closing = refused(seconds=3.0)
+    closing.complete("x-1", 101.5)
+    assert closing.take_again(103.0) == []
+    assert closing.is_done(103.0)
+    assert closing.completed == 1
+
+
+def test_what_ended_while_it_waited_is_not_sent_again():
+    closing = refused(in_flight=1)
+    closing.complete("x-1", 102.0)
+    assert closing.take_again(109.0) == []

@@ -111,7 +111,7 @@ def test_cost_leaves_out_a_replica_that_was_started_meanwhile():
 
 
 def test_a_flood_compares_the_others_with_themselves():
-    settings = FloodSettings(replicas=3, seconds=2.0, payments_max=100, in_flight=9, rate=5.0)
+    settings = FloodSettings(replicas=3, seconds=2.0, payments_max=100, in_flight=9, rate=5.0, is_rude=False)
     calm = [done(tenant, [10.0, 20.0]) for tenant in OTHERS]
     steady = [done(tenant, [20.0, 30.0]) for tenant in OTHERS]
     found = flood_figures(settings, calm, steady, done(), RIGHT)

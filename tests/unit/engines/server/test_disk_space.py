@@ -131,7 +131,7 @@ async def test_running_payments_finish_while_the_disk_is_low(replica_on):
     with pytest.raises(UnavailableError) as caught:
         await replica.stream.submit(start_command(2))
     assert caught.value.code == "disk-nearly-full"
-    assert caught.value.headers() == {"Retry-After": "1"}
+    assert caught.value.headers() == {"Retry-After": "10"}
     [job] = replica.state.jobs()
     assert isinstance(await replica.stream.submit(CompleteJob(job=job.key, variables={})), Accepted)
     assert isinstance(await replica.stream.submit(answer(1)), Accepted)

@@ -12,7 +12,6 @@ from payhub_engines.core.events import encode_entry
 from payhub_engines.core.processor import Batch
 from payhub_engines.core.reply import Accepted, Rejected
 from payhub_engines.export.reader import LogReader
-from payhub_engines.server.waiting import Queue
 from payhub_platform.errors import UnavailableError
 
 
@@ -198,7 +197,7 @@ async def test_results_are_taken_when_the_queue_is_full_of_what_can_wait(replica
     replica = await replica_on()
     await replica.stream.submit(start_command(1))
     [job] = replica.state.jobs()
-    monkeypatch.setattr(replica.stream, "_queue", Queue(waiting_max=0))
+    monkeypatch.setattr(replica.stream._queue, "_waiting_max", 0)
     with pytest.raises(UnavailableError, match="engine-overloaded"):
         await replica.stream.submit(start_command(2))
     with pytest.raises(UnavailableError, match="engine-overloaded"):
