@@ -47,6 +47,7 @@ IDLE_FACTOR: Final = 4  # the target is at least so many times the latency of th
 IDLE_MS: Final = 30_000  # the idle engine's latency is the lowest of this time, and of the one before
 WINDOW_MS: Final = 100
 WINDOW_SAMPLES_MIN: Final = 8
+SLOW_WINDOWS: Final = 5  # so many in a row are no hiccup of disk or machine; with other tenants one counts
 DECREASE_MIN: Final = 0.5  # of the limit is left at least, however long commands took
 INCREASE: Final = 1.05
 TENANTS_MAX: Final = 1_000  # beyond, all have the same share
@@ -117,6 +118,8 @@ class Admission:
         self._samples = 0
         self._in_flight_seen: tuple[int, int] | None = None  # least and most, when somebody asked
         self._is_first = True
+        self._has_others = False  # several tenants were in flight, in this window
+        self._slow_windows = 0  # in a row, in which commands took too long
         self._idle_since_ms = now_ms
         self._idle_ms: tuple[float | None, float | None] = (None, None)  # this time, and the one before
         self._share = 0.0
@@ -156,6 +159,7 @@ class Admission:
             self._window_since_ms = now_ms
             self._latency_sum_ms = self._samples = 0
             self._in_flight_seen = None
+            self._has_others = False
 
     def note_full(self) -> None:
         """Take note that the engine decides most of its time, or soon will."""
@@ -209,6 +213,7 @@ class Admission:
             self.limit = min(max(self.limit, in_flight * BINDING), self._in_flight_max)
         least, most = self._in_flight_seen or (in_flight, in_flight)
         self._in_flight_seen = (min(least, in_flight), max(most, in_flight))
+        self._has_others = self._has_others or own < in_flight
         if in_flight < self._in_flight_min and self._full_at_ms is None:
             return
         now_ms = self._clock()
@@ -224,7 +229,10 @@ class Admission:
             return  # nobody asked
         least, most = self._in_flight_seen
         target_ms = self.target_ms
-        if latency_ms > target_ms:
+        self._slow_windows = self._slow_windows + 1 if latency_ms > target_ms else 0
+        if self._slow_windows:
+            if not self._has_others and self._slow_windows < SLOW_WINDOWS:
+                return  # it holds nobody else up, and who is refused for a hiccup waits a second
             # All the time beyond the limit, what is in flight is on its way down already; to cut again
             # would only make the way back longer.
             if least <= self.limit:

@@ -79,6 +79,27 @@ def test_the_limit_falls_with_latency_to_what_is_in_flight_and_never_below_the_l
     assert limiter.limit == admission.IN_FLIGHT_MIN
 
 
+def test_a_hiccup_refuses_nothing_of_a_tenant_that_is_alone():
+    time = Time()
+    limiter = Admission(time)
+
+    def window(latency_ms):
+        assert limiter.refusal(450, 450, lambda: [450], tenant="lion") is None
+        time.now_ms += admission.WINDOW_MS
+        for _ in range(admission.WINDOW_SAMPLES_MIN):
+            limiter.observe(latency_ms)
+
+    limit = limiter.limit
+    for _ in range(3):
+        for _ in range(admission.SLOW_WINDOWS - 1):
+            window(400)
+        window(5)
+    assert limiter.limit >= limit
+    for _ in range(admission.SLOW_WINDOWS):
+        window(400)
+    assert limiter.limit < 450
+
+
 def test_a_little_too_slow_costs_as_little_of_the_limit():
     time = Time()
     limiter = Admission(time)
