@@ -29,6 +29,7 @@ class Decision:
         events: of the command, in order; all applied already.
         units: about how many bytes of variables they carry.
         scopes: of every instance that the events of the batch name.
+        ended: the instances that the events of the batch end.
         pending: tokens on their way into an element: run, element, scope.
         touched: scopes in which a token ended; they may be done.
     """
@@ -39,6 +40,7 @@ class Decision:
         self.events: list[AnyEvent] = []
         self.units = 0
         self.scopes: dict[int, Scope] = {}
+        self.ended: list[int] = []
         self.pending: deque[tuple[InstanceRun, Element, int]] = deque()
         self.touched: deque[tuple[InstanceRun, int]] = deque()
         self._make_run = make_run
@@ -55,6 +57,12 @@ class Decision:
         self.events = []
         self.units = 0
         self._steps = 0
+
+    def end(self) -> None:
+        """Let go of the instances: they know this decision, and only a search for cycles would free them."""
+        self._runs.clear()
+        self.pending.clear()
+        self.touched.clear()
 
     def append(self, event: AnyEvent) -> None:
         """Decide an event and apply it."""

@@ -52,13 +52,20 @@ class Batch:
         Gives the events their positions and moves the state's next position on. ``apply_entry`` brings
         another state to exactly the same.
         """
+        decision = self._decision
+        decision.end()
         if not self._events:
             return None
-        decision = self._decision
         state, first_position = decision.state, decision.state.next_position
         state.next_position = first_position + len(self._events)
         return events.LogEntry(
-            first_position, decision.now_ms, self._events, decision.scopes, state.next_key, CURRENT_VERSION
+            first_position,
+            decision.now_ms,
+            self._events,
+            decision.scopes,
+            state.next_key,
+            CURRENT_VERSION,
+            decision.ended,
         )
 
 

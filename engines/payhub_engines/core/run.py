@@ -315,9 +315,9 @@ class InstanceRun:
         waits.close(self, root)
         self.resolve_incident(root)
         if instance.outcome == "cancelling":
-            decision.append(events.InstanceTerminated(self.key, decision.now_ms))
+            self._end_with(events.InstanceTerminated(self.key, decision.now_ms))
             return
-        decision.append(events.InstanceCompleted(self.key, decision.now_ms))
+        self._end_with(events.InstanceCompleted(self.key, decision.now_ms))
         if instance.parent:
             caller = decision.run(instance.parent)
             active = caller.instance.elements.get(instance.parent_element)
@@ -361,7 +361,11 @@ class InstanceRun:
         root = self.instance.elements[0]
         waits.close(self, root)
         self.resolve_incident(root)
-        self.decision.append(events.InstanceTerminated(self.key, self.decision.now_ms))
+        self._end_with(events.InstanceTerminated(self.key, self.decision.now_ms))
+
+    def _end_with(self, event: events.InstanceCompleted | events.InstanceTerminated) -> None:
+        self.decision.append(event)
+        self.decision.ended.append(self.key)
 
     def raise_incident(self, key: int, element_id: str, code: str, message: str, retry: str = "") -> None:
         """Stop a token until an operator helps; an element has one incident at a time."""

@@ -7,12 +7,13 @@ leadership, the state is loaded again from what was written and replayed from th
 import logging
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from payhub_engines.core.appliers import apply_entries
-from payhub_engines.core.events import LogEntry, decode_entry
+from payhub_engines.core.appliers import Passing, apply_entries
+from payhub_engines.core.events import LogEntry, decode_entry, ended_in
 from payhub_engines.core.state import State
 from payhub_engines.core.store import Store
 from payhub_engines.storage.errors import StateError
@@ -22,7 +23,8 @@ from payhub_platform.clock import Clock
 _logger = logging.getLogger(__name__)
 
 FLUSH_MS: Final = 1_000
-BEHIND_BYTES_MAX: Final = 16 * 1024 * 1024  # of entries that a follower puts off: a second of a full engine
+BEHIND_MS: Final = 1_000  # a follower puts off what it applies for so long: most payments take less
+BEHIND_BYTES_MAX: Final = 16 * 1024 * 1024  # of entries that it puts off
 FLUSH_BYTES: Final = 16 * 1024 * 1024  # of log entries; what is not written is replayed after a crash
 REPLAY_BYTES: Final = 4 * 1024 * 1024
 
@@ -55,8 +57,9 @@ OpenStore = Callable[[Path], StateStore]
 class Machine:
     """Implements ``StateMachine``.
 
-    A follower keeps committed entries until somebody looks at the state or it is written, and applies them
-    together: most payments begin and end in between.
+    A follower puts committed entries off for a while, and passes over what has begun and ended meanwhile; its
+    documents lag behind, unless somebody looks at them. It applies as many as arrive, so that it never stands
+    still for long: the leader waits for it.
     """
 
     def __init__(
@@ -92,9 +95,15 @@ class Machine:
         self._written_at_ms = clock()
         self._write_error: StateError | None = None
         self._files = threading.Lock()  # ``sync`` runs in a thread; nobody closes the files under it
-        self._behind: list[bytes] = []  # committed entries that the documents lack yet
-        self._behind_bytes = 0
         self._state = State(self._rocks)
+        self._begin_anew(self._rocks.applied_index)
+
+    def _begin_anew(self, index: int) -> None:
+        """Note that the documents hold all up to an entry, and nothing is put off."""
+        self._documents_index = index  # the last entry that the documents hold
+        self._behind: deque[tuple[int, int, bytes]] = deque()  # index, since when, entry
+        self._behind_bytes = 0
+        self._passing = Passing()
 
     @property
     def state(self) -> State:
@@ -105,7 +114,7 @@ class Machine:
 
     @property
     def applied_index(self) -> int:
-        """The last entry that the state holds."""
+        """The last entry that was committed and taken; ``state`` holds it."""
         return self._applied_index
 
     @property
@@ -148,25 +157,43 @@ class Machine:
         self._applied_index = index
         self._unwritten_bytes += len(data)
         if decided is not None and is_decided_here:
+            self._documents_index = index
             self._on_applied(decided[0])
         else:
-            self._behind.append(data)
-            self._behind_bytes += len(data)
-            if self._behind_bytes >= BEHIND_BYTES_MAX:
-                self._catch_up()
+            self._put_off(index, data)
         if self._unwritten_bytes >= FLUSH_BYTES or self._is_write_due():
-            self.flush()
+            self._write()
+
+    def _put_off(self, index: int, data: bytes) -> None:
+        now_ms = self._clock()
+        self._passing.look(ended_in(data))
+        self._behind.append((index, now_ms, data))
+        self._behind_bytes += len(data)
+        self._apply_old(now_ms)
+
+    def _apply_old(self, now_ms: int) -> None:
+        """Apply what was put off long enough; where the clock was set back, what is too much."""
+        behind = self._behind
+        while behind and (now_ms - behind[0][1] >= BEHIND_MS or self._behind_bytes > BEHIND_BYTES_MAX):
+            self._apply_oldest()
+
+    def _apply_oldest(self) -> None:
+        index, _, data = self._behind.popleft()
+        self._behind_bytes -= len(data)
+        self._passing.apply(decode_entry(data), self._state)
+        self._documents_index = index
 
     def _catch_up(self) -> None:
-        """Apply what a follower has put off; what starts and ends within it costs little."""
-        behind, self._behind, self._behind_bytes = self._behind, [], 0
-        apply_entries([decode_entry(data) for data in behind], self._state)
+        """Apply all that was put off."""
+        while self._behind:
+            self._apply_oldest()
+        self._documents_index = self._applied_index
 
     def rebuild(self) -> None:
         """Forget what was decided: load the state again, and replay the log up to the last entry applied."""
         self._decided, self._is_ahead = None, False
-        self._behind, self._behind_bytes = [], 0
         self._state = State(self._rocks)
+        self._begin_anew(self._applied_index)
         following = self._rocks.applied_index + 1
         while following <= self._applied_index:
             entries = [
@@ -178,18 +205,29 @@ class Machine:
             following = entries[-1][0] + 1
 
     def flush(self) -> None:
-        """Write what has changed to RocksDB; nothing happens while commands are decided.
+        """Write all that has changed to RocksDB; nothing happens while commands are decided.
 
         Raises:
             StateError: ``state-unwritten``: the disk refused, now or before. What had changed is no longer
                 known, so that a later write would leave a hole; a restart replays it from the log.
         """
         self.check_written()
-        if self._is_ahead or self._applied_index == self._rocks.applied_index:
+        if not self._is_ahead:
+            self._catch_up()
+            self._write()
+
+    def tidy(self) -> None:
+        """Write what changed a while ago, though nothing is committed any more; as ``flush``, but bounded."""
+        self.check_written()
+        if not self._is_ahead:
+            self._apply_old(self._clock())
+            self._write()
+
+    def _write(self) -> None:
+        if self._is_ahead or self._documents_index == self._rocks.applied_index:
             return
-        self._catch_up()
         try:
-            self._rocks.write(self._state.take_changes(), self._applied_index)
+            self._rocks.write(self._state.take_changes(), self._documents_index)
         except Exception as error:
             self._write_error = StateError("state-unwritten", f"The state cannot be written: {error}.")
             raise self._write_error from error
@@ -221,8 +259,8 @@ class Machine:
         self._rocks = self._open_store(self._path)
         self._applied_index = self._rocks.applied_index
         self._decided, self._is_ahead = None, False
-        self._behind, self._behind_bytes = [], 0
         self._state = State(self._rocks)
+        self._begin_anew(self._applied_index)
 
     def close(self) -> None:
         """Write what has changed, where the disk takes it, and close; the log replays the rest."""

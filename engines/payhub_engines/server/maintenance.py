@@ -58,7 +58,7 @@ class Maintenance:
 
     async def once(self) -> None:
         """Make the state durable, then trim the log below it."""
-        self._machine.flush()
+        self._machine.tidy()
         try:
             durable_index = await asyncio.to_thread(self._machine.sync)
             below_index = min(
