@@ -1,0 +1,112 @@
+"""Loan repayments through Fineract: kept single by the transaction's external id, which is unique there."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from payhub_engines.connectors.ams import decoding, refusals
+from payhub_engines.connectors.ams.errors import (
+    PEOPLE_RETRY_MS,
+    RETRY_AFTER_MS,
+    AmsRefusalError,
+    DisagreementError,
+)
+from payhub_engines.connectors.ams.fineract_api import (
+    FineractApi,
+    FineractNotServedError,
+    FineractRefusalError,
+)
+from payhub_engines.connectors.ams.model import BankCall, LoanRepayment
+from payhub_engines.connectors.ams.transport import BankRequest
+
+_SUFFIX: Final = "L"
+SAME_KEY_ATTEMPTS: Final = 2
+
+
+class _LoanRow(msgspec.Struct, rename="camel"):
+    id: int
+    account_no: str
+
+
+class _LoansBody(msgspec.Struct, rename="camel"):
+    page_items: list[_LoanRow] = []
+
+
+class _TransactionBody(msgspec.Struct):
+    amount: Decimal
+
+
+class _DoneBody(msgspec.Struct, rename="camel"):
+    resource_id: int
+
+
+class FineractLoans:
+    """Repays loans by their account numbers."""
+
+    def __init__(self, api: FineractApi) -> None:
+        self._api = api
+
+    async def repay(self, call: BankCall, repayment: LoanRepayment, today: dt.date) -> None:
+        """Repay once: POST /interoperation/transactions/{loan}/loanrepayment.
+
+        Raises:
+            AmsRefusalError: the loan does not exist, or cannot be repaid.
+            JobFailedError: whether it is repaid is not known, or was refused as a repetition: the next
+                attempt asks first.
+        """
+        if call.attempt > 1 and await self._is_repaid(call, repayment):
+            return
+        suffix = _SUFFIX if call.attempt <= SAME_KEY_ATTEMPTS else f"{_SUFFIX}{call.attempt}"
+        request = BankRequest(
+            method="POST",
+            path=("interoperation", "transactions", repayment.loan_account, "loanrepayment"),
+            name="POST loanrepayment",
+            key=f"{repayment.reference}:{suffix}",
+            body={
+                "transactionDate": today.isoformat(),
+                "transactionAmount": repayment.amount.decimal_text(),
+                "externalId": repayment.reference,
+                "receiptNumber": repayment.reference,
+                "dateFormat": "yyyy-MM-dd",
+                "locale": "en",
+            },
+        )
+        try:
+            decoding.decode(await self._api.send(call, request), _DoneBody, request.name)
+        except FineractRefusalError as error:
+            if error.not_found:
+                raise AmsRefusalError(refusals.not_found("PAYEE")) from error
+            raise AmsRefusalError(refusals.refused(error.codes, "PAYEE")) from error
+
+    async def _is_repaid(self, call: BankCall, repayment: LoanRepayment) -> bool:
+        """Tell whether the repayment is booked; False also where this Fineract does not tell."""
+        loan = await self._loan_id(call, repayment.loan_account)
+        if loan is None:
+            return False
+        request = BankRequest(
+            method="GET",
+            path=("loans", str(loan), "transactions", "external-id", repayment.reference),
+            name="GET loan transaction",
+        )
+        try:
+            found = decoding.decode(await self._api.send(call, request), _TransactionBody, request.name)
+        except (FineractRefusalError, FineractNotServedError):
+            return False
+        if found.amount != repayment.amount.decimal():
+            raise DisagreementError("loanrepayment: the bank has booked another amount", PEOPLE_RETRY_MS)
+        return True
+
+    async def _loan_id(self, call: BankCall, loan_account: str) -> int | None:
+        request = BankRequest(
+            method="GET", path=("loans",), name="GET loans", query={"accountNo": loan_account, "limit": "2"}
+        )
+        try:
+            found = decoding.decode(await self._api.send(call, request), _LoansBody, request.name)
+        except (FineractRefusalError, FineractNotServedError):
+            return None
+        loans = [row.id for row in found.page_items if row.account_no == loan_account]
+        if len(loans) > 1:
+            raise DisagreementError("GET loans: one number, several loans", RETRY_AFTER_MS)
+        return loans[0] if loans else None

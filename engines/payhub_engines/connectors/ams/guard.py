@@ -1,0 +1,123 @@
+"""What each bank may take of the engine: so many calls at once, and none while it does not answer."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from opentelemetry import metrics
+
+from payhub_engines.connectors.ams.breaker import Admission, Breaker, Circuit
+from payhub_engines.connectors.ams.errors import (
+    RETRY_AFTER_MS,
+    BankBusyError,
+    CircuitOpenError,
+)
+from payhub_engines.connectors.http import AnswerTooLongError, HttpAnswer, UnreachableError
+from payhub_platform.clock import Clock
+
+CALLS_PER_TENANT_MAX: Final = 16  # a slow bank fills its own places only
+PLACE_WAIT_S: Final = 10.0
+OVERLOADED: Final = frozenset({429, 502, 503, 504})  # an answer that the bank cannot answer now
+
+_logger = logging.getLogger(__name__)
+_meter: Final = metrics.get_meter("payhub.ams")
+_calls: Final = _meter.create_counter("payhub.ams.calls", description="Calls of core banks, by outcome")
+_openings: Final = _meter.create_counter("payhub.ams.circuit.openings", description="Circuits that opened")
+_running: Final = _meter.create_up_down_counter("payhub.ams.calls.running", description="Calls under way")
+
+
+class BankTurn:
+    """One call that was let out; it is told the answer, and what the answer says of the bank."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+
+    def answered(self, answer: HttpAnswer) -> None:
+        """Take the status of the answer."""
+        self.status = answer.status
+
+
+class BankGuard:
+    """Places and circuit of one tenant's bank."""
+
+    def __init__(self, tenant_id: str, clock: Clock) -> None:
+        self.breaker = Breaker()
+        self._tenant_id = tenant_id
+        self._clock = clock
+        self._places = asyncio.Semaphore(CALLS_PER_TENANT_MAX)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[BankTurn]:
+        """Wait for a place, and call the bank within.
+
+        Raises:
+            CircuitOpenError: the bank is left alone now.
+            BankBusyError: no place came free in time.
+        """
+        wait_ms = self.breaker.wait_ms(self._clock())
+        if wait_ms:
+            raise _shut(wait_ms)
+        async with self._place():
+            # While it waited for the place, others may have found out that the bank is down.
+            admission = self.breaker.admit(self._clock())
+            if admission.wait_ms:
+                raise _shut(admission.wait_ms)
+            async with self._watched(admission) as turn:
+                yield turn
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PLACE_WAIT_S):
+                await self._places.acquire()
+        except TimeoutError as error:
+            text = f"{CALLS_PER_TENANT_MAX} calls are under way and the bank is slow"
+            raise BankBusyError(text, RETRY_AFTER_MS) from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def _watched(self, admission: Admission) -> AsyncIterator[BankTurn]:
+        turn = BankTurn()
+        labels = {"tenant": self._tenant_id}
+        _running.add(1, labels)
+        outcome = "abandoned"
+        try:
+            yield turn
+        except AnswerTooLongError:
+            outcome = "answered"
+            raise
+        except UnreachableError:
+            outcome = "failed"
+            raise
+        finally:
+            _running.add(-1, labels)
+            if turn.status is not None:
+                outcome = "failed" if turn.status in OVERLOADED else "answered"
+            _calls.add(1, {**labels, "outcome": outcome})
+            self._settle(admission, outcome)
+
+    def _settle(self, admission: Admission, outcome: str) -> None:
+        before = self.breaker.circuit
+        if outcome == "answered":
+            self.breaker.answered(admission)
+        elif outcome == "failed":
+            self.breaker.failed(admission, self._clock())
+        else:
+            self.breaker.abandoned(admission)
+        after = self.breaker.circuit
+        if after is before:
+            return
+        if after is Circuit.OPEN and outcome == "failed":
+            _openings.add(1, {"tenant": self._tenant_id})
+            _logger.warning("the bank of tenant %s does not answer and is left alone", self._tenant_id)
+        elif after is Circuit.CLOSED:
+            _logger.warning("the bank of tenant %s answers again", self._tenant_id)
+
+
+def _shut(wait_ms: int) -> CircuitOpenError:
+    return CircuitOpenError("the bank does not answer and is left alone for now", wait_ms)
