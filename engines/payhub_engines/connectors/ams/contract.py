@@ -91,8 +91,11 @@ class ContractBank:
             name="GET fee",
             query={"amount": amount.decimal_text(), "currency": amount.currency},
         )
-        told = await self._asked(call, request, "PAYER", FeeBody)
-        return told.fee.money(request.name, amount.currency)
+        told = (await self._asked(call, request, "PAYER", FeeBody)).fee
+        fee = told.money(request.name, amount.currency)
+        if fee.minor < 0:
+            raise DisagreementError("GET fee: the bank tells a negative fee", PEOPLE_RETRY_MS)
+        return fee
 
     async def reserve(self, call: BankCall, order: TransferOrder) -> None:
         """Hold amount and fee: PUT /reservations/{reference}.

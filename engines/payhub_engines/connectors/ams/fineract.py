@@ -5,9 +5,12 @@ prepared, since Fineract looks at nothing then; its stub queries are never asked
 """
 
 import datetime as dt
+import logging
 from decimal import Decimal
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
 
 from payhub_engines.connectors.ams import decoding, refusals
 from payhub_engines.connectors.ams.errors import (
@@ -49,10 +52,13 @@ IDENTIFIER_TYPES: Final = frozenset(
     "MSISDN EMAIL PERSONAL_ID BUSINESS DEVICE ACCOUNT_ID IBAN BBAN ALIAS".split()
 )
 
+_logger = logging.getLogger(__name__)
+
 Action = Literal["PREPARE", "CREATE", "RELEASE"]
 _ROOT: Final = "interoperation"
 _SHUT: Final = frozenset({"BLOCK", "ESCHEAT"})
-_UNDO: Final = "U"  # a release within a reservation: Fineract keeps its answer apart from the process's
+_UNDO: Final = "U"  # actions within a reservation: Fineract keeps their answers apart from the process's
+_FENCE: Final = "F"
 _SUFFIXES: Final[dict[Role, str]] = {"PAYER": "P", "PAYEE": "R"}
 
 
@@ -146,7 +152,7 @@ class FineractBank:
         CREATE would debit all the same. So the books are asked; where they do not tell, the hold is let
         go and the payment refused. A refusal for want of funds may be caused by our own hold, when the
         answer to an earlier PREPARE was lost: Fineract checks the balance first. So a hold is released
-        before the payment is refused.
+        before the payment is refused, and the code used up.
         """
         if call.attempt > 1:
             booked = await self._books.bookings(call, order.account, order.reference)
@@ -161,7 +167,7 @@ class FineractBank:
                 await self._settle(call, order, booked)
                 return
             if not error.not_found:
-                await self._release(call, order, _UNDO)
+                await self._use_up(call, order)
             raise AmsRefusalError(_reason(error, "PAYER")) from error
         except DisagreementError as error:
             await self._release(call, order, _UNDO)
@@ -194,6 +200,24 @@ class FineractBank:
     async def repay_loan(self, call: BankCall, repayment: LoanRepayment) -> None:
         """Pay off a loan: POST /transactions/{loan}/loanrepayment, since Fineract 1.9."""
         await self._loans.repay(call, repayment, _today(call))
+
+    async def _use_up(self, call: BankCall, order: TransferOrder) -> None:
+        """Hold nothing, now and later: an earlier PREPARE may still be on its way.
+
+        Fineract takes each transfer code once, so holding and releasing zero under it makes a late PREPARE
+        a repetition, which is refused. Where zero cannot be held, the balance refuses the late one too.
+        """
+        await self._release(call, order, _UNDO)
+        nothing = msgspec.structs.replace(
+            order, amount=Money(0, order.amount.currency), fee=Money(0, order.amount.currency)
+        )
+        try:
+            await self._transfer(call, "PREPARE", "PAYER", nothing, _FENCE)
+        except FineractRefusalError:
+            pass
+        except JobFailedError as error:
+            _logger.warning("payment %s: its code was not used up: %s", call.payment, error.message)
+        await self._release(call, order, _FENCE)
 
     async def _settle(self, call: BankCall, order: TransferOrder, booked: Bookings | None) -> None:
         """Find out whether a transfer code that was used holds what is to be held; else hold nothing."""

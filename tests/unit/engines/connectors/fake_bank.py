@@ -61,7 +61,9 @@ class FakeBank:
         self.has_books = True
         self.swapped = True  # the two codes of repetitions, as in Fineract 1.8.4 to 1.11
         self.down = False
-        self.slow_s = 0.0
+        self.doubled = False  # something on the way delivers each request twice
+        self.gate = asyncio.Event()  # nothing is answered before it is set
+        self.gate.set()
         self.running = 0
         self.running_most = 0
         self.loans: dict[str, dict[str, Decimal]] = {}
@@ -85,11 +87,14 @@ class FakeBank:
         self.running += 1
         self.running_most = max(self.running, self.running_most)
         try:
-            if self.slow_s:
-                await asyncio.sleep(self.slow_s)
+            await self.gate.wait()
             return self._request(method, url, headers, body)
         finally:
             self.running -= 1
+
+    def keep(self, action: str, key: str, answer: HttpAnswer) -> None:
+        """Keep an answer under an idempotency key."""
+        self._answers[action, key] = answer
 
     def catch_up(self) -> None:
         """Do what came in and was not answered in time."""
@@ -114,6 +119,8 @@ class FakeBank:
             self.late -= 1
             self._waiting.append(call)
             raise UnreachableError("no answer in time")
+        if self.doubled:
+            self._idempotent(*call)
         answer = self._idempotent(*call)
         if method == "POST" and segments[0] != "quotes" and self.lose_answers > 0:
             self.lose_answers -= 1

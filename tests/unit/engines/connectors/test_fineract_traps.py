@@ -11,7 +11,7 @@ from unit.engines.connectors.connector_kit import job
 from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.fineract_books import HISTORY_BYTES_MAX
 from payhub_engines.connectors.ams.jobs import AmsJobs
-from payhub_engines.connectors.http import ANSWER_BYTES_MAX, AnswerTooLongError
+from payhub_engines.connectors.http import ANSWER_BYTES_MAX, AnswerTooLongError, HttpAnswer
 from payhub_engines.connectors.job import BpmnError, JobFailedError
 
 FLAT = {"chargeTimeType": {"id": 5}, "chargeCalculationType": {"id": 1}, "amount": 2.5, "isActive": True}
@@ -203,16 +203,44 @@ async def test_trap_10_without_idempotency_keys_the_transfer_code_keeps_it_singl
     assert bank.accounts["A2"].balance == Decimal("100.50")
 
 
-async def test_trap_10_a_failure_kept_under_a_key_is_left_behind(ams, bank, context, funded):
+async def test_trap_10_a_failure_kept_under_a_key_is_left_behind(ams, bank, context, prepared):
     """Fineract repeats a failure under its key forever; later attempts have keys of their own."""
-    bank.accounts["A1"].balance = Decimal(0)
-    with pytest.raises(BpmnError):
+    key = f"{prepared['transfer']['transferId']}:R"
+    bank.keep("CREATE", key, HttpAnswer(status=425))  # crashed between booking and answer: forever
+    for attempt in (1, 2):
+        with pytest.raises(JobFailedError, match="425"):
+            await ams.credit(job("ams-credit", prepared, "lion", attempt=attempt), context)
+    await ams.credit(job("ams-credit", prepared, "lion", attempt=3), context)
+    assert bank.accounts["A2"].balance == Decimal("100.50")
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+async def test_the_code_of_a_refused_payment_holds_nothing_ever(ams, bank, context, funded, idempotent):
+    """Nobody releases holds in Fineract: a PREPARE that arrives after all must find its code used up."""
+    bank.idempotent = idempotent
+    bank.late = 1
+    with pytest.raises(JobFailedError):
         await ams.reserve(job("ams-reserve", funded), context)
-    bank.accounts["A1"].balance = Decimal(1000)
-    with pytest.raises(BpmnError):
+    bank.accounts["A1"].balance = Decimal(10)
+    with pytest.raises(BpmnError) as caught:
         await ams.reserve(job("ams-reserve", funded, attempt=2), context)
-    await ams.reserve(job("ams-reserve", funded, attempt=3), context)
-    assert bank.accounts["A1"].held() == Decimal("102.00")
+    assert code_of(caught) == "4001"
+    bank.accounts["A1"].balance = Decimal(1000)
+    bank.catch_up()
+    assert bank.accounts["A1"].held() == 0
+
+
+async def test_a_bank_that_holds_no_zero_refuses_all_the_same(bank, context, funded):
+    class NoZero:
+        async def request(self, method, url, **options):
+            if b'"amount":"0.00"' in options["body"] and b'"amount":"100.50"' not in options["body"]:
+                return HttpAnswer(status=500)
+            return await bank.request(method, url, **options)
+
+    bank.accounts["A1"].balance = Decimal(10)
+    with pytest.raises(BpmnError) as caught:
+        await AmsJobs(CoreBanks(lambda _session: NoZero())).reserve(job("ams-reserve", funded), context)
+    assert code_of(caught) == "4001"
 
 
 async def test_a_history_too_long_to_read_is_no_history(ams, bank, context, funded):
