@@ -50,6 +50,7 @@ class ContractBank:
     identifiers: dict[str, str] = field(default_factory=dict)
     loans: dict[str, Decimal] = field(default_factory=dict)
     fee: str = "0.00"
+    payee_fee: str = "0.00"
     lose_answers: int = 0
     late: int = 0
     alter: list[dict[str, object]] = field(default_factory=list)
@@ -133,7 +134,8 @@ class ContractBank:
                 return self._account(name)
             case ["accounts", name, "fee"]:
                 self._usable(name, query["currency"])
-                return {"fee": {"amount": self.fee, "currency": query["currency"]}}
+                fee = self.fee if query["side"] == "PAYER" else self.payee_fee
+                return {"fee": {"amount": fee, "currency": query["currency"]}}
         return self._known(*segments)
 
     def _find(self, kind, value) -> dict[str, object]:

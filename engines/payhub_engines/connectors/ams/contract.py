@@ -22,6 +22,7 @@ from payhub_engines.connectors.ams.errors import (
     RETRY_AFTER_MS,
     AmsRefusalError,
     DisagreementError,
+    refused_booking,
 )
 from payhub_engines.connectors.ams.model import (
     Account,
@@ -82,16 +83,16 @@ class ContractBank:
         told = await self._account(call, account, "PAYEE")
         return [Identifier(kind=one.type, value=one.value, sub_id=one.sub_id) for one in told.identifiers]
 
-    async def fee(self, call: BankCall, account: str, amount: Money, quote_id: str) -> Money:
-        """Return what a commit will take besides the amount: GET /accounts/{id}/fee."""
+    async def fee(self, call: BankCall, account: str, role: Role, amount: Money, quote_id: str) -> Money:
+        """Return what the bank takes: GET /accounts/{id}/fee."""
         del quote_id  # the contract keeps no quotes
         request = BankRequest(
             method="GET",
             path=("accounts", account, "fee"),
             name="GET fee",
-            query={"amount": amount.decimal_text(), "currency": amount.currency},
+            query={"side": role, "amount": amount.decimal_text(), "currency": amount.currency},
         )
-        told = (await self._asked(call, request, "PAYER", FeeBody)).fee
+        told = (await self._asked(call, request, role, FeeBody)).fee
         fee = told.money(request.name, amount.currency)
         if fee.minor < 0:
             raise DisagreementError("GET fee: the bank tells a negative fee", PEOPLE_RETRY_MS)
@@ -125,7 +126,7 @@ class ContractBank:
             try:
                 known = decoding.decode(await self._api.send(call, request), ReservationBody, request.name)
             except ContractRefusalError as error:
-                raise AmsRefusalError(reason(error, "PAYER")) from error
+                raise refused_booking(reason(error, "PAYER"), call.attempt) from error
         if known.state != "COMMITTED" or not _is_for(known, order):
             raise DisagreementError("commit: the bank has committed something else", PEOPLE_RETRY_MS)
 
@@ -152,7 +153,7 @@ class ContractBank:
             try:
                 done = decoding.decode(await self._api.send(call, request), CreditBody, request.name)
             except ContractRefusalError as error:
-                raise AmsRefusalError(reason(error, "PAYEE")) from error
+                raise refused_booking(reason(error, "PAYEE"), call.attempt) from error
         same = done.account_id == order.account and _same(done.amount, order.amount)
         if done.reference != order.reference or not same:
             raise DisagreementError("PUT credits: the bank has credited something else", PEOPLE_RETRY_MS)
@@ -166,7 +167,7 @@ class ContractBank:
             try:
                 done = decoding.decode(await self._api.send(call, request), RepaymentBody, request.name)
             except ContractRefusalError as error:
-                raise AmsRefusalError(reason(error, "PAYEE")) from error
+                raise refused_booking(reason(error, "PAYEE"), call.attempt) from error
         same = done.loan_account_id == repayment.loan_account and _same(done.amount, repayment.amount)
         if done.reference != repayment.reference or not same:
             raise DisagreementError("PUT loan-repayments: the bank repaid something else", PEOPLE_RETRY_MS)

@@ -25,6 +25,18 @@ class AmsRefusalError(Exception):
         self.reason = reason
 
 
+class RefusedInDoubtError(JobFailedError):
+    """A booking is refused, but what an earlier attempt did or will do is not certain: people must look."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"refused after an attempt without an answer: {reason.description}", PEOPLE_RETRY_MS)
+
+
+def refused_booking(reason: Reason, attempt: int) -> Exception:
+    """Return what the refusal of a booking means: certain at the first attempt only."""
+    return AmsRefusalError(reason) if attempt == 1 else RefusedInDoubtError(reason)
+
+
 class DisagreementError(JobFailedError):
     """The bank's answer does not fit what it was sent: other amount, currency, account or reference."""
 

@@ -19,6 +19,7 @@ from payhub_engines.connectors.ams.errors import (
     AmsRefusalError,
     DisagreementError,
     Reason,
+    refused_booking,
 )
 from payhub_engines.connectors.ams.fineract_api import (
     AccountBody,
@@ -107,8 +108,8 @@ class FineractBank:
         told = decoding.decode(body, IdentifiersBody, "GET identifiers").identifiers
         return [Identifier(kind=one.id_type, value=one.id_value, sub_id=one.sub_id_or_type) for one in told]
 
-    async def fee(self, call: BankCall, account: str, amount: Money, quote_id: str) -> Money:
-        """Return what CREATE will take besides the amount.
+    async def fee(self, call: BankCall, account: str, role: Role, amount: Money, quote_id: str) -> Money:
+        """Return what CREATE will take besides the amount; of a payee Fineract itself takes nothing.
 
         POST /quotes says whether the payer can pay at all, but tells a charge only where the account has
         ``withdrawalFeeForTransfers``, while CREATE books it anyway: so the charges themselves are read.
@@ -123,7 +124,7 @@ class FineractBank:
                 "accountId": account,
                 "amount": money_body(amount),
                 "amountType": "SEND",
-                "transactionRole": "PAYER",
+                "transactionRole": role,
                 "transactionType": {
                     "scenario": "TRANSFER",
                     "initiator": "PAYER",
@@ -134,7 +135,7 @@ class FineractBank:
         try:
             answer = decoding.decode(await self._api.send(call, request), QuoteBody, request.name)
         except FineractRefusalError as error:
-            raise AmsRefusalError(_reason(error, "PAYER")) from error
+            raise AmsRefusalError(_reason(error, role)) from error
         if answer.state != "ACCEPTED" or answer.quote_code != quote_id:
             raise DisagreementError("POST quotes: the bank's answer is for another quote", RETRY_AFTER_MS)
         quoted = Money(0, amount.currency)
@@ -142,6 +143,8 @@ class FineractBank:
             if answer.fsp_fee.currency != amount.currency:
                 raise DisagreementError("POST quotes: the fee is in another currency", PEOPLE_RETRY_MS)
             quoted = decoding.money(answer.fsp_fee.amount, answer.fsp_fee.currency, request.name)
+        if role == "PAYEE":
+            return quoted
         booked = await self._books.withdrawal_fee(call, account, amount)
         return quoted if booked is None else max(quoted, booked)
 
@@ -235,7 +238,7 @@ class FineractBank:
         except FineractRefusalError as error:
             if error.codes & refusals.CODE_USED:
                 return
-            raise AmsRefusalError(_reason(error, role)) from error
+            raise refused_booking(_reason(error, role), call.attempt) from error
 
     async def _release(self, call: BankCall, order: TransferOrder, suffix: str) -> None:
         try:

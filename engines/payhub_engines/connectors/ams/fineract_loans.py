@@ -10,8 +10,8 @@ from payhub_engines.connectors.ams import decoding, refusals
 from payhub_engines.connectors.ams.errors import (
     PEOPLE_RETRY_MS,
     RETRY_AFTER_MS,
-    AmsRefusalError,
     DisagreementError,
+    refused_booking,
 )
 from payhub_engines.connectors.ams.fineract_api import (
     FineractApi,
@@ -76,9 +76,9 @@ class FineractLoans:
         try:
             decoding.decode(await self._api.send(call, request), _DoneBody, request.name)
         except FineractRefusalError as error:
-            if error.not_found:
-                raise AmsRefusalError(refusals.not_found("PAYEE")) from error
-            raise AmsRefusalError(refusals.refused(error.codes, "PAYEE")) from error
+            known = refusals.refused(error.codes, "PAYEE")
+            reason = refusals.not_found("PAYEE") if error.not_found else known
+            raise refused_booking(reason, call.attempt) from error
 
     async def _is_repaid(self, call: BankCall, repayment: LoanRepayment) -> bool:
         """Tell whether the repayment is booked; False also where this Fineract does not tell."""

@@ -80,7 +80,7 @@ class AmsJobs:
         amount = money_of(payment.amount)
         try:
             account = await self._usable_account(call, payment.payer, "PAYER", amount)
-            fee = await self._banks.of(call).fee(call, account, amount, payment.quote_id)
+            fee = await self._banks.of(call).fee(call, account, "PAYER", amount, payment.quote_id)
         except AmsRefusalError as error:
             raise _refusal(refusals.PAYER_REFUSED, error.reason) from error
         except JobFailedError as error:

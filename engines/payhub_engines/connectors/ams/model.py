@@ -106,7 +106,8 @@ class CoreBank(Protocol):
 
     Each method returns when it is done, once, however often it was tried; raises AmsRefusalError when it
     is certain that nothing was done, and for ``reserve`` that nothing is held; and raises JobFailedError
-    when that is not certain, or when the bank cannot be asked now: the same call is then made again.
+    when that is not certain, or when the bank cannot be asked now: the same call is then made again. A
+    booking that was tried before and is refused now is not certain: the first attempt may still arrive.
     """
 
     async def account_of(self, call: BankCall, party: PartyIdInfo, role: Role) -> str:
@@ -118,8 +119,8 @@ class CoreBank(Protocol):
     async def identifiers(self, call: BankCall, account: str) -> list[Identifier]:
         """Return by what an account is reached."""
 
-    async def fee(self, call: BankCall, account: str, amount: Money, quote_id: str) -> Money:
-        """Return what the bank will take from a payer besides the amount."""
+    async def fee(self, call: BankCall, account: str, role: Role, amount: Money, quote_id: str) -> Money:
+        """Return what the bank takes from a payer besides the amount, or keeps of what a payee is sent."""
 
     async def reserve(self, call: BankCall, order: TransferOrder) -> None:
         """Hold amount and fee."""

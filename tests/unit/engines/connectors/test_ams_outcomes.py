@@ -11,7 +11,7 @@ from support.contract_bank import ContractAccount, ContractBank
 from unit.engines.connectors.connector_kit import job
 
 from payhub_engines.connectors.ams.banks import CoreBanks
-from payhub_engines.connectors.ams.errors import DisagreementError
+from payhub_engines.connectors.ams.errors import DisagreementError, RefusedInDoubtError
 from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, JobFailedError
@@ -357,3 +357,17 @@ async def test_an_odd_identifier_reaches_nobody_else(desk, identifier):
     }
     with pytest.raises(BpmnError, match="party-refused"):
         await desk.do("ams-look-up-party")
+
+
+@pytest.mark.parametrize("act", ["ams-credit", "ams-repay-loan"])
+async def test_a_booking_refused_after_an_attempt_without_answer_is_left_to_people(desk, act):
+    """The first attempt may still arrive, so the refusal must not be told as one."""
+    desk.variables = {"transferId": "t", "loanAccount": "L9", "amount": {"amount": "40", "currency": "KES"}}
+    if desk.kind == "contract":
+        desk.bank.accounts["A2"].may_receive = False
+    else:
+        desk.bank.accounts["A2"].sub_status = "BLOCK_CREDIT"
+    with pytest.raises(JobFailedError) as caught:
+        await desk.do(act, 2)
+    assert isinstance(caught.value, RefusedInDoubtError)
+    assert caught.value.retry_after_ms >= 60_000
