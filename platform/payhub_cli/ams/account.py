@@ -21,8 +21,8 @@ class ExaminedAccount:
         self.party = party
         self.id = ""
         self.before: Books | None = None
-        self.amount = Money(0, "XXX")
-        self.fee = Money(0, "XXX")
+        self.amount = Money(0, "")  # of no currency before the account is known
+        self.fee = Money(0, "")  # of no currency before the account is known
 
     @property
     def total(self) -> Money:

@@ -9,7 +9,7 @@ import msgspec
 from payhub_engines.connectors.ams.errors import AmsRefusalError
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
-from payhub_engines.connectors.http import HttpAnswer
+from payhub_engines.connectors.http import HttpAnswer, UnreachableError
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.money import Money
 
@@ -104,7 +104,7 @@ class Desk:
         try:
             answer = await self.transport.send(call or self.call, request)
         except JobFailedError as error:
-            self.came.append(error.message)
+            self.came.append(f"no answer: {error.message}")
             raise
         text = f"{answer.status} {answer.body.decode(errors='replace')}".strip()
         self.came.append(text[:TOLD_CHARACTERS_MAX])
@@ -133,7 +133,7 @@ async def examine(
         missing = [name for name in check.needs if name in lost]
         if missing:
             outcome: Outcome = "skipped"
-            wrong = f"says nothing without {', '.join(missing)}"
+            wrong = f"needs {missing[0]}"
         else:
             wrong = await _wrong(run)
             outcome = ("noted" if check.is_advice else "failed") if wrong else "passed"
@@ -158,6 +158,8 @@ async def _wrong(run: Examine) -> str:
         await run()
     except WrongError as wrong:
         return str(wrong)
+    except UnreachableError as error:
+        return f"no answer: {error.message}"
     except JobFailedError as error:
         return error.message
     except AmsRefusalError as error:

@@ -1,5 +1,6 @@
 """`payhub ams check` passes banks that conform, finds those that do not, and puts the books back."""
 
+import asyncio
 import base64
 import json
 from collections import defaultdict
@@ -304,6 +305,8 @@ async def test_what_was_given_wrongly_is_said_before_money_moves(change, failing
     "change",
     [
         {"account": "254700200001"},
+        {"url": "bank.test/fineract"},
+        {"url": "ftp://bank.test/"},
         {"account": "MSISDN/"},
         {"user": ""},
         {"password": ""},
@@ -316,6 +319,31 @@ async def test_options_that_do_not_fit_are_refused(change, tmp_path):
         change = {"ca": tmp_path / "missing.pem"}
     with pytest.raises(AmsCheckError):
         await examine(sandbox(), changed(**change))
+
+
+@pytest.mark.parametrize("nth", [1, 4, 8, 12])
+async def test_an_examination_that_is_stopped_puts_everything_back(nth):
+    """Ctrl-C while the nth act is under way, or was done and not answered yet."""
+    bank = contract_bank()
+    stopped = asyncio.Event()
+    acts = 0
+
+    class Slow:
+        async def request(self, method, url, **options):
+            nonlocal acts
+            answer = await bank.request(method, url, **options)
+            acts += method != "GET"
+            if acts == nth and not stopped.is_set():
+                stopped.set()
+                await asyncio.Event().wait()
+            return answer
+
+    task = asyncio.create_task(examine(Slow(), CONTRACT))
+    await stopped.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (bank.accounts["A1"].balance, bank.accounts["A1"].held) == (Decimal(1000), Decimal(0))
 
 
 async def test_no_secret_is_told():

@@ -26,17 +26,24 @@ HISTORY_BYTES_MAX: Final = 8 * 1024 * 1024  # an account's whole history comes, 
 NOT_SERVED_KEPT_MS: Final = 10 * 60 * 1000
 TENANTS_MAX: Final = 10_000
 
-_DEPOSIT: Final = 1
-_WITHDRAWAL: Final = 2
-_AMOUNT_HOLD: Final = 20
-_WITHDRAWAL_FEE: Final = 5
 _ROUTING_CODE: Final = "INTEROPERATION"
 
 _logger = logging.getLogger(__name__)
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """A kind of transaction or charge, by number and by code: older releases leave one or the other out."""
+
+    id: int
+    code: str
+
+
 class _Kind(msgspec.Struct):
     id: int = 0
+    code: str = ""
+
+    def is_one(self, kind: _Known) -> bool:
+        return self.id == kind.id or self.code == kind.code
 
 
 class _Detail(msgspec.Struct, rename="camel"):
@@ -62,6 +69,12 @@ class _Charge(msgspec.Struct, rename="camel"):
 class _SavingsBody(msgspec.Struct):
     transactions: list[_Row] = []
     charges: list[_Charge] = []
+
+
+_DEPOSIT: Final = _Known(1, "savingsAccountTransactionType.deposit")
+_WITHDRAWAL: Final = _Known(2, "savingsAccountTransactionType.withdrawal")
+_AMOUNT_HOLD: Final = _Known(20, "savingsAccountTransactionType.onHold")
+_WITHDRAWAL_FEE: Final = _Known(5, "chargeTimeType.withdrawalFee")
 
 
 class Bookings(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +103,7 @@ class FineractBooks:
         if body is None:
             return None
         rows = [row for row in body.transactions if _is_of(row, code)]
-        holds = [row for row in rows if row.transaction_type.id == _AMOUNT_HOLD]
+        holds = [row for row in rows if row.transaction_type.is_one(_AMOUNT_HOLD)]
         return Bookings(
             held=holds[0].amount if holds else None,
             is_released=any(row.release_transaction_id for row in holds),
@@ -116,7 +129,7 @@ class FineractBooks:
         fees = [
             _fee(charge, amount)
             for charge in body.charges
-            if charge.is_active and charge.charge_time_type.id == _WITHDRAWAL_FEE
+            if charge.is_active and charge.charge_time_type.is_one(_WITHDRAWAL_FEE)
         ]
         known = [fee for fee in fees if fee is not None]
         return Money(sum(known), amount.currency) if len(known) == len(fees) else None
@@ -140,8 +153,8 @@ def _is_of(row: _Row, code: str) -> bool:
     return detail is not None and detail.receipt_number == code and detail.routing_code == _ROUTING_CODE
 
 
-def _amount_of(rows: list[_Row], kind: int) -> Decimal | None:
-    return next((row.amount for row in rows if row.transaction_type.id == kind), None)
+def _amount_of(rows: list[_Row], kind: _Known) -> Decimal | None:
+    return next((row.amount for row in rows if row.transaction_type.is_one(kind)), None)
 
 
 def _fee(charge: _Charge, amount: Money) -> int | None:

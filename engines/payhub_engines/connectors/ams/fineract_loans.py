@@ -2,7 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,8 +18,10 @@ from payhub_engines.connectors.ams.fineract_api import (
     FineractNotServedError,
     FineractRefusalError,
 )
+from payhub_engines.connectors.ams.fineract_books import HISTORY_BYTES_MAX
 from payhub_engines.connectors.ams.model import BankCall, LoanRepayment
 from payhub_engines.connectors.ams.transport import BankRequest
+from payhub_engines.connectors.http import AnswerTooLongError
 
 _SUFFIX: Final = "L"
 SAME_KEY_ATTEMPTS: Final = 2
@@ -34,8 +36,13 @@ class _LoansBody(msgspec.Struct, rename="camel"):
     page_items: list[_LoanRow] = []
 
 
-class _TransactionBody(msgspec.Struct):
+class _TransactionRow(msgspec.Struct, rename="camel"):
     amount: Decimal
+    external_id: Any = None
+
+
+class _LoanBody(msgspec.Struct):
+    transactions: list[_TransactionRow] = []
 
 
 class _DoneBody(msgspec.Struct, rename="camel"):
@@ -51,14 +58,19 @@ class FineractLoans:
     async def repay(self, call: BankCall, repayment: LoanRepayment, today: dt.date) -> None:
         """Repay once: POST /interoperation/transactions/{loan}/loanrepayment.
 
+        Where this Fineract does not tell a loan's transactions, the idempotency key stays the same for good:
+        nothing but the external id would keep a repetition single then.
+
         Raises:
             AmsRefusalError: the loan does not exist, or cannot be repaid.
             JobFailedError: whether it is repaid is not known, or was refused as a repetition: the next
                 attempt asks first.
         """
-        if call.attempt > 1 and await self._is_repaid(call, repayment):
+        booked = await self._booked(call, repayment) if call.attempt > 1 else None
+        if booked:
             return
-        suffix = _SUFFIX if call.attempt <= SAME_KEY_ATTEMPTS else f"{_SUFFIX}{call.attempt}"
+        is_new_key = booked is False and call.attempt > SAME_KEY_ATTEMPTS
+        suffix = f"{_SUFFIX}{call.attempt}" if is_new_key else _SUFFIX
         request = BankRequest(
             method="POST",
             path=("interoperation", "transactions", repayment.loan_account, "loanrepayment"),
@@ -68,7 +80,6 @@ class FineractLoans:
                 "transactionDate": today.isoformat(),
                 "transactionAmount": repayment.amount.decimal_text(),
                 "externalId": repayment.reference,
-                "receiptNumber": repayment.reference,
                 "dateFormat": "yyyy-MM-dd",
                 "locale": "en",
             },
@@ -80,23 +91,26 @@ class FineractLoans:
             reason = refusals.not_found("PAYEE") if error.not_found else known
             raise refused_booking(reason, call.attempt) from error
 
-    async def _is_repaid(self, call: BankCall, repayment: LoanRepayment) -> bool:
-        """Tell whether the repayment is booked; False also where this Fineract does not tell."""
+    async def _booked(self, call: BankCall, repayment: LoanRepayment) -> bool | None:
+        """Tell whether the repayment is booked; None where this Fineract does not tell."""
         loan = await self._loan_id(call, repayment.loan_account)
         if loan is None:
-            return False
+            return None
         request = BankRequest(
             method="GET",
-            path=("loans", str(loan), "transactions", "external-id", repayment.reference),
-            name="GET loan transaction",
+            path=("loans", str(loan)),
+            name="GET loan transactions",
+            query={"associations": "transactions"},
+            answer_bytes_max=HISTORY_BYTES_MAX,
         )
         try:
-            found = decoding.decode(await self._api.send(call, request), _TransactionBody, request.name)
-        except (FineractRefusalError, FineractNotServedError):
-            return False
-        if found.amount != repayment.amount.decimal():
+            told = decoding.decode(await self._api.send(call, request), _LoanBody, request.name)
+        except (FineractRefusalError, FineractNotServedError, AnswerTooLongError):
+            return None
+        found = [row.amount for row in told.transactions if row.external_id == repayment.reference]
+        if any(amount != repayment.amount.decimal() for amount in found):
             raise DisagreementError("loanrepayment: the bank has booked another amount", PEOPLE_RETRY_MS)
-        return True
+        return bool(found)
 
     async def _loan_id(self, call: BankCall, loan_account: str) -> int | None:
         request = BankRequest(

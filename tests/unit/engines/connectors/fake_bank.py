@@ -178,15 +178,14 @@ class FakeBank:
         return _ok({"id": 5, "externalId": segments[1], action: told[action]})
 
     def _loan(self, segments, _content, _action) -> HttpAnswer:
+        if not self.has_books:
+            return HttpAnswer(status=403, body=b"{}")
         if not segments:
             rows = [{"id": number, "accountNo": loan} for number, loan in enumerate(self.loans, 1)]
             return _ok({"totalFilteredRecords": len(rows), "pageItems": rows})
-        number, *path, code = segments
-        assert path == ["transactions", "external-id"]
-        amount = list(self.loans.values())[int(number) - 1].get(code)
-        if amount is None:
-            return _error(404, MISSING, "error.msg.loan.transaction.external.id.invalid")
-        return _ok({"id": 9, "amount": float(amount)})
+        repaid = list(self.loans.values())[int(segments[0]) - 1]
+        rows = [{"id": 9, "amount": float(amount), "externalId": code} for code, amount in repaid.items()]
+        return _ok({"id": int(segments[0]), "transactions": rows})
 
     def _quote(self, _segments, content, _action) -> HttpAnswer:
         account = self.accounts[content["accountId"]]

@@ -210,5 +210,18 @@ async def test_variables_that_do_not_fit_fail_the_job(ams, context):
         await ams.reserve(job("ams-reserve", {}), context)
 
 
+@pytest.mark.parametrize("has_books", [True, False])
+async def test_a_loan_repayment_changes_its_key_only_where_the_books_say_it_is_not_there(
+    ams, bank, context, has_books
+):
+    bank.loans, bank.has_books, bank.late = {"L1": {}}, has_books, 4
+    given = {"transferId": "t-1", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
+    for attempt in (1, 2, 3, 4):
+        with pytest.raises(JobFailedError):
+            await ams.repay_loan(job("ams-repay-loan", given, attempt=attempt), context)
+    keys = [headers["Idempotency-Key"] for method, _, headers, _ in bank.requests if method == "POST"]
+    assert keys == ["t-1:L", "t-1:L", "t-1:L3", "t-1:L4"] if has_books else ["t-1:L"] * 4
+
+
 def test_the_bound_for_each_bank_is_a_bound():
     assert 0 < CALLS_PER_TENANT_MAX <= 64
