@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from support.contract_bank import CONTRACT, ContractAccount, ContractBank
 
 PAYHUB = [sys.executable, "-c", "from payhub_cli.main import main; main()"]
+PASSWORD = "secret-of-the-bank"
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def url(bank):
         yield str(server.make_url("/payhub"))
 
 
-async def start(*arguments, password="secret-of-the-bank"):
+async def start(*arguments, password=PASSWORD):
     environment = {**os.environ, "PAYHUB_AMS_PASSWORD": password}
     return await asyncio.create_subprocess_exec(
         *PAYHUB,
@@ -51,7 +52,7 @@ async def start(*arguments, password="secret-of-the-bank"):
     )
 
 
-async def check(url, *more, password="secret-of-the-bank"):
+async def check(url, *more, password=PASSWORD):
     arguments = ["check", url, "--kind", "contract", "--account", "MSISDN/254700200001", "--user", "payhub"]
     process = await start(*arguments, *more, password=password)
     out, said = await process.communicate()

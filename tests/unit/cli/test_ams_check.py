@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from support.asgi_client import AsgiClient
@@ -15,6 +16,8 @@ from unit.engines.connectors.connector_kit import NOW_MS
 from payhub_cli.ams import contract_checks, fineract_checks
 from payhub_cli.ams.command import Options, check
 from payhub_cli.ams.errors import AmsCheckError
+from payhub_engines.connectors.ams import refusals
+from payhub_engines.connectors.ams.contract_api import STATUSES
 from payhub_engines.connectors.http import HttpAnswer, UnreachableError
 from payhub_sandbox.app import create_app
 from payhub_sandbox.settings import SandboxSettings
@@ -361,3 +364,15 @@ def test_each_check_has_a_name_of_its_own_and_needs_earlier_ones(checks):
         assert set(one.needs) <= set(names[:number]), one.name
         assert one.wanted
         assert one.mend
+
+
+def test_the_page_tells_each_check_and_each_refusal():
+    page = (Path(__file__).parents[3] / "docs" / "ams.md").read_text(encoding="utf-8")
+    for one in (*fineract_checks.CHECKS, *contract_checks.CHECKS):
+        assert f"| `{one.name}` |" in page
+        assert one.wanted in page
+    known = [refusals.INSUFFICIENT, refusals.DIFFERENT_CURRENCY, refusals.NOT_ALLOWED, refusals.HOLD_MISSING]
+    for code in (*known, *refusals.BLOCKED, *refusals.CODE_USED, *STATUSES):
+        assert f"`{code}`" in page
+    for bound in ("CALLS_PER_TENANT_MAX", "PLACE_WAIT_S", "TIMEOUT_S", "FAILURES_TO_OPEN", "PEOPLE_RETRY_MS"):
+        assert f"`{bound}`" in page
