@@ -58,8 +58,6 @@ _logger = logging.getLogger(__name__)
 Action = Literal["PREPARE", "CREATE", "RELEASE"]
 _ROOT: Final = "interoperation"
 _SHUT: Final = frozenset({"BLOCK", "ESCHEAT"})
-_UNDO: Final = "U"  # actions within a reservation: Fineract keeps their answers apart from the process's
-_FENCE: Final = "F"
 _SUFFIXES: Final[dict[Role, str]] = {"PAYER": "P", "PAYEE": "R"}
 
 
@@ -173,7 +171,7 @@ class FineractBank:
                 await self._use_up(call, order)
             raise AmsRefusalError(_reason(error, "PAYER")) from error
         except DisagreementError as error:
-            await self._release(call, order, _UNDO)
+            await self._release(call, order)
             raise AmsRefusalError(refusals.unsettled()) from error
 
     async def commit(self, call: BankCall, order: TransferOrder) -> None:
@@ -189,7 +187,7 @@ class FineractBank:
 
     async def release(self, call: BankCall, order: TransferOrder) -> None:
         """Let go of the held funds: RELEASE."""
-        await self._release(call, order, _SUFFIXES["PAYER"])
+        await self._release(call, order)
 
     async def credit(self, call: BankCall, order: TransferOrder) -> None:
         """Pay the payee: CREATE."""
@@ -210,17 +208,17 @@ class FineractBank:
         Fineract takes each transfer code once, so holding and releasing zero under it makes a late PREPARE
         a repetition, which is refused. Where zero cannot be held, the balance refuses the late one too.
         """
-        await self._release(call, order, _UNDO)
+        await self._release(call, order)
         nothing = msgspec.structs.replace(
             order, amount=Money(0, order.amount.currency), fee=Money(0, order.amount.currency)
         )
         try:
-            await self._transfer(call, "PREPARE", "PAYER", nothing, _FENCE)
+            await self._transfer(call, "PREPARE", "PAYER", nothing, has_key=False)
         except FineractRefusalError:
             pass
         except JobFailedError as error:
             _logger.warning("payment %s: its code was not used up: %s", call.payment, error.message)
-        await self._release(call, order, _FENCE)
+        await self._release(call, order)
 
     async def _settle(self, call: BankCall, order: TransferOrder, booked: Bookings | None) -> None:
         """Find out whether a transfer code that was used holds what is to be held; else hold nothing."""
@@ -229,7 +227,7 @@ class FineractBank:
         total = order.amount.decimal() + order.fee.decimal()
         if booked is not None and booked.held == total and not booked.is_released:
             return
-        await self._release(call, order, _UNDO)
+        await self._release(call, order)
         raise AmsRefusalError(refusals.unsettled())
 
     async def _book(self, call: BankCall, role: Role, order: TransferOrder) -> None:
@@ -240,16 +238,17 @@ class FineractBank:
                 return
             raise refused_booking(_reason(error, role), call.attempt) from error
 
-    async def _release(self, call: BankCall, order: TransferOrder, suffix: str) -> None:
+    async def _release(self, call: BankCall, order: TransferOrder) -> None:
+        """Release: sent without a key, since a refusal kept under one would hide a hold that came later."""
         try:
-            await self._transfer(call, "RELEASE", "PAYER", order, suffix)
+            await self._transfer(call, "RELEASE", "PAYER", order, has_key=False)
         except FineractRefusalError as error:
             # Nothing was created under this code, so a hold that is missing is released or never was.
             if refusals.HOLD_MISSING not in error.codes:
                 raise JobFailedError(f"RELEASE: refused: {error}", PEOPLE_RETRY_MS) from error
 
     async def _transfer(
-        self, call: BankCall, action: Action, role: Role, order: TransferOrder, suffix: str = ""
+        self, call: BankCall, action: Action, role: Role, order: TransferOrder, *, has_key: bool = True
     ) -> None:
         """Act on a transfer: POST /transfers.
 
@@ -257,7 +256,7 @@ class FineractBank:
         keeps failures under a key too, forever: later attempts have keys of their own, and the transfer
         code keeps the booking single.
         """
-        suffix = suffix or _SUFFIXES[role]
+        suffix = _SUFFIXES[role]
         if call.attempt > SAME_KEY_ATTEMPTS:
             suffix += str(call.attempt)
         request = BankRequest(
@@ -265,7 +264,7 @@ class FineractBank:
             path=(_ROOT, "transfers"),
             name=f"POST transfers {action}",
             query={"action": action},
-            key=f"{order.reference}:{suffix}",
+            key=f"{order.reference}:{suffix}" if has_key else "",
             body={
                 "transactionCode": order.transaction_id,
                 "transferCode": order.reference,

@@ -214,6 +214,14 @@ async def test_trap_10_a_failure_kept_under_a_key_is_left_behind(ams, bank, cont
     assert bank.accounts["A2"].balance == Decimal("100.50")
 
 
+async def test_trap_10_a_release_refused_once_is_not_refused_forever(ams, bank, context, funded):
+    """Kept under a key, "nothing is on hold" would hide a hold that was placed since."""
+    await ams.release(job("ams-release", funded), context)
+    await ams.reserve(job("ams-reserve", funded), context)
+    await ams.release(job("ams-release", funded), context)
+    assert bank.accounts["A1"].held() == 0
+
+
 @pytest.mark.parametrize("idempotent", [True, False])
 async def test_the_code_of_a_refused_payment_holds_nothing_ever(ams, bank, context, funded, idempotent):
     """Nobody releases holds in Fineract: a PREPARE that arrives after all must find its code used up."""
