@@ -55,6 +55,7 @@ class FakeBank:
         self.accounts: dict[str, BankAccount] = {}
         self.parties: dict[str, str] = {}
         self.fee = "0.000000"
+        self.payee_fee = "0.000000"
         self.lose_answers = 0
         self.late = 0
         self.alter: list[dict[str, object]] = []
@@ -190,9 +191,11 @@ class FakeBank:
     def _quote(self, _segments, content, _action) -> HttpAnswer:
         account = self.accounts[content["accountId"]]
         wanted = Decimal(content["amount"]["amount"]) + Decimal(self.fee)
-        if account.balance - account.held() < wanted:
+        is_payer = content["transactionRole"] == "PAYER"
+        if is_payer and account.balance - account.held() < wanted:
             return _error(403, RULE, INSUFFICIENT + ".withdraw")
-        fee = f'{{"amount":{self.fee},"currency":"KES"}}'  # a JSON number with six decimals
+        charged = self.fee if is_payer else self.payee_fee
+        fee = f'{{"amount":{charged},"currency":"KES"}}'  # a JSON number with six decimals
         text = f'{{"quoteCode":"{content["quoteCode"]}","fspFee":{fee},"state":"ACCEPTED"}}'
         return HttpAnswer(status=200, body=text.encode())
 
