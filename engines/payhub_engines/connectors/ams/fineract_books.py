@@ -25,6 +25,8 @@ from payhub_platform.money import Money, exponent_of
 HISTORY_BYTES_MAX: Final = 8 * 1024 * 1024  # an account's whole history comes, newest first
 NOT_SERVED_KEPT_MS: Final = 10 * 60 * 1000
 TENANTS_MAX: Final = 10_000
+CHARGES_KEPT_MS: Final = 60_000  # how long a charge that was changed may be told as it was
+ACCOUNTS_MAX: Final = 50_000  # of all tenants
 
 _ROUTING_CODE: Final = "INTEROPERATION"
 
@@ -92,6 +94,7 @@ class FineractBooks:
     def __init__(self, api: FineractApi) -> None:
         self._api = api
         self._no_charges = ExpiringCache[str, bool](TENANTS_MAX, NOT_SERVED_KEPT_MS)
+        self._charges = ExpiringCache[tuple[str, str], list[_Charge]](ACCOUNTS_MAX, CHARGES_KEPT_MS)
 
     async def bookings(self, call: BankCall, account: str, code: str) -> Bookings | None:
         """Return what is booked under a transfer code; None where this Fineract does not tell.
@@ -117,22 +120,30 @@ class FineractBooks:
         Raises:
             JobFailedError: it does not tell now.
         """
-        now_ms = call.context.clock()
-        if self._no_charges.get(call.tenant_id, now_ms):
+        charges = await self._charges_of(call, account)
+        if charges is None:
             return None
+        fees = [
+            _fee(charge, amount)
+            for charge in charges
+            if charge.is_active and charge.charge_time_type.is_one(_WITHDRAWAL_FEE)
+        ]
+        known = [fee for fee in fees if fee is not None]
+        return Money(sum(known), amount.currency) if len(known) == len(fees) else None
+
+    async def _charges_of(self, call: BankCall, account: str) -> list[_Charge] | None:
+        key, now_ms = (call.tenant_id, account), call.context.clock()
+        known = self._charges.get(key, now_ms)
+        if known is not None or self._no_charges.get(call.tenant_id, now_ms):
+            return known
         body = await self._savings(call, account, "charges")
         if body is None:
             self._no_charges.keep(call.tenant_id, value=True, now_ms=now_ms)
             text = "tenant %s: the bank does not tell its withdrawal charges; its quotes are trusted"
             _logger.warning(text, call.tenant_id)
             return None
-        fees = [
-            _fee(charge, amount)
-            for charge in body.charges
-            if charge.is_active and charge.charge_time_type.is_one(_WITHDRAWAL_FEE)
-        ]
-        known = [fee for fee in fees if fee is not None]
-        return Money(sum(known), amount.currency) if len(known) == len(fees) else None
+        self._charges.keep(key, body.charges, now_ms)
+        return body.charges
 
     async def _savings(self, call: BankCall, account: str, association: str) -> _SavingsBody | None:
         request = BankRequest(

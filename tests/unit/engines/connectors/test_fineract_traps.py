@@ -148,6 +148,16 @@ async def test_trap_6_charges_that_the_bank_does_not_tell_are_not_asked_for_each
     assert len(sent(bank, "savingsaccountscharges")) == 2
 
 
+async def test_trap_6_charges_are_kept_for_a_while(ams, bank, context, started, clock):
+    for _ in range(3):
+        await ams.quote_payer(job("ams-quote-payer", started), context)
+    assert len(sent(bank, "savingsaccountscharges")) == 1
+    bank.accounts["A1"].charges = [FLAT]
+    clock.now_ms += 61_000
+    told = await ams.quote_payer(job("ams-quote-payer", started), context)
+    assert told["payerFee"] == "2.50"
+
+
 async def test_trap_7_an_identifier_of_two_accounts_pays_neither(ams, bank, context, started):
     """The look-up answers 500; the payment fails before anything is held."""
     bank.parties["MSISDN/254700200001"] = "SHARED"
