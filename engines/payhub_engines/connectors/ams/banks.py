@@ -3,9 +3,12 @@
 from typing import Final
 
 from payhub_engines.connectors.ams.contract import ContractBank
+from payhub_engines.connectors.ams.decoding import is_path_step
+from payhub_engines.connectors.ams.errors import AmsRefusalError
 from payhub_engines.connectors.ams.expiring import ExpiringCache
 from payhub_engines.connectors.ams.fineract import FineractBank
 from payhub_engines.connectors.ams.model import BankCall, CoreBank, Role
+from payhub_engines.connectors.ams.refusals import not_found
 from payhub_engines.connectors.ams.transport import BankTransport
 from payhub_engines.connectors.http import HttpFactory
 from payhub_platform.contracts.fspiop import PartyIdInfo
@@ -38,6 +41,9 @@ class CoreBanks:
             AmsRefusalError: there is none; that is never remembered.
             JobFailedError: the bank could not tell.
         """
+        # What no path can name is registered for nobody.
+        if any(map(is_path_step, (party.party_identifier, party.party_sub_id_or_type or "-"))):
+            raise AmsRefusalError(not_found(role))
         key = _key(call, party)
         known = self._accounts.get(key, call.context.clock())
         if known is None:

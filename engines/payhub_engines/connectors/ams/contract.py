@@ -54,8 +54,6 @@ class ContractBank:
 
     async def account_of(self, call: BankCall, party: PartyIdInfo, role: Role) -> str:
         """Return an identifier's account: GET /accounts/by-identifier/{type}/{value}."""
-        if "/" in party.party_identifier:
-            raise AmsRefusalError(refusals.not_found(role))  # many servers cannot be asked for it
         sub_id = party.party_sub_id_or_type
         request = BankRequest(
             method="GET",
@@ -63,7 +61,8 @@ class ContractBank:
             name="GET accounts by-identifier",
             query={"subId": sub_id} if sub_id else {},
         )
-        return (await self._asked(call, request, role, FoundAccountBody)).account_id
+        told = await self._asked(call, request, role, FoundAccountBody)
+        return decoding.account_id(told.account_id, request.name)
 
     async def account(self, call: BankCall, account: str, role: Role) -> Account:
         """Return an account's state: GET /accounts/{id}."""

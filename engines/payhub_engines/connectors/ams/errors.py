@@ -7,6 +7,7 @@ import msgspec
 from payhub_engines.connectors.job import JobFailedError
 
 RETRY_AFTER_MS: Final = 500
+CREDENTIALS_RETRY_MS: Final = 5_000  # a bank may lock out who tries a wrong password too often
 PEOPLE_RETRY_MS: Final = 60_000  # for what only the bank's people can mend
 
 

@@ -74,11 +74,11 @@ class FineractBank:
         path = ["parties", party.party_id_type, party.party_identifier]
         if party.party_sub_id_or_type:
             path.append(party.party_sub_id_or_type)
-        # What no path can name, or is of no type that Fineract has, is registered for nobody.
-        if party.party_id_type not in IDENTIFIER_TYPES or any("/" in part for part in path):
+        if party.party_id_type not in IDENTIFIER_TYPES:
             raise AmsRefusalError(refusals.not_found(role))
         body = await self._get(call, path, role)
-        return decoding.decode(body, PartyAccountBody, "GET parties").account_id
+        told = decoding.decode(body, PartyAccountBody, "GET parties")
+        return decoding.account_id(told.account_id, "GET parties")
 
     async def account(self, call: BankCall, account: str, role: Role) -> Account:
         """Return an account's state: GET /accounts/{id}."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from payhub_engines.connectors.ams.decoding import failed
-from payhub_engines.connectors.ams.errors import RETRY_AFTER_MS
+from payhub_engines.connectors.ams.errors import CREDENTIALS_RETRY_MS, RETRY_AFTER_MS
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.refusals import BUSINESS_RULE, RESOURCE_NOT_FOUND
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
@@ -129,16 +129,17 @@ def _failure(answer: HttpAnswer, what: str) -> Exception:
     if answer.status not in (_FORBIDDEN, _NOT_FOUND):
         return failed(answer, what)
     text = f"{what}: the bank answers {answer.status} and serves no such thing, or not this user"
+    retry_ms = CREDENTIALS_RETRY_MS if answer.status == _FORBIDDEN else RETRY_AFTER_MS
     try:
         told = msgspec.json.decode(answer.body, type=_ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return FineractNotServedError(text, RETRY_AFTER_MS)
+        return FineractNotServedError(text, retry_ms)
     codes = frozenset(item.code for item in told.errors or [])
     if answer.status == _NOT_FOUND and told.code == RESOURCE_NOT_FOUND:
         return FineractRefusalError(codes, not_found=True)
     if answer.status == _FORBIDDEN and told.code == BUSINESS_RULE:
         return FineractRefusalError(codes, not_found=False)
-    return FineractNotServedError(text, RETRY_AFTER_MS)
+    return FineractNotServedError(text, retry_ms)
 
 
 def money_body(money: Money) -> dict[str, Any]:

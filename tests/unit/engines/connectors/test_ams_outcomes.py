@@ -14,6 +14,7 @@ from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.errors import DisagreementError, RefusedInDoubtError
 from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.context import ConnectorContext
+from payhub_engines.connectors.http import HttpAnswer
 from payhub_engines.connectors.job import BpmnError, JobFailedError
 
 
@@ -357,6 +358,34 @@ async def test_an_odd_identifier_reaches_nobody_else(desk, identifier):
     }
     with pytest.raises(BpmnError, match="party-refused"):
         await desk.do("ams-look-up-party")
+
+
+@pytest.mark.parametrize("account", ["", "..", "a/b"])
+async def test_an_account_id_that_no_path_can_name_is_not_used(desk, started, account):
+    desk.variables = started
+    known = desk.bank.identifiers if desk.kind == "contract" else desk.bank.parties
+    known["MSISDN/254700200001"] = account
+    desk.bank.defects = {"any"}
+    with pytest.raises(DisagreementError):
+        await desk.do("ams-quote-payer")
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "wait_ms"),
+    [(401, "", 5_000), (403, "", 5_000), (503, "7", 7_000), (429, "999999", 60_000), (500, "soon", 500)],
+)
+async def test_a_bank_is_tried_again_when_it_says_and_not_at_once_with_wrong_credentials(
+    desk, status, header, wait_ms
+):
+    class Refusing:
+        async def request(self, *_args, **_options):
+            return HttpAnswer(status=status, headers={"retry-after": header} if header else {})
+
+    desk.ams = AmsJobs(CoreBanks(lambda _session: Refusing()))
+    for act in MONEY_ACTS:
+        with pytest.raises(JobFailedError) as caught:
+            await desk.do(act)
+        assert caught.value.retry_after_ms == wait_ms
 
 
 @pytest.mark.parametrize("act", ["ams-credit", "ams-repay-loan"])
