@@ -61,6 +61,10 @@ _SHUT: Final = frozenset({"BLOCK", "ESCHEAT"})
 _SUFFIXES: Final[dict[Role, str]] = {"PAYER": "P", "PAYEE": "R"}
 
 
+class ReleaseRefusedError(JobFailedError):
+    """A release is refused for another reason than that there is nothing to release."""
+
+
 class FineractBank:
     """Calls in the name of a job's tenant; one object for each engine process."""
 
@@ -208,7 +212,15 @@ class FineractBank:
         Fineract takes each transfer code once, so holding and releasing zero under it makes a late PREPARE
         a repetition, which is refused. Where zero cannot be held, the balance refuses the late one too.
         """
-        await self._release(call, order)
+        try:
+            await self._release(call, order)
+        except ReleaseRefusedError:
+            # The account was closed meanwhile, say: nothing can be held on it any more either.
+            booked = await self._books.bookings(call, order.account, order.reference)
+            in_doubt = call.attempt > 1 if booked is None else booked.is_open
+            if in_doubt:
+                raise
+            return
         nothing = msgspec.structs.replace(
             order, amount=Money(0, order.amount.currency), fee=Money(0, order.amount.currency)
         )
@@ -225,7 +237,7 @@ class FineractBank:
         if booked is not None and booked.withdrawn is not None:
             raise JobFailedError("PREPARE: the bank has taken the money already", PEOPLE_RETRY_MS)
         total = order.amount.decimal() + order.fee.decimal()
-        if booked is not None and booked.held == total and not booked.is_released:
+        if booked is not None and booked.held == total and booked.is_open:
             return
         await self._release(call, order)
         raise AmsRefusalError(refusals.unsettled())
@@ -245,7 +257,7 @@ class FineractBank:
         except FineractRefusalError as error:
             # Nothing was created under this code, so a hold that is missing is released or never was.
             if refusals.HOLD_MISSING not in error.codes:
-                raise JobFailedError(f"RELEASE: refused: {error}", PEOPLE_RETRY_MS) from error
+                raise ReleaseRefusedError(f"RELEASE: refused: {error}", PEOPLE_RETRY_MS) from error
 
     async def _transfer(
         self, call: BankCall, action: Action, role: Role, order: TransferOrder, *, has_key: bool = True

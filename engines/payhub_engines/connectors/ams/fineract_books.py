@@ -87,6 +87,11 @@ class Bookings(msgspec.Struct, frozen=True, kw_only=True):
     withdrawn: Decimal | None = None
     deposited: Decimal | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the hold still holds something."""
+        return bool(self.held) and not self.is_released and self.withdrawn is None
+
 
 class FineractBooks:
     """Asks for bookings and charges of accounts."""

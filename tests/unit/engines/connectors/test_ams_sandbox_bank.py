@@ -97,6 +97,27 @@ async def test_a_payer_without_funds_is_left_with_nothing_held(ams, client, sand
     assert await books(client, "BUFFALO-000005") == (500, 0)
 
 
+async def test_an_account_that_was_closed_meanwhile_is_refused_at_once(ams, client, sandboxed, started):
+    """Fineract refuses the release of it too: that must not keep the payment waiting."""
+    funded = {**started, "payerAccount": "BUFFALO-000001", "payerFee": "0.00"}
+    closed = {"status": "CLOSED", "subStatus": "NONE"}
+    await client.http.post("/banks/buffalo/admin/accounts/BUFFALO-000001/state", json=closed)
+    with pytest.raises(BpmnError, match="payer-refused") as caught:
+        await ams.reserve(job("ams-reserve", funded), sandboxed)
+    assert caught.value.variables["error"]["code"] == "4400"
+
+
+async def test_a_hold_on_an_account_that_was_closed_is_left_to_people(ams, client, sandboxed, started):
+    funded = {**started, "payerAccount": "BUFFALO-000001", "payerFee": "0.00"}
+    await ams.reserve(job("ams-reserve", funded), sandboxed)
+    closed = {"status": "CLOSED", "subStatus": "NONE"}
+    await client.http.post("/banks/buffalo/admin/accounts/BUFFALO-000001/state", json=closed)
+    with pytest.raises(JobFailedError, match="RELEASE: refused") as caught:
+        await ams.reserve(job("ams-reserve", funded, attempt=3), sandboxed)
+    assert caught.value.retry_after_ms >= 60_000
+    assert await books(client) == (1_000_000, 10_050)
+
+
 async def test_a_release_lets_go_once_and_again(ams, client, sandboxed, started):
     funded = {**started, "payerAccount": "BUFFALO-000001", "payerFee": "0.00"}
     await ams.reserve(job("ams-reserve", funded), sandboxed)
