@@ -108,6 +108,8 @@ def started(request_to_pay: StartPayment, buffalo: TenantConfig) -> dict[str, An
 def prepared(started: dict[str, Any]) -> dict[str, Any]:
     """Variables of a payee's process whose transfer the scheme has committed."""
     return {
+        "transactionId": started["transactionId"],
+        "transferId": started["transferId"],
         "quote": {
             "quoteId": started["quoteId"],
             "transactionId": started["transactionId"],

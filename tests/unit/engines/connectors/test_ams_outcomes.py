@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.contract_bank import ContractAccount, ContractBank
-from unit.engines.connectors.connector_kit import job
+from unit.engines.connectors.connector_kit import job, with_transfer_id
 
 from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.errors import DisagreementError, RefusedInDoubtError
@@ -220,8 +220,7 @@ async def test_a_booking_answered_for_something_else_is_never_called_done_on_tha
     for number, wrong in enumerate(wrong_answers(desk)):
         if desk.kind == "contract" and ("fee" in wrong or "state" in wrong):
             continue  # a credit has neither
-        transfer = {**desk.prepared["transfer"], "transferId": f"transfer-{number}"}
-        desk.prepared = {**desk.prepared, "transfer": transfer}
+        desk.prepared = with_transfer_id(desk.prepared, f"transfer-{number}")
         desk.bank.alter = [wrong]
         before = desk.payee
         with pytest.raises(DisagreementError):

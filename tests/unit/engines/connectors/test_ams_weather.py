@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from support.contract_bank import ContractAccount, ContractBank
-from unit.engines.connectors.connector_kit import job
+from unit.engines.connectors.connector_kit import job, with_transfer_id
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
 
 from payhub_engines.connectors.ams.banks import CoreBanks
@@ -189,8 +189,7 @@ async def test_a_payment_is_taken_once_or_not_at_all(house, funded, block):
 async def test_credits_and_repayments_are_done_once(house, prepared, kind, block):
     for seed in SEEDS[block::5]:
         weather, engine = house(seed)
-        transfer = {**prepared["transfer"], "transferId": f"t-{seed}"}
-        await engine.do("ams-credit", {**prepared, "transfer": transfer}, "lion")
+        await engine.do("ams-credit", with_transfer_id(prepared, f"t-{seed}"), "lion")
         loan = {"transferId": f"t-{seed}", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
         if "books" not in kind:  # docs/ams.md: without them, a repetition that is refused waits for people
             await engine.do("ams-repay-loan", loan)
