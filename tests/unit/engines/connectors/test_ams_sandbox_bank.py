@@ -113,7 +113,7 @@ async def test_a_hold_on_an_account_that_was_closed_is_left_to_people(ams, clien
     closed = {"status": "CLOSED", "subStatus": "NONE"}
     await client.http.post("/banks/buffalo/admin/accounts/BUFFALO-000001/state", json=closed)
     with pytest.raises(JobFailedError, match="RELEASE: refused") as caught:
-        await ams.reserve(job("ams-reserve", funded, attempt=3), sandboxed)
+        await ams.release(job("ams-release", funded), sandboxed)
     assert caught.value.retry_after_ms >= 60_000
     assert await books(client) == (1_000_000, 10_050)
 
