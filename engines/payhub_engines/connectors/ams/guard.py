@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from opentelemetry import metrics
@@ -28,17 +27,6 @@ _openings: Final = _meter.create_counter("payhub.ams.circuit.openings", descript
 _running: Final = _meter.create_up_down_counter("payhub.ams.calls.running", description="Calls under way")
 
 
-class BankTurn:
-    """One call that was let out; it is told the answer, and what the answer says of the bank."""
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-
-    def answered(self, answer: HttpAnswer) -> None:
-        """Take the status of the answer."""
-        self.status = answer.status
-
-
 class BankGuard:
     """Places and circuit of one tenant's bank."""
 
@@ -47,47 +35,22 @@ class BankGuard:
         self._tenant_id = tenant_id
         self._clock = clock
         self._places = asyncio.Semaphore(CALLS_PER_TENANT_MAX)
+        self._labels = {"tenant": tenant_id}
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[BankTurn]:
-        """Wait for a place, and call the bank within.
+    async def run(self, send: Callable[[], Awaitable[HttpAnswer]]) -> HttpAnswer:
+        """Call the bank when there is a place.
 
         Raises:
             CircuitOpenError: the bank is left alone now.
             BankBusyError: no place came free in time.
+            JobFailedError: what ``send`` raises.
         """
-        wait_ms = self.breaker.wait_ms(self._clock())
-        if wait_ms:
-            raise _shut(wait_ms)
-        async with self._place():
-            # While it waited for the place, others may have found out that the bank is down.
-            admission = self.breaker.admit(self._clock())
-            if admission.wait_ms:
-                raise _shut(admission.wait_ms)
-            async with self._watched(admission) as turn:
-                yield turn
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(PLACE_WAIT_S):
-                await self._places.acquire()
-        except TimeoutError as error:
-            text = f"{CALLS_PER_TENANT_MAX} calls are under way and the bank is slow"
-            raise BankBusyError(text, RETRY_AFTER_MS) from error
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    @asynccontextmanager
-    async def _watched(self, admission: Admission) -> AsyncIterator[BankTurn]:
-        turn = BankTurn()
-        labels = {"tenant": self._tenant_id}
-        _running.add(1, labels)
+        admission = await self._enter()
         outcome = "abandoned"
+        _running.add(1, self._labels)
         try:
-            yield turn
+            answer = await send()
+            outcome = "failed" if answer.status in OVERLOADED else "answered"
         except AnswerTooLongError:
             outcome = "answered"
             raise
@@ -95,11 +58,34 @@ class BankGuard:
             outcome = "failed"
             raise
         finally:
-            _running.add(-1, labels)
-            if turn.status is not None:
-                outcome = "failed" if turn.status in OVERLOADED else "answered"
-            _calls.add(1, {**labels, "outcome": outcome})
+            self._places.release()
+            _running.add(-1, self._labels)
+            _calls.add(1, {**self._labels, "outcome": outcome})
             self._settle(admission, outcome)
+        return answer
+
+    async def _enter(self) -> Admission:
+        wait_ms = self.breaker.wait_ms(self._clock())
+        if wait_ms:
+            raise _shut(wait_ms)
+        if self._places.locked():
+            await self._wait_for_place()
+        else:
+            await self._places.acquire()  # at once
+        # While it waited for the place, others may have found out that the bank is down.
+        admission = self.breaker.admit(self._clock())
+        if admission.wait_ms:
+            self._places.release()
+            raise _shut(admission.wait_ms)
+        return admission
+
+    async def _wait_for_place(self) -> None:
+        try:
+            async with asyncio.timeout(PLACE_WAIT_S):
+                await self._places.acquire()
+        except TimeoutError as error:
+            text = f"{CALLS_PER_TENANT_MAX} calls are under way and the bank is slow"
+            raise BankBusyError(text, RETRY_AFTER_MS) from error
 
     def _settle(self, admission: Admission, outcome: str) -> None:
         before = self.breaker.circuit
@@ -113,7 +99,7 @@ class BankGuard:
         if after is before:
             return
         if after is Circuit.OPEN and outcome == "failed":
-            _openings.add(1, {"tenant": self._tenant_id})
+            _openings.add(1, self._labels)
             _logger.warning("the bank of tenant %s does not answer and is left alone", self._tenant_id)
         elif after is Circuit.CLOSED:
             _logger.warning("the bank of tenant %s answers again", self._tenant_id)

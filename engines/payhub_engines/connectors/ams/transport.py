@@ -64,19 +64,21 @@ class BankTransport:
         with call.context.tracing.span(
             f"ams {request.name}", call.trace, SpanKind.CLIENT, element=call.element
         ):
-            async with self.guard(call).turn() as turn:
-                oauth = call.connection.oauth
-                if oauth is None:
-                    answer = await self._request(http, tls, call, request, _basic(call))
-                else:
-                    token = await self._tokens.get(call, oauth, http)
-                    answer = await self._request(http, tls, call, request, _bearer(token))
-                    if answer.status == _UNAUTHORIZED:
-                        self._tokens.drop(call, oauth, token)
-                        token = await self._tokens.get(call, oauth, http)
-                        answer = await self._request(http, tls, call, request, _bearer(token))
-                turn.answered(answer)
-                return answer
+            return await self.guard(call).run(lambda: self._authorized(http, tls, call, request))
+
+    async def _authorized(
+        self, http: HttpClient, tls: ssl.SSLContext | None, call: BankCall, request: BankRequest
+    ) -> HttpAnswer:
+        oauth = call.connection.oauth
+        if oauth is None:
+            return await self._request(http, tls, call, request, _basic(call))
+        token = await self._tokens.get(call, oauth, http)
+        answer = await self._request(http, tls, call, request, _bearer(token))
+        if answer.status == _UNAUTHORIZED:
+            self._tokens.drop(call, oauth, token)
+            token = await self._tokens.get(call, oauth, http)
+            answer = await self._request(http, tls, call, request, _bearer(token))
+        return answer
 
     @staticmethod
     async def _request(
