@@ -22,7 +22,7 @@ from payhub_engines.connectors.ams.transport import BankRequest
 from payhub_engines.connectors.http import AnswerTooLongError
 from payhub_platform.money import Money, exponent_of
 
-HISTORY_BYTES_MAX: Final = 8 * 1024 * 1024  # an account's whole history comes, newest first
+HISTORY_BYTES_MAX: Final = 4 * 1024 * 1024  # an account's whole history comes, newest first
 NOT_SERVED_KEPT_MS: Final = 10 * 60 * 1000
 TENANTS_MAX: Final = 10_000
 CHARGES_KEPT_MS: Final = 60_000  # how long a charge that was changed may be told as it was

@@ -1,8 +1,19 @@
 """The contract's file is a valid description, and its codes and states are those of the client."""
 
+import json
+from decimal import Decimal
+
 import jsonschema
 import pytest
-from support.contract_bank import CONTRACT, operation_of, resolved, validate
+from support.contract_bank import (
+    CONTRACT,
+    CREDENTIALS,
+    ContractAccount,
+    ContractBank,
+    operation_of,
+    resolved,
+    validate,
+)
 
 from payhub_engines.connectors.ams.contract_api import STATUSES
 
@@ -77,3 +88,35 @@ def test_amounts_are_plain_decimal_text(amount, fits):
 def test_a_request_that_the_contract_does_not_have_is_noticed():
     with pytest.raises(AssertionError):
         operation_of("DELETE", ["reservations", "r"])
+
+
+STATES = ["unknown", "HELD", "COMMITTED", "RELEASED"]
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_the_table_of_states_is_what_a_conforming_bank_does(state):
+    rows = [
+        line.strip(" |").split(" | ") for line in CONTRACT["info"]["description"].splitlines() if "|" in line
+    ]
+    table = {row[0]: row[1:] for row in rows}
+    before = {"unknown": [], "HELD": ["PUT"], "COMMITTED": ["PUT", "commit"], "RELEASED": ["PUT", "release"]}
+    for act, wanted in zip(("PUT", "commit", "release"), table[state], strict=True):
+        bank = ContractBank(accounts={"A1": ContractAccount(Decimal(1000))})
+        for step in before[state]:
+            assert (await send(bank, step)).status == 200
+        answer = await send(bank, act)
+        told = json.loads(answer.body).get("state") if answer.status == 200 else str(answer.status)
+        assert told == wanted, act
+
+
+async def send(bank, act):
+    money = {"amount": "10.00", "currency": "KES"}
+    body = {"transactionId": "t", "accountId": "A1", "amount": money, "fee": money} if act == "PUT" else {}
+    path = "/reservations/r" + ("" if act == "PUT" else f"/{act}")
+    return await bank.request(
+        "PUT" if act == "PUT" else "POST",
+        f"http://bank.test/payhub{path}",
+        headers={"Authorization": CREDENTIALS},
+        body=json.dumps(body).encode(),
+        timeout_s=1.0,
+    )
