@@ -18,6 +18,8 @@ from payhub_platform.clock import Clock
 
 CALLS_PER_TENANT_MAX: Final = 16  # a slow bank fills its own places only
 PLACE_WAIT_S: Final = 10.0
+SLOW_MS: Final = 2_000  # calls under way for so long: who comes now does not wait behind them
+SLOW_RETRY_MS: Final = 1_000
 OVERLOADED: Final = frozenset({429, 502, 503, 504})  # an answer that the bank cannot answer now
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class BankGuard:
         self._clock = clock
         self._places = asyncio.Semaphore(CALLS_PER_TENANT_MAX)
         self._labels = {"tenant": tenant_id}
+        self._under_way: dict[object, int] = {}  # since when, the oldest first
 
     async def run(self, send: Callable[[], Awaitable[HttpAnswer]]) -> HttpAnswer:
         """Call the bank when there is a place.
@@ -46,7 +49,8 @@ class BankGuard:
             JobFailedError: what ``send`` raises.
         """
         admission = await self._enter()
-        outcome = "abandoned"
+        outcome, turn = "abandoned", object()
+        self._under_way[turn] = self._clock()
         _running.add(1, self._labels)
         try:
             answer = await send()
@@ -59,6 +63,7 @@ class BankGuard:
             raise
         finally:
             self._places.release()
+            del self._under_way[turn]
             _running.add(-1, self._labels)
             _calls.add(1, {**self._labels, "outcome": outcome})
             self._settle(admission, outcome)
@@ -80,6 +85,10 @@ class BankGuard:
         return admission
 
     async def _wait_for_place(self) -> None:
+        """Wait for a place, unless the bank is slow: a job that waits holds a place of the engine's."""
+        oldest_ms = next(iter(self._under_way.values()), self._clock())
+        if self._clock() - oldest_ms > SLOW_MS:
+            raise BankBusyError(f"{CALLS_PER_TENANT_MAX} calls wait for the bank's answers", SLOW_RETRY_MS)
         try:
             async with asyncio.timeout(PLACE_WAIT_S):
                 await self._places.acquire()

@@ -17,9 +17,9 @@ from payhub_engines.connectors.ams.breaker import (
     Breaker,
     Circuit,
 )
-from payhub_engines.connectors.ams.errors import CircuitOpenError
+from payhub_engines.connectors.ams.errors import BankBusyError, CircuitOpenError
 from payhub_engines.connectors.ams.expiring import ExpiringCache
-from payhub_engines.connectors.ams.guard import CALLS_PER_TENANT_MAX
+from payhub_engines.connectors.ams.guard import CALLS_PER_TENANT_MAX, SLOW_MS
 from payhub_engines.connectors.http import HttpAnswer, UnreachableError
 from payhub_engines.connectors.job import JobFailedError
 
@@ -174,6 +174,23 @@ async def test_a_slow_bank_takes_its_own_places_only(ams, bank, context):
     bank.gate.set()
     await asyncio.gather(*slow, other)
     assert bank.running_most == CALLS_PER_TENANT_MAX + 1
+
+
+async def test_nobody_waits_behind_calls_that_take_long(ams, bank, context, clock):
+    """Jobs that wait for a slow bank would fill the places that the engine has for the jobs of all."""
+    bank.gate.clear()
+    slow = [
+        asyncio.create_task(ams.look_up_party(job("ams-look-up-party", question(number)), context))
+        for number in range(CALLS_PER_TENANT_MAX)
+    ]
+    while bank.running < CALLS_PER_TENANT_MAX:
+        await asyncio.sleep(0)
+    clock.now_ms += SLOW_MS + 1
+    with pytest.raises(BankBusyError):
+        await ams.look_up_party(job("ams-look-up-party", question(39)), context)
+    bank.gate.set()
+    await asyncio.gather(*slow)
+    await ams.look_up_party(job("ams-look-up-party", question(39)), context)
 
 
 async def test_a_job_that_is_cancelled_gives_its_place_back(ams, bank, context):
