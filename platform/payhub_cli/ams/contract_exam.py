@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -32,6 +32,10 @@ AT_ONCE: Final = 4
 NOBODY: Final = "payhub-check-nobody"
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
+
+
+class _Problem(msgspec.Struct):
+    code: str = ""
 
 
 class ContractExam:
@@ -244,5 +248,5 @@ def _is_in_state(answer: HttpAnswer, reference: str, state: str) -> ReservationB
 
 def _require_refusal(answer: HttpAnswer, code: str) -> None:
     require(answer.status == STATUSES[code], f"it answers {answer.status}")
-    told = msgspec.json.decode(answer.body, type=dict[str, Any]).get("code")
+    told = msgspec.json.decode(answer.body, type=_Problem).code
     require(told == code, f"the problem's code is {told or 'missing'}")

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from payhub_engines.connectors.ams.decoding import UNREADABLE
 from payhub_engines.connectors.ams.errors import AmsRefusalError
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
@@ -164,7 +165,7 @@ async def _wrong(run: Examine) -> str:
         return error.message
     except AmsRefusalError as error:
         return f"the bank refuses: {error.reason.description}"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return "the answer is not the JSON that was agreed"
     return ""
 

@@ -1,7 +1,6 @@
 """Whether a Fineract, set up as it is, does what payhub relies on; docs/ams.md explains each trap."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,6 +29,31 @@ _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
+
+
+class _Detail(msgspec.Struct, rename="camel"):
+    receipt_number: str | None = None
+
+
+class _Row(msgspec.Struct, rename="camel"):
+    payment_detail_data: _Detail | None = None
+
+
+class _Savings(msgspec.Struct):
+    transactions: list[_Row] = []
+
+
+class _Done(msgspec.Struct):
+    state: str = ""
+
+
+class _Item(msgspec.Struct, rename={"code": "userMessageGlobalisationCode"}):
+    code: str = ""
+
+
+class _Refusal(msgspec.Struct, rename={"code": "userMessageGlobalisationCode"}):
+    code: str = ""
+    errors: list[_Item] | None = None
 
 
 class FineractExam:
@@ -104,9 +128,9 @@ class FineractExam:
         query = {"associations": "transactions"}
         answer = await self._desk.send("GET", "savingsaccounts", "external-id", self._account.id, query=query)
         require(answer.status == _OK, f"it answers {answer.status}")
-        rows = json.loads(answer.body).get("transactions", [])
-        details = [row.get("paymentDetailData") or {} for row in rows]
-        found = any(detail.get("receiptNumber") == self._code for detail in details)
+        rows = msgspec.json.decode(answer.body, type=_Savings).transactions
+        details = [row.payment_detail_data for row in rows]
+        found = any(detail is not None and detail.receipt_number == self._code for detail in details)
         require(found, "the hold just placed is not among the account's transactions")
 
     async def _hold_released(self) -> None:
@@ -248,7 +272,7 @@ class FineractExam:
     @staticmethod
     def _done(answer: HttpAnswer) -> None:
         require(answer.status == _OK, f"it answers {answer.status}")
-        state = json.loads(answer.body).get("state")
+        state = msgspec.json.decode(answer.body, type=_Done).state
         require(state == "ACCEPTED", f"the state is {state}")
 
 
@@ -270,7 +294,5 @@ def _require_refusal(answer: HttpAnswer, status: int, code: str, inner: str = ""
 
 
 def _codes(answer: HttpAnswer) -> tuple[str, frozenset[str]]:
-    told = msgspec.json.decode(answer.body, type=dict[str, Any])
-    name = "userMessageGlobalisationCode"
-    errors = told.get("errors") or []
-    return str(told.get(name, "")), frozenset(str(one.get(name, "")) for one in errors)
+    told = msgspec.json.decode(answer.body, type=_Refusal)
+    return told.code, frozenset(one.code for one in told.errors or [])

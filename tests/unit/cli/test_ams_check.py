@@ -283,6 +283,23 @@ async def test_a_bank_that_goes_silent_fails_the_rest_and_says_so():
     assert any("no answer" in finding.wrong for finding in report.checks)
 
 
+@pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"null", b"\xff", b'{"x":' + b"[" * 100_000])
+@pytest.mark.parametrize("after", [0, 6, 12])
+@pytest.mark.parametrize("options", [FINERACT, CONTRACT], ids=["fineract", "contract"])
+async def test_a_bank_that_talks_nonsense_is_told_so_and_ends_no_examination(body, after, options):
+    bank, calls = sandbox() if options.kind == "fineract" else contract_bank(), 0
+
+    class Nonsense:
+        async def request(self, method, url, **rest):
+            nonlocal calls
+            calls += 1
+            answer = await bank.request(method, url, **rest)
+            return HttpAnswer(status=answer.status, body=body) if calls > after else answer
+
+    report, _ = await examine(Nonsense(), options)
+    assert not report.conforms
+
+
 @pytest.mark.parametrize(
     ("change", "failing"),
     [

@@ -163,7 +163,7 @@ class ContractApi:
             return answer.body
         try:
             code = msgspec.json.decode(answer.body, type=_ProblemBody).code
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except decoding.UNREADABLE:
             code = ""
         if STATUSES.get(code) == answer.status:
             raise ContractRefusalError(code)

@@ -18,6 +18,7 @@ from payhub_platform.money import Money, exponent_of
 
 MAGNITUDE_MAX: Final = 30  # decimal places before or after the point; more is no amount of money
 SECONDS_DIGITS_MAX: Final = 6
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 CREDENTIALS_REFUSED: Final = frozenset({401, 403})
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -35,7 +36,7 @@ def decode(body: bytes, kind: type[AnswerT], what: str) -> AnswerT:
     """
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise JobFailedError(
             f"{what}: the bank's answer is not of the agreed shape", RETRY_AFTER_MS
         ) from error

@@ -1,11 +1,12 @@
 """Fineract over HTTP: the bodies of its answers, and what an error says for certain."""
 
+import re
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from payhub_engines.connectors.ams.decoding import failed
+from payhub_engines.connectors.ams.decoding import UNREADABLE, failed
 from payhub_engines.connectors.ams.errors import CREDENTIALS_RETRY_MS, RETRY_AFTER_MS
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.refusals import BUSINESS_RULE, RESOURCE_NOT_FOUND
@@ -14,6 +15,9 @@ from payhub_engines.connectors.http import HttpAnswer
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.money import Money
 
+CODES_MAX: Final = 64
+
+_CODE: Final = re.compile(r"[a-zA-Z0-9._-]{1,128}", re.ASCII)  # what is told in logs is a code and no more
 _OK: Final = 200
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
@@ -132,9 +136,10 @@ def _failure(answer: HttpAnswer, what: str) -> Exception:
     retry_ms = CREDENTIALS_RETRY_MS if answer.status == _FORBIDDEN else RETRY_AFTER_MS
     try:
         told = msgspec.json.decode(answer.body, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return FineractNotServedError(text, retry_ms)
-    codes = frozenset(item.code for item in told.errors or [])
+    items = (told.errors or [])[:CODES_MAX]
+    codes = frozenset(item.code for item in items if _CODE.fullmatch(item.code))
     if answer.status == _NOT_FOUND and told.code == RESOURCE_NOT_FOUND:
         return FineractRefusalError(codes, not_found=True)
     if answer.status == _FORBIDDEN and told.code == BUSINESS_RULE:

@@ -7,6 +7,7 @@ from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
+from payhub_engines.connectors.ams.decoding import UNREADABLE
 from payhub_engines.connectors.ams.errors import RETRY_AFTER_MS
 from payhub_engines.connectors.ams.expiring import ExpiringCache
 from payhub_engines.connectors.ams.model import BankCall
@@ -85,7 +86,7 @@ class Tokens:
             raise JobFailedError(text, RETRY_AFTER_MS)
         try:
             body = msgspec.json.decode(answer.body, type=_TokenBody)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise JobFailedError("the authorization server's answer is no token", RETRY_AFTER_MS) from error
         if body.token_type.lower() != "bearer" or not _is_header_text(body.access_token):
             raise JobFailedError("the authorization server's token is no bearer token", RETRY_AFTER_MS)

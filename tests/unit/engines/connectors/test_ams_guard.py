@@ -140,6 +140,17 @@ async def test_jobs_fail_with_retry_after_while_the_circuit_is_open_and_nothing_
     ]
 
 
+async def test_one_tenants_bank_that_is_down_shuts_out_no_other_tenant(ams, bank, context):
+    bank.down = True
+    for _ in range(FAILURES_TO_OPEN + 1):
+        with pytest.raises(JobFailedError):
+            await ams.look_up_party(job("ams-look-up-party", QUESTION), context)
+    bank.down = False
+    with pytest.raises(CircuitOpenError):
+        await ams.look_up_party(job("ams-look-up-party", QUESTION), context)
+    await ams.look_up_party(job("ams-look-up-party", QUESTION, "lion"), context)
+
+
 @pytest.mark.parametrize(
     ("status", "opens"), [(503, True), (502, True), (429, True), (500, False), (401, False)]
 )

@@ -58,6 +58,7 @@ class Desk:
 
 BEFORE = (Decimal("1000.00"), Decimal(0))
 HELD = (Decimal("1000.00"), Decimal("102.00"))
+DEEP = b'{"x":' + b"[" * 100_000
 MONEY_ACTS = ["ams-reserve", "ams-commit", "ams-release", "ams-credit"]
 
 
@@ -272,7 +273,7 @@ async def test_an_account_told_of_instead_of_the_one_asked_for_is_not_used(desk,
     assert desk.payer == BEFORE
 
 
-@pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"{}", b"null", b"\xff\xfe", b'{"accountId":7}'])
+@pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"{}", b"null", b"\xff\xfe", b'{"accountId":7}', DEEP])
 async def test_an_answer_of_another_shape_is_no_answer(desk, started, body):
     class Garbled:
         async def request(self, method, url, **options):

@@ -1,6 +1,7 @@
 """The ten traps of Fineract's interoperation API, in the order of docs/ams.md, each sprung on purpose."""
 
 import asyncio
+import json
 from contextlib import nullcontext
 from decimal import Decimal
 
@@ -259,6 +260,22 @@ async def test_a_bank_that_holds_no_zero_refuses_all_the_same(bank, context, fun
     with pytest.raises(BpmnError) as caught:
         await AmsJobs(CoreBanks(lambda _session: NoZero())).reserve(job("ams-reserve", funded), context)
     assert code_of(caught) == "4001"
+
+
+async def test_what_a_bank_writes_as_a_code_is_told_only_where_it_is_one(context, funded):
+    """A refusal ends in logs and incidents: no names, no megabytes."""
+    errors = [
+        {"userMessageGlobalisationCode": text} for text in ("Jane Doe owes 5", "x" * 5_000, "error.msg.a")
+    ]
+    body = {"userMessageGlobalisationCode": "validation.msg.domain.rule.violation", "errors": errors * 1_000}
+
+    class Talkative:
+        async def request(self, *_args, **_options):
+            return HttpAnswer(status=403, body=json.dumps(body).encode())
+
+    with pytest.raises(JobFailedError) as caught:
+        await AmsJobs(CoreBanks(lambda _session: Talkative())).release(job("ams-release", funded), context)
+    assert caught.value.message == "RELEASE: refused: error.msg.a"
 
 
 async def test_a_history_too_long_to_read_is_no_history(ams, bank, context, funded):
