@@ -320,8 +320,9 @@ def _today(call: BankCall) -> dt.date:
     Raises:
         JobFailedError: there is no such time zone.
     """
+    name = call.connection.time_zone
     try:
-        zone = ZoneInfo(call.connection.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+        zone = dt.UTC if name == "UTC" else ZoneInfo(name)  # a machine may have no zones at all
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise JobFailedError("the bank's time zone is not known", PEOPLE_RETRY_MS) from error
     return dt.datetime.fromtimestamp(call.context.clock() / 1000, zone).date()

@@ -1,9 +1,13 @@
+from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 from unit.engines.connectors.connector_kit import job
 
+from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.guard import CALLS_PER_TENANT_MAX
+from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.job import BpmnError, JobFailedError
 
 QUOTE = {
@@ -221,6 +225,32 @@ async def test_a_loan_repayment_changes_its_key_only_where_the_books_say_it_is_n
             await ams.repay_loan(job("ams-repay-loan", given, attempt=attempt), context)
     keys = [headers["Idempotency-Key"] for method, _, headers, _ in bank.requests if method == "POST"]
     assert keys == ["t-1:L", "t-1:L", "t-1:L3", "t-1:L4"] if has_books else ["t-1:L"] * 4
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("UTC", "2025-10-09"), ("Pacific/Kiritimati", "2025-10-09"), ("Pacific/Pago_Pago", "2025-10-08")],
+)
+async def test_a_loan_is_repaid_on_the_banks_own_day(bank, context, zone, day):
+    bank.loans = {"L1": {}}
+    given = {"transferId": "t-1", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
+    await AmsJobs(CoreBanks(lambda _session: bank)).repay_loan(
+        job("ams-repay-loan", given), in_zone(context, zone)
+    )
+    assert bank.requests[-1][3]["transactionDate"] == day
+
+
+@pytest.mark.parametrize("zone", ["Africa", "../../etc/passwd", "Nowhere/City", "\0", ""])
+async def test_a_zone_that_is_none_fails_the_job_and_says_so(ams, context, zone):
+    given = {"transferId": "t-1", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
+    with pytest.raises(JobFailedError, match="time zone"):
+        await ams.repay_loan(job("ams-repay-loan", given), in_zone(context, zone))
+
+
+def in_zone(context, zone):
+    tenant = context.tenant("buffalo")
+    moved = msgspec.structs.replace(tenant, ams=msgspec.structs.replace(tenant.ams, time_zone=zone))
+    return replace(context, tenant=lambda _name: moved)
 
 
 def test_the_bound_for_each_bank_is_a_bound():
