@@ -1,12 +1,14 @@
 """The `payhub` command."""
 
 import logging
+import os
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import click
 
+from payhub_platform.contracts.tenant import AmsKind
 from payhub_platform.errors import PayhubError
 
 DATA_ROOT = Path(".payhub")
@@ -104,6 +106,74 @@ def lint(
     from payhub_cli.bpmn.lint import run  # noqa: PLC0415 - as above
 
     sys.exit(run(files, jobs, messages, strict=strict, as_json=as_json))
+
+
+@cli.group()
+def ams() -> None:
+    """Core banking systems: what they must do, and whether they do."""
+
+
+@ams.command()
+def contract() -> None:
+    """Print the AMS contract, an OpenAPI 3.1 description for vendors of core banking systems."""
+    from payhub_engines.connectors.ams.contract_file import read  # noqa: PLC0415 - as above
+
+    click.echo(read(), nl=False)
+
+
+@ams.command()
+@click.argument("url")
+@click.option("--kind", type=click.Choice(["fineract", "contract"]), default="fineract", show_default=True)
+@click.option("--account", required=True, metavar="TYPE/VALUE", help="The only account that is used.")
+@click.option("--amount", default="1", show_default=True, help="In units of the account's currency.")
+@click.option("--user", default="", help="The password is read from PAYHUB_AMS_PASSWORD.")
+@click.option("--platform-tenant", default="", help="Fineract's tenant.")
+@click.option("--token-url", default="", help="OAuth2 instead of user and password.")
+@click.option("--client-id", default="", help="The secret is read from PAYHUB_AMS_CLIENT_SECRET.")
+@click.option("--scope", default="", help="OAuth2 scope.")
+@click.option("--ca", type=click.Path(path_type=Path), help="PEM of the bank's own authority.")
+@click.option("--certificate", type=click.Path(path_type=Path), help="PEM of the client certificate.")
+@click.option("--key", type=click.Path(path_type=Path), help="PEM of its private key.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; progress goes to stderr.")
+def check(  # noqa: PLR0917 - as many as it has options
+    url: str,
+    kind: AmsKind,
+    account: str,
+    amount: str,
+    user: str,
+    platform_tenant: str,
+    token_url: str,
+    client_id: str,
+    scope: str,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    as_json: bool,
+) -> None:
+    """Examine the core bank at URL: each check with what was sent, wanted and came, and how to mend it.
+
+    Money is held, taken and paid back on the one account given, which nobody else should use meanwhile; its
+    balance is the same afterwards. Exit status 0 only when the bank conforms.
+    """
+    from payhub_cli.ams.command import Options, run  # noqa: PLC0415 - as above
+
+    options = Options(
+        url=url,
+        kind=kind,
+        account=account,
+        amount=amount,
+        user=user,
+        password=os.environ.get("PAYHUB_AMS_PASSWORD", ""),
+        platform_tenant=platform_tenant,
+        token_url=token_url,
+        client_id=client_id,
+        client_secret=os.environ.get("PAYHUB_AMS_CLIENT_SECRET", ""),
+        scope=scope,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+    )
+    sys.exit(run(options, as_json=as_json))
 
 
 @cli.group()

@@ -11,6 +11,8 @@ PARTY_REFUSED: Final = "party-refused"
 QUOTE_REFUSED: Final = "quote-refused"
 TRANSFER_REFUSED: Final = "transfer-refused"
 FULFILMENT_MISMATCH: Final = "fulfilment-mismatch"
+ACCOUNT_REFUSED: Final = "account-refused"
+LOAN_REFUSED: Final = "loan-refused"
 
 # FSPIOP error codes (API Definition 1.1 section 7.6).
 SERVER_ERROR: Final = "2000"

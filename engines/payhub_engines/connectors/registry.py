@@ -1,6 +1,6 @@
 """Which connector does which job of the processes, and which messages the connectors publish."""
 
-from payhub_engines.connectors.ams.client import FineractClient
+from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.http import AiohttpClient, HttpFactory
 from payhub_engines.connectors.job import Handler
@@ -20,7 +20,7 @@ def handlers(http: HttpFactory = AiohttpClient) -> dict[str, Handler]:
     """
     keys = KeyRing()
     mojaloop = MojaloopJobs(FspiopClient(http, keys), keys)
-    return {**mojaloop.handlers(), **AmsJobs(FineractClient(http)).handlers()}
+    return {**mojaloop.handlers(), **AmsJobs(CoreBanks(http)).handlers()}
 
 
 def message_names() -> frozenset[str]:

@@ -7,13 +7,41 @@ from payhub_platform.contracts.base import Contract
 TenantStatus = Literal["active", "suspended"]
 
 
-class AmsConnection(Contract, frozen=True, kw_only=True):
-    """How an engine reaches the tenant's core banking system (Fineract's interoperation API)."""
+AmsKind = Literal["fineract", "contract"]
 
-    base_url: str  # up to and including /fineract-provider/api/v1
-    platform_tenant: str  # the header Fineract-Platform-TenantId
-    username: str
-    password_sealed: str  # payhub_platform.security.secrets, context "ams:<tenant_id>"
+
+class AmsOAuth(Contract, frozen=True, kw_only=True):
+    """OAuth2 client credentials (RFC 6749 section 4.4), instead of user and password."""
+
+    token_url: str
+    client_id: str
+    client_secret_sealed: str  # context "ams-oauth:<tenant_id>"
+    scope: str = ""
+
+
+class AmsTls(Contract, frozen=True, kw_only=True):
+    """TLS towards a core banking system with its own authority, or that asks for a certificate."""
+
+    ca_pem: str = ""  # trusted instead of the public authorities
+    certificate_pem: str = ""
+    private_key_sealed: str = ""  # context "ams-tls:<tenant_id>"
+
+
+class AmsConnection(Contract, frozen=True, kw_only=True):
+    """How an engine reaches the tenant's core banking system.
+
+    ``kind`` is what the system speaks: Fineract's interoperation API, or payhub's own AMS contract
+    (docs/ams.md).
+    """
+
+    base_url: str  # fineract: up to and including /fineract-provider/api/v1
+    platform_tenant: str = ""  # the header Fineract-Platform-TenantId
+    username: str = ""
+    password_sealed: str = ""  # payhub_platform.security.secrets, context "ams:<tenant_id>"
+    kind: AmsKind = "fineract"
+    oauth: AmsOAuth | None = None
+    tls: AmsTls | None = None
+    time_zone: str = "UTC"  # IANA name; the dates of bookings are of this zone
 
 
 class SchemeConnection(Contract, frozen=True, kw_only=True):

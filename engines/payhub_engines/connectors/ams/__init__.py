@@ -1,1 +1,1 @@
-"""Core banking: Apache Fineract's interoperation API, defended against its traps."""
+"""Core banking: Apache Fineract's interoperation API and payhub's own AMS contract, behind one Protocol."""

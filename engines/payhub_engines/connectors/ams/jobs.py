@@ -3,24 +3,19 @@
 import logging
 from typing import Any, Final
 
+import msgspec
+
 from payhub_engines.connectors import refusals
-from payhub_engines.connectors.ams.client import (
-    RETRY_AFTER_MS,
-    Action,
-    AmsRefusalError,
-    FineractClient,
+from payhub_engines.connectors.ams.banks import CoreBanks
+from payhub_engines.connectors.ams.errors import PEOPLE_RETRY_MS, AmsRefusalError, Reason
+from payhub_engines.connectors.ams.model import (
+    Account,
+    BankCall,
+    LoanRepayment,
+    Role,
     TransferOrder,
 )
-from payhub_engines.connectors.ams.refusals import (
-    HOLD_MISSING,
-    REPEATED_CREATE,
-    REPEATED_PREPARE,
-    Reason,
-    Role,
-    account_fault,
-    not_found,
-    refused,
-)
+from payhub_engines.connectors.ams.refusals import account_fault
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
 from payhub_engines.connectors.refusals import refusal
@@ -36,7 +31,7 @@ from payhub_engines.connectors.variables import (
     read,
 )
 from payhub_platform.clock import iso, parse_iso
-from payhub_platform.contracts.fspiop import PartyIdInfo
+from payhub_platform.contracts.fspiop import FspMoney, PartyIdInfo
 from payhub_platform.money import Money
 
 _logger = logging.getLogger(__name__)
@@ -45,11 +40,25 @@ ASK_ATTEMPTS_MAX: Final = 5  # before any money is held, a payment had better fa
 QUOTE_LEAST_MS: Final = 500
 
 
+class AccountQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``ams-look-up-account`` reads: whose account is looked at."""
+
+    party_id: PartyIdInfo
+
+
+class LoanPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``ams-repay-loan`` reads; ``loan_account`` is the bank's own number of the loan."""
+
+    transfer_id: str
+    loan_account: str
+    amount: FspMoney
+
+
 class AmsJobs:
     """Handlers by job type; each does one thing and leaves the flow to the process."""
 
-    def __init__(self, client: FineractClient) -> None:
-        self._client = client
+    def __init__(self, banks: CoreBanks) -> None:
+        self._banks = banks
 
     def handlers(self) -> dict[str, Handler]:
         """Return job type to handler."""
@@ -61,72 +70,97 @@ class AmsJobs:
             "ams-look-up-party": self.look_up_party,
             "ams-quote-payee": self.quote_payee,
             "ams-credit": self.credit,
+            "ams-look-up-account": self.look_up_account,
+            "ams-repay-loan": self.repay_loan,
         }
 
     async def quote_payer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Find the payer's account, check that it may pay, and fix the fee for all later actions."""
-        payment = read(job, Payment)
+        payment, call = read(job, Payment), BankCall.of(job, context)
         amount = money_of(payment.amount)
         try:
-            account = await self._usable_account(job, context, payment.payer, "PAYER", amount)
-            fee = await self._client.fee(job, context, account, "PAYER", amount, payment.quote_id)
+            account = await self._usable_account(call, payment.payer, "PAYER", amount)
+            fee = await self._banks.of(call).fee(call, account, "PAYER", amount, payment.quote_id)
         except AmsRefusalError as error:
-            reason = not_found("PAYER") if error.not_found else refused(error.codes, "PAYER")
-            raise _refusal(refusals.PAYER_REFUSED, reason) from error
+            raise _refusal(refusals.PAYER_REFUSED, error.reason) from error
         except JobFailedError as error:
             raise _give_up(job, error, refusals.PAYER_REFUSED) from error
         return {"payerAccount": account, "payerFee": fee.decimal_text()}
 
     async def reserve(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Hold the payer's funds: PREPARE.
-
-        A refusal for want of funds may be caused by our own hold, when the answer to an earlier PREPARE
-        was lost: Fineract checks the balance first. So a hold is released before the payment is refused;
-        where there is none, Fineract says so.
-        """
-        funds = read(job, PayerFunds)
+        """Hold the payer's funds; after a refusal nothing is held."""
+        call = BankCall.of(job, context)
         try:
-            await self._client.transfer(job, context, _payer_order("PREPARE", funds))
+            await self._banks.of(call).reserve(call, _payer_order(read(job, PayerFunds)))
         except AmsRefusalError as error:
-            if REPEATED_PREPARE in error.codes:
-                return {}
-            if error.not_found:
-                raise _refusal(refusals.PAYER_REFUSED, not_found("PAYER")) from error
-            await self._release(job, context, funds)
-            raise _refusal(refusals.PAYER_REFUSED, refused(error.codes, "PAYER")) from error
+            raise _refusal(refusals.PAYER_REFUSED, error.reason) from error
         return {}
 
     async def commit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Take the held funds: CREATE. The scheme has committed, so this is tried until it is done."""
-        order = _payer_order("CREATE", read(job, PayerFunds))
-        await self._book(job, context, order)
+        """Take the held funds. The scheme has committed, so this is tried until it is done."""
+        order, call = _payer_order(read(job, PayerFunds)), BankCall.of(job, context)
+        try:
+            await self._banks.of(call).commit(call, order)
+        except AmsRefusalError as error:
+            raise _refused_booking(job, error) from error
         return {}
 
     async def release(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Let go of the held funds: RELEASE. The process never sends CREATE afterwards."""
-        await self._release(job, context, read(job, PayerFunds))
+        """Let go of the held funds. The process never commits afterwards."""
+        order, call = _payer_order(read(job, PayerFunds)), BankCall.of(job, context)
+        await self._banks.of(call).release(call, order)
         return {}
 
     async def look_up_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell whether an identifier belongs to a member."""
-        question = read(job, PartyQuestion)
+        question, call = read(job, PartyQuestion), BankCall.of(job, context)
         try:
-            await self._client.account_of(job, context, question.party_id)
+            await self._banks.account_of(call, question.party_id, "PAYEE")
         except AmsRefusalError as error:
-            raise _refusal(refusals.PARTY_REFUSED, not_found("PAYEE")) from error
+            raise _refusal(refusals.PARTY_REFUSED, error.reason) from error
         except JobFailedError as error:
             raise _give_up(job, error, refusals.PARTY_REFUSED) from error
         return {}
 
+    async def look_up_account(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Tell a member's account: status, balance, and by what it is reached."""
+        question, call = read(job, AccountQuestion), BankCall.of(job, context)
+        try:
+            name = await self._banks.account_of(call, question.party_id, "PAYER")
+            account = await self._account(call, question.party_id, name, "PAYER")
+            identifiers = await self._banks.of(call).identifiers(call, name)
+        except AmsRefusalError as error:
+            raise _refusal(refusals.ACCOUNT_REFUSED, error.reason) from error
+        except JobFailedError as error:
+            raise _give_up(job, error, refusals.ACCOUNT_REFUSED) from error
+        told = [
+            {"type": one.kind, "value": one.value} | ({"subId": one.sub_id} if one.sub_id else {})
+            for one in identifiers
+        ]
+        return {"account": _account_value(account), "accountIdentifiers": told}
+
+    async def repay_loan(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Pay off a loan, once; a loan that cannot be repaid is refused."""
+        payment, call = read(job, LoanPayment), BankCall.of(job, context)
+        repayment = LoanRepayment(
+            reference=payment.transfer_id,
+            loan_account=payment.loan_account,
+            amount=money_of(payment.amount),
+        )
+        try:
+            await self._banks.of(call).repay_loan(call, repayment)
+        except AmsRefusalError as error:
+            raise _refusal(refusals.LOAN_REFUSED, error.reason) from error
+        return {}
+
     async def quote_payee(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Check that the payee's account can receive, and fix the terms of the quote, once."""
-        asked = read(job, PayeeQuote)
-        quote = asked.quote
+        quote, call = read(job, PayeeQuote).quote, BankCall.of(job, context)
         amount = money_of(quote.amount)
         try:
-            account = await self._usable_account(job, context, quote.payee.party_id_info, "PAYEE", amount)
+            account = await self._usable_account(call, quote.payee.party_id_info, "PAYEE", amount)
         except AmsRefusalError as error:
-            raise _refusal(refusals.QUOTE_REFUSED, not_found("PAYEE")) from error
+            raise _refusal(refusals.QUOTE_REFUSED, error.reason) from error
         except JobFailedError as error:
             raise _give_up(job, error, refusals.QUOTE_REFUSED) from error
         now_ms = context.clock()
@@ -142,64 +176,70 @@ class AmsJobs:
         return {"payeeAccount": account, "quoteTerms": builtin(given)}
 
     async def credit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Pay the payee: CREATE. Tried until it is done; the transfer code keeps it single."""
-        prepared = read(job, PreparedTransfer)
+        """Pay the payee. Tried until it is done; the transfer id keeps it single."""
+        prepared, call = read(job, PreparedTransfer), BankCall.of(job, context)
         amount = money_of(prepared.transfer.amount)
         order = TransferOrder(
-            action="CREATE",
-            role="PAYEE",
             transaction_id=job.payment,
-            transfer_id=prepared.transfer.transfer_id,
+            reference=prepared.transfer.transfer_id,
             account=prepared.payee_account,
             amount=amount,
             fee=Money(0, amount.currency),
         )
-        await self._book(job, context, order)
+        try:
+            await self._banks.of(call).credit(call, order)
+        except AmsRefusalError as error:
+            raise _refused_booking(job, error) from error
         return {}
 
-    async def _usable_account(
-        self, job: Job, context: ConnectorContext, party: PartyIdInfo, role: Role, amount: Money
-    ) -> str:
-        account = await self._client.account_of(job, context, party)
-        state = await self._client.account(job, context, account)
-        fault = account_fault(state, role, amount.currency)
+    async def _usable_account(self, call: BankCall, party: PartyIdInfo, role: Role, amount: Money) -> str:
+        name = await self._banks.account_of(call, party, role)
+        account = await self._account(call, party, name, role)
+        fault = account_fault(account, role, amount.currency)
         if fault is not None:
-            raise _refusal(refusals.PAYER_REFUSED if role == "PAYER" else refusals.QUOTE_REFUSED, fault)
-        return account
+            raise AmsRefusalError(fault)
+        return name
 
-    async def _book(self, job: Job, context: ConnectorContext, order: TransferOrder) -> None:
+    async def _account(self, call: BankCall, party: PartyIdInfo, name: str, role: Role) -> Account:
         try:
-            await self._client.transfer(job, context, order)
-        except AmsRefusalError as error:
-            if REPEATED_CREATE in error.codes:
-                return
-            _logger.warning("payment %s: the bank refuses a committed booking: %s", job.payment, error)
-            raise JobFailedError(f"CREATE {order.role}: refused: {error}", RETRY_AFTER_MS) from error
-
-    async def _release(self, job: Job, context: ConnectorContext, funds: PayerFunds) -> None:
-        try:
-            await self._client.transfer(job, context, _payer_order("RELEASE", funds))
-        except AmsRefusalError as error:
-            # Nothing was ever created under this code, so a hold that is missing is released or never was.
-            if HOLD_MISSING not in error.codes:
-                raise JobFailedError(f"RELEASE: refused: {error}", RETRY_AFTER_MS) from error
+            return await self._banks.of(call).account(call, name, role)
+        except AmsRefusalError:
+            self._banks.forget(call, party)
+            raise
 
 
-def _payer_order(action: Action, funds: PayerFunds) -> TransferOrder:
+def _payer_order(funds: PayerFunds) -> TransferOrder:
     amount = money_of(funds.amount)
     return TransferOrder(
-        action=action,
-        role="PAYER",
         transaction_id=funds.transaction_id,
-        transfer_id=funds.transfer_id,
+        reference=funds.transfer_id,
         account=funds.payer_account,
         amount=amount,
         fee=Money.parse(funds.payer_fee, amount.currency),
     )
 
 
+def _account_value(account: Account) -> dict[str, Any]:
+    """Return the variable ``account``; amounts are decimal text, absent where the bank tells none."""
+    amounts = {"balance": account.balance, "available": account.available}
+    return {
+        "accountId": account.account_id,
+        "currency": account.currency,
+        "status": account.status,
+        "mayPay": account.may_pay,
+        "mayReceive": account.may_receive,
+        **{name: amount.decimal_text() for name, amount in amounts.items() if amount is not None},
+    }
+
+
 def _refusal(bpmn_code: str, reason: Reason) -> Exception:
     return refusal(bpmn_code, reason.code, reason.description)
+
+
+def _refused_booking(job: Job, error: AmsRefusalError) -> JobFailedError:
+    """Return the failure of a booking that the scheme has decided: people must mend what the bank refuses."""
+    _logger.warning("payment %s: the bank refuses a committed booking: %s", job.payment, error)
+    return JobFailedError(f"{job.type}: refused: {error}", PEOPLE_RETRY_MS)
 
 
 def _give_up(job: Job, error: JobFailedError, bpmn_code: str) -> Exception:

@@ -1,45 +1,30 @@
 """Fineract's refusals and account states, read as FSPIOP error codes for payer and payee."""
 
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from payhub_engines.connectors import refusals
-
-Role = Literal["PAYER", "PAYEE"]
+from payhub_engines.connectors.ams.errors import Reason
+from payhub_engines.connectors.ams.model import Account, Role
 
 BUSINESS_RULE: Final = "validation.msg.domain.rule.violation"
 RESOURCE_NOT_FOUND: Final = "error.msg.resource.not.found"
 
 INSUFFICIENT: Final = "error.msg.savingsaccount.transaction.insufficient.account.balance"
 HOLD_MISSING: Final = "error.msg.interop.onhold.transfer.missing"
-# These two names are swapped in Fineract (1.8.4 to 1.11): what they mean follows from the action sent.
-REPEATED_PREPARE: Final = "error.msg.interop.transfer.already.committed"
-REPEATED_CREATE: Final = "error.msg.interop.transfer.already.on.hold"
+# Fineract 1.8.4 to 1.11 swaps these two: CREATE twice says "on hold", PREPARE twice "committed". So
+# either of them only says that the transfer code was used, and what for follows from the action sent.
+CODE_USED: Final = frozenset(
+    {"error.msg.interop.transfer.already.committed", "error.msg.interop.transfer.already.on.hold"}
+)
 DIFFERENT_CURRENCY: Final = "error.msg.accounttransfer.different.currencies"
 NOT_ALLOWED: Final = "error.msg.interop.transaction.not.allowed"
-
-SAVINGS_DEPOSIT: Final = "SAVINGS_DEPOSIT"
-_SHUT_FOR: Final[dict[Role, frozenset[str]]] = {
-    "PAYER": frozenset(("BLOCK", "BLOCK_DEBIT", "ESCHEAT")),
-    "PAYEE": frozenset(("BLOCK", "BLOCK_CREDIT", "ESCHEAT")),
-}
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """Why a payment cannot be: an FSPIOP error code with words for people."""
-
-    code: str
-    description: str
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is needed of ``GET /interoperation/accounts/{id}``."""
-
-    currency: str
-    status: str
-    sub_status: str | None = None
-    deposit_type: str | None = None
+BLOCKED: Final = frozenset(
+    {
+        "error.msg.saving.account.blocked.transaction.not.allowed",
+        "error.msg.savings.account.debit.transaction.not.allowed",
+        "error.msg.savings.account.credit.transaction.not.allowed",
+    }
+)
 
 
 def not_found(role: Role) -> Reason:
@@ -55,32 +40,54 @@ def account_fault(account: Account, role: Role, currency: str) -> Reason | None:
     Fineract itself checks blocks only when it books, which is too late: the scheme has committed by then.
     """
     payer = role == "PAYER"
-    if account.status != "ACTIVE":
-        return Reason(_blocked(role), "The account is not active.")
-    if account.sub_status in _SHUT_FOR[role]:
-        return Reason(_blocked(role), "The account is blocked.")
+    if account.status == "INACTIVE":
+        return blocked(role, "The account is not active.")
+    if account.status == "BLOCKED" or not (account.may_pay if payer else account.may_receive):
+        return blocked(role, "The account is blocked.")
     if account.currency != currency:
-        code = refusals.PAYER_CURRENCY if payer else refusals.PAYEE_CURRENCY
-        return Reason(code, "The account is in another currency.")
-    if account.deposit_type not in (None, SAVINGS_DEPOSIT):
+        return other_currency(role)
+    if not account.is_payable:
         code = refusals.PAYER_PERMISSION if payer else refusals.PAYEE_PERMISSION
         return Reason(code, "The account is no ordinary savings account.")
     return None
 
 
 def refused(codes: frozenset[str], role: Role) -> Reason:
-    """Read the codes of a business refusal of a quote or PREPARE."""
-    payer = role == "PAYER"
+    """Read the codes of a business refusal."""
     if any(code.startswith(INSUFFICIENT) for code in codes):
-        return Reason(refusals.PAYER_INSUFFICIENT, "The payer's funds are not sufficient.")
+        return insufficient()
     if DIFFERENT_CURRENCY in codes:
-        code = refusals.PAYER_CURRENCY if payer else refusals.PAYEE_CURRENCY
-        return Reason(code, "The account is in another currency.")
+        return other_currency(role)
+    if codes & BLOCKED:
+        return blocked(role, "The account is blocked.")
     if NOT_ALLOWED in codes:
-        return Reason(_blocked(role), "The account may not do this now.")
-    code = refusals.PAYER_REJECTION if payer else refusals.PAYEE_REJECTED_QUOTE
+        return blocked(role, "The account may not do this now.")
+    return rejected(role)
+
+
+def insufficient() -> Reason:
+    """Return the refusal of a payer without enough money."""
+    return Reason(refusals.PAYER_INSUFFICIENT, "The payer's funds are not sufficient.")
+
+
+def other_currency(role: Role) -> Reason:
+    """Return the refusal of an account in another currency."""
+    code = refusals.PAYER_CURRENCY if role == "PAYER" else refusals.PAYEE_CURRENCY
+    return Reason(code, "The account is in another currency.")
+
+
+def blocked(role: Role, description: str) -> Reason:
+    """Return the refusal of an account that may not be used now."""
+    code = refusals.PAYER_BLOCKED if role == "PAYER" else refusals.PAYEE_BLOCKED
+    return Reason(code, description)
+
+
+def rejected(role: Role) -> Reason:
+    """Return the refusal for a reason that the bank does not tell, or payhub does not know."""
+    code = refusals.PAYER_REJECTION if role == "PAYER" else refusals.PAYEE_REJECTED_QUOTE
     return Reason(code, "The bank refuses the payment.")
 
 
-def _blocked(role: Role) -> str:
-    return refusals.PAYER_BLOCKED if role == "PAYER" else refusals.PAYEE_BLOCKED
+def unsettled() -> Reason:
+    """Return the refusal of a payment whose reservation could not be made sure of, and was let go."""
+    return Reason(refusals.SERVER_ERROR, "The bank could not say what it holds. Nothing is held now.")

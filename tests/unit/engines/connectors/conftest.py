@@ -8,7 +8,7 @@ from unit.engines.connectors.connector_kit import NOW_MS, PAYMENT, Clock, make_t
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
 from unit.engines.connectors.fake_switch import FakeSwitch
 
-from payhub_engines.connectors.ams.client import FineractClient
+from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.mojaloop.client import FspiopClient
@@ -81,7 +81,7 @@ def mojaloop(switch: FakeSwitch) -> MojaloopJobs:
 
 @pytest.fixture
 def ams(bank: FakeBank) -> AmsJobs:
-    return AmsJobs(FineractClient(lambda _session: bank))
+    return AmsJobs(CoreBanks(lambda _session: bank))
 
 
 @pytest.fixture
@@ -102,6 +102,52 @@ def request_to_pay() -> StartPayment:
 @pytest.fixture
 def started(request_to_pay: StartPayment, buffalo: TenantConfig) -> dict[str, Any]:
     return start_variables(request_to_pay, buffalo, NOW_MS)
+
+
+@pytest.fixture
+def prepared(started: dict[str, Any]) -> dict[str, Any]:
+    """Variables of a payee's process whose transfer the scheme has committed."""
+    return {
+        "transactionId": started["transactionId"],
+        "transferId": started["transferId"],
+        "quote": {
+            "quoteId": started["quoteId"],
+            "transactionId": started["transactionId"],
+            "payee": {"partyIdInfo": {"partyIdType": "MSISDN", "partyIdentifier": "254700100001"}},
+            "payer": {"partyIdInfo": {"partyIdType": "MSISDN", "partyIdentifier": "254700200001"}},
+            "amountType": "SEND",
+            "amount": {"amount": "100.5", "currency": "KES"},
+            "transactionType": {"scenario": "TRANSFER", "initiator": "PAYER", "initiatorType": "CONSUMER"},
+        },
+        "requesterFsp": "buffalo",
+        "quoteTerms": {
+            "transferAmount": {"amount": "100.5", "currency": "KES"},
+            "payeeReceiveAmount": {"amount": "100.5", "currency": "KES"},
+            "expiration": "2025-10-09T08:53:50.000Z",
+        },
+        "payeeAccount": "A2",
+        "ownQuote": {
+            "transferAmount": {"amount": "100.5", "currency": "KES"},
+            "expiration": "2025-10-09T08:53:50.000Z",
+            "ilpPacket": "x",
+            "condition": "x",
+        },
+        "transfer": {
+            "transferId": started["transferId"],
+            "payerFsp": "buffalo",
+            "payeeFsp": "lion",
+            "amount": {"amount": "100.5", "currency": "KES"},
+            "ilpPacket": "x",
+            "condition": "x",
+            "expiration": "2025-10-09T08:53:50.000Z",
+        },
+    }
+
+
+@pytest.fixture
+def funded(started: dict[str, Any]) -> dict[str, Any]:
+    """Variables of a payer's process whose fee is fixed."""
+    return {**started, "payerAccount": "A1", "payerFee": "1.50"}
 
 
 @pytest.fixture

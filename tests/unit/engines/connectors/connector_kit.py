@@ -62,3 +62,9 @@ def job(kind: str, variables: dict[str, Any], tenant: str = "buffalo", attempt: 
         attempt=attempt,
         trace=TRACE,
     )
+
+
+def with_transfer_id(prepared: dict[str, Any], transfer_id: str) -> dict[str, Any]:
+    """Return the variables of a payee's process with another transfer id."""
+    transfer = {**prepared["transfer"], "transferId": transfer_id}
+    return {**prepared, "transferId": transfer_id, "transfer": transfer}

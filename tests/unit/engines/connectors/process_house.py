@@ -83,7 +83,14 @@ class House:
             self.engine.deploy(xml)
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        **_options: object,
     ) -> HttpAnswer:
         parts = urlsplit(url)
         host = str(parts.hostname).removesuffix(".test")

@@ -1,9 +1,13 @@
+from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 from unit.engines.connectors.connector_kit import job
 
-from payhub_engines.connectors.ams.client import CALLS_PER_TENANT_MAX
+from payhub_engines.connectors.ams.banks import CoreBanks
+from payhub_engines.connectors.ams.guard import CALLS_PER_TENANT_MAX
+from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.job import BpmnError, JobFailedError
 
 QUOTE = {
@@ -22,11 +26,6 @@ QUOTE = {
 }
 
 
-@pytest.fixture
-def funded(started):
-    return {**started, "payerAccount": "A1", "payerFee": "1.50"}
-
-
 def code_of(caught):
     return caught.value.variables["error"]["code"]
 
@@ -35,7 +34,12 @@ async def test_the_fee_is_fixed_before_anything_is_held(ams, bank, context, star
     bank.fee = "1.500000"
     result = await ams.quote_payer(job("ams-quote-payer", started), context)
     assert result == {"payerAccount": "A1", "payerFee": "1.50"}
-    assert [name for _, name, _, _ in bank.requests] == ["parties", "accounts", "quotes"]
+    assert [name for _, name, _, _ in bank.requests] == [
+        "parties",
+        "accounts",
+        "quotes",
+        "savingsaccountscharges",
+    ]
     assert bank.requests[0][2]["Fineract-Platform-TenantId"] == "buffalo"
     assert bank.requests[2][3]["amount"] == {"amount": "100.50", "currency": "KES"}
 
@@ -103,14 +107,19 @@ async def test_a_lost_answer_changes_nothing(ams, bank, context, funded, idempot
     assert bank.accounts["A1"].balance == Decimal("899.50")
 
 
-async def test_a_refusal_after_a_lost_hold_leaves_nothing_held(ams, bank, context, funded):
+@pytest.mark.parametrize("has_books", [True, False])
+async def test_a_lost_answer_to_a_hold_is_made_sure_of(ams, bank, context, funded, has_books):
     """The balance is checked before the repetition is seen, so our own hold makes us look poor."""
-    bank.idempotent = False
+    bank.idempotent, bank.has_books = False, has_books
     bank.accounts["A1"].balance = Decimal(150)
     bank.lose_answers = 1
     with pytest.raises(JobFailedError):
         await ams.reserve(job("ams-reserve", funded), context)
     assert bank.accounts["A1"].held() == Decimal("102.00")
+    if has_books:
+        await ams.reserve(job("ams-reserve", funded, attempt=2), context)
+        assert bank.accounts["A1"].held() == Decimal("102.00")
+        return
     with pytest.raises(BpmnError) as caught:
         await ams.reserve(job("ams-reserve", funded, attempt=2), context)
     assert code_of(caught) == "4001"
@@ -139,9 +148,11 @@ async def test_a_commit_without_a_hold_is_never_called_done(ams, context, funded
 
 
 async def test_later_attempts_use_keys_of_their_own_within_the_banks_length(ams, bank, context, funded):
+    bank.late, bank.has_books = 4, False
     for attempt in (1, 2, 3, 100_000):
-        await ams.reserve(job("ams-reserve", funded, attempt=attempt), context)
-    keys = [headers["Idempotency-Key"] for _, _, headers, _ in bank.requests]
+        with pytest.raises(JobFailedError):
+            await ams.reserve(job("ams-reserve", funded, attempt=attempt), context)
+    keys = [headers["Idempotency-Key"] for _, name, headers, _ in bank.requests if name == "transfersPREPARE"]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
     assert all(key.startswith(funded["transferId"] + ":P") and len(key) <= 50 for key in keys)
@@ -201,6 +212,45 @@ async def test_a_payee_who_cannot_receive_is_refused_at_the_quote(ams, bank, con
 async def test_variables_that_do_not_fit_fail_the_job(ams, context):
     with pytest.raises(JobFailedError, match="variables"):
         await ams.reserve(job("ams-reserve", {}), context)
+
+
+@pytest.mark.parametrize("has_books", [True, False])
+async def test_a_loan_repayment_changes_its_key_only_where_the_books_say_it_is_not_there(
+    ams, bank, context, has_books
+):
+    bank.loans, bank.has_books, bank.late = {"L1": {}}, has_books, 4
+    given = {"transferId": "t-1", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
+    for attempt in (1, 2, 3, 4):
+        with pytest.raises(JobFailedError):
+            await ams.repay_loan(job("ams-repay-loan", given, attempt=attempt), context)
+    keys = [headers["Idempotency-Key"] for method, _, headers, _ in bank.requests if method == "POST"]
+    assert keys == ["t-1:L", "t-1:L", "t-1:L3", "t-1:L4"] if has_books else ["t-1:L"] * 4
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("UTC", "2025-10-09"), ("Pacific/Kiritimati", "2025-10-09"), ("Pacific/Pago_Pago", "2025-10-08")],
+)
+async def test_a_loan_is_repaid_on_the_banks_own_day(bank, context, zone, day):
+    bank.loans = {"L1": {}}
+    given = {"transferId": "t-1", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
+    await AmsJobs(CoreBanks(lambda _session: bank)).repay_loan(
+        job("ams-repay-loan", given), in_zone(context, zone)
+    )
+    assert bank.requests[-1][3]["transactionDate"] == day
+
+
+@pytest.mark.parametrize("zone", ["Africa", "../../etc/passwd", "Nowhere/City", "\0", ""])
+async def test_a_zone_that_is_none_fails_the_job_and_says_so(ams, context, zone):
+    given = {"transferId": "t-1", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
+    with pytest.raises(JobFailedError, match="time zone"):
+        await ams.repay_loan(job("ams-repay-loan", given), in_zone(context, zone))
+
+
+def in_zone(context, zone):
+    tenant = context.tenant("buffalo")
+    moved = msgspec.structs.replace(tenant, ams=msgspec.structs.replace(tenant.ams, time_zone=zone))
+    return replace(context, tenant=lambda _name: moved)
 
 
 def test_the_bound_for_each_bank_is_a_bound():

@@ -1,0 +1,1 @@
+"""`payhub ams`: what a core banking system must do, and whether it does."""
