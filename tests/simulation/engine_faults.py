@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from simulation.engine_audit import AuditBus
 from simulation.engine_disk import FaultyDisk
 from simulation.engine_network import Hub
 from simulation.engine_replica import Replica
@@ -21,6 +22,7 @@ DOWN_S_MAX = 2.0
 
 class Group(Protocol):
     hub: Hub
+    audit: AuditBus
     seen: Counter[str]
     replicas: dict[str, Replica]
     has_faults: bool
@@ -58,6 +60,7 @@ class Faults:
             (self._stop, 0.7),
             (self._trim, 1.5),
             (self._all_down, 0.25),
+            (self._bus_down, 0.5),
         ]
         in_groups = [
             (self._kill_leader, 1.0),
@@ -121,6 +124,13 @@ class Faults:
         await asyncio.gather(
             *(self.down(each, loses_power=loses_power) for each in list(self.group.replicas.values()))
         )
+
+    async def _bus_down(self, _: Replica) -> None:
+        """Take NATS away: payments go on, and the audit catches up."""
+        self.group.seen["bus down"] += 1
+        self.group.audit.is_down = True
+        await asyncio.sleep(self.chooser.uniform(0.5, 6))
+        self.group.audit.is_down = False
 
     async def _fail_at_disk(self, replica: Replica) -> None:
         """Lose power, or an operation, in the middle of what the disk is about to do."""

@@ -16,7 +16,6 @@ from simulation.engine_outside import PROMPT, SLOW, Outside
 
 from payhub_engines.consensus.raft import RaftLog
 from payhub_engines.core.commands import Command, DeployProcess, FoundEngine
-from payhub_engines.core.events import decode_entry
 from payhub_engines.core.records import Counts
 from payhub_engines.core.state import State, digest
 from payhub_engines.export.exporter import Exporter
@@ -190,13 +189,20 @@ class Parts:
             apply(index, data)
 
         machine.apply = watched  # type: ignore[method-assign]
+        install = machine.install
+
+        def noted(folder: Path) -> None:
+            ground.history.seen["state taken over"] += 1
+            install(folder)
+
+        machine.install = noted  # type: ignore[method-assign]
         handlers: dict[str, Any] = {name: ground.outside.slow_handler(life) for name in SLOW}
         handlers |= {name: ground.outside.prompt_handler(life) for name in PROMPT}
         tracing = SimpleNamespace(span=lambda *_, **__: contextlib.nullcontext())
         context: Any = SimpleNamespace(tracing=tracing)
         self.jobs = JobWorker(self.stream, handlers, context, replica.wall)
         self.timers = TimerWorker(self.stream, replica.wall, KEPT_MS)
-        bus: Any = ground.audit.connection(life, self._has_log_since)
+        bus: Any = ground.audit.connection(life)
         self.exporter = Exporter(ENGINE, self.stream, LogReader(ENGINE, self.log), bus)
         self._leading: asyncio.Task[None] | None = None
         self.stream.on_role(self._take_role)
@@ -223,16 +229,11 @@ class Parts:
 
     def trim(self, exported_index: int) -> bool:
         """Forget what the state holds durably and operations has."""
-        below = min(self.synced_index, exported_index)
+        below = min(self.synced_index, exported_index) + 1
         if below <= self.log.first_index:
             return False
         self.log.trim(below)
         return True
-
-    def _has_log_since(self) -> int:
-        """Return the first position that the log still holds."""
-        first = self.log.entries(self.log.first_index, 1)
-        return decode_entry(first[0][1]).first_position if first else 0
 
     def _open(self, path: Path) -> StateStore:
         replica = self._replica

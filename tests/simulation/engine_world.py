@@ -104,7 +104,7 @@ class World:
         ended_s = loop.time()
         self.history.check_states({name: replica.look() for name, replica in self.replicas.items()})
         self.history.check_end()
-        self.history.check_audit(self.audit.batches, self.audit.gaps)
+        self.history.check_audit(self.audit.batches)
         self.outside.check_end()
         await self._end()
         self._check()
@@ -186,7 +186,7 @@ class World:
     # Faults are over.
 
     async def _heal(self) -> None:
-        self.has_faults = self.outside.is_bad = self.audit.is_bad = False
+        self.has_faults = self.outside.is_bad = self.audit.is_bad = self.audit.is_down = False
         self.hub.heal()
         while self.faults.is_replacing:
             await asyncio.sleep(LOOK_S)
