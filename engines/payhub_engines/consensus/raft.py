@@ -391,7 +391,7 @@ def _check_state(applied_index: int, journal: Journal, taken_over_index: int) ->
 
 
 def _first_index(journal: Journal) -> int:
-    """Return the lowest index that can be read; what is below it, where the log was trimmed, is only a mark."""
+    """Return the lowest index to be read; the entry below it, once the log was trimmed, is only a mark."""
     is_mark = journal.first_index > 1 or (len(journal) > 0 and journal.command(1)[:1] == STATE)
     return journal.first_index + is_mark
 
