@@ -16,6 +16,7 @@ from payhub_engines.core.errors import StateFormatError
 from payhub_engines.core.index import Index
 from payhub_engines.core.instances import Instances
 from payhub_engines.core.records import (
+    BroadcastRecord,
     Counts,
     Deployed,
     ElementInstance,
@@ -35,6 +36,8 @@ from payhub_engines.core.store import Store
 FORMAT: Final = b"2"  # of the rows; 1 had a row for each job, timer and subscription
 
 _message: Final = msgspec.msgpack.Decoder(MessageRecord).decode
+_broadcast: Final = msgspec.msgpack.Decoder(BroadcastRecord).decode
+_payload: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _outbox: Final = msgspec.msgpack.Decoder(OutboxRecord).decode
 _deployed: Final = msgspec.msgpack.Decoder(Deployed).decode
 _start_timer: Final = msgspec.msgpack.Decoder(StartTimer).decode
@@ -233,6 +236,20 @@ class State:
         half = tables.NUMBER_BYTES
         return int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
 
+    def broadcasts(self) -> Iterator[BroadcastRecord]:
+        """Iterate over the broadcasts that have receivers left, the oldest first."""
+        for _, raw in self.rows.scan(tables.BROADCAST):
+            yield _broadcast(raw)
+
+    def broadcasts_count(self) -> int:
+        """Count the broadcasts that have receivers left."""
+        return sum(1 for _ in self.rows.scan(tables.BROADCAST))
+
+    def broadcast(self, key: int) -> BroadcastRecord | None:
+        """Return a broadcast that has receivers left."""
+        raw = self.rows.get(tables.BROADCAST + tables.number(key)) if 0 <= key <= tables.NUMBER_MAX else None
+        return None if raw is None else _broadcast(raw)
+
     def outbox(self, owner: str | None = None) -> Iterator[OutboxRecord]:
         """Iterate over unacknowledged hand-overs, by owner and sequence; the first is the lowest open."""
         prefix = tables.OUTBOX if owner is None else tables.OUTBOX + tables.texts(owner)
@@ -279,6 +296,11 @@ class State:
             process=instance.process,
             payment=instance.payment,
         )
+
+    def incident_payload(self, key: int) -> dict[str, Any]:
+        """Return what an open incident's step could not take."""
+        raw = self.rows.get(tables.INCIDENT_PAYLOAD + tables.number(key))
+        return {} if raw is None else _payload(raw)
 
     def incidents(self) -> Iterator[IncidentRecord]:
         """Iterate over the open incidents, the oldest first."""

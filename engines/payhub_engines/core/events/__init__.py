@@ -39,6 +39,8 @@ from payhub_engines.core.events.instances import (
     StartTimerEnded,
 )
 from payhub_engines.core.events.messages import (
+    BroadcastAdvanced,
+    BroadcastQueued,
     HandoverAcknowledged,
     HandoverQueued,
     HandoverReceived,
@@ -64,6 +66,8 @@ from payhub_engines.core.events.waits import (
 
 __all__ = [
     "AnyEvent",
+    "BroadcastAdvanced",
+    "BroadcastQueued",
     "CompensationHandled",
     "CompensationSubscribed",
     "CompensationTriggered",
@@ -116,7 +120,9 @@ __all__ = [
 ]
 
 AnyEvent = (
-    CompensationHandled
+    BroadcastAdvanced
+    | BroadcastQueued
+    | CompensationHandled
     | CompensationSubscribed
     | CompensationTriggered
     | ElementActivated

@@ -121,7 +121,10 @@ class CompensationHandled(Event, frozen=True, tag=43):
 
 
 class IncidentRaised(Event, frozen=True, tag=21):
-    """An instance cannot go on by itself at an element; ``retry`` names the step that is done again."""
+    """An instance cannot go on by itself at an element; ``retry`` names the step that is done again.
+
+    ``payload`` is what a message, signal, error or called process brought and the step could not take.
+    """
 
     instance: int
     incident: int
@@ -131,6 +134,7 @@ class IncidentRaised(Event, frozen=True, tag=21):
     message: str
     at_ms: int
     retry: str = ""
+    payload: dict[str, Any] = {}
 
 
 class IncidentResolved(Event, frozen=True, tag=22):
