@@ -212,7 +212,9 @@ class JobWorker:
         elif isinstance(reply, PayhubError):
             # The result can never be taken as it is; as a failure it becomes an incident in the end.
             _logger.error("the result of job %d was not taken: %s", job.key, reply)
-            if not isinstance(command, FailJob):
+            if isinstance(command, FailJob):
+                self._later(RETRY_MS_MAX / 1000, job.key, self._report_again, job, command)
+            else:
                 failure = FailJob(job=job.key, message=reply.detail, retry_after_ms=UNEXPECTED_RETRY_MS)
                 self._report(job, failure)
         elif isinstance(reply, Rejected):
