@@ -160,7 +160,15 @@ class Machine:
     def _catch_up(self) -> None:
         """Apply what a follower has put off; what starts and ends within it costs little."""
         behind, self._behind, self._behind_bytes = self._behind, [], 0
-        apply_entries([decode_entry(data) for data in behind], self._state)
+        self._replay(behind)
+
+    def _replay(self, entries: list[bytes]) -> None:
+        """Apply entries; a state that lacks one is never written, though it was taken for applied."""
+        try:
+            apply_entries([decode_entry(data) for data in entries], self._state)
+        except Exception as error:
+            self._write_error = StateError("state-unwritten", f"The state lacks an entry: {error}.")
+            raise
 
     def rebuild(self) -> None:
         """Forget what was decided: load the state again, and replay the log up to the last entry applied."""
@@ -174,7 +182,7 @@ class Machine:
             ]
             if not entries:
                 break  # what is left are entries of the group itself
-            apply_entries([decode_entry(data) for _, data in entries], self._state)
+            self._replay([data for _, data in entries])
             following = entries[-1][0] + 1
 
     def flush(self) -> None:
