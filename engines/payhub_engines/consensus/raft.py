@@ -264,8 +264,8 @@ class RaftLog:
             return
         turns = self._started()
         until_ms = self._clock() + STOP_MS_MAX
+        turns.wake()  # once: who waits for others' acknowledgements must not keep the processor busy
         while not self._stopped.is_set() and not self._appends.is_empty and self._clock() < until_ms:
-            turns.wake()
             await turns.next_turn()
         turns.stop()
         await self._stopped.wait()
