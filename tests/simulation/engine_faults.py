@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from simulation.engine_audit import AuditBus
 from simulation.engine_disk import FaultyDisk
 from simulation.engine_network import Hub
+from simulation.engine_releases import NEW
 from simulation.engine_replica import Replica
 
 from payhub_engines.consensus.errors import ConsensusError, LogUnavailableError
@@ -61,6 +62,7 @@ class Faults:
             (self._trim, 1.5),
             (self._all_down, 0.25),
             (self._bus_down, 0.5),
+            (self._upgrade, 0.5),
         ]
         in_groups = [
             (self._kill_leader, 1.0),
@@ -169,6 +171,17 @@ class Faults:
 
     async def _stop(self, replica: Replica) -> None:
         self.group.seen["stopped in order"] += 1
+        await replica.stop()
+        await self.up_later(replica)
+
+    async def _upgrade(self, replica: Replica) -> None:
+        if replica.release < NEW:
+            await self.upgrade(replica)
+
+    async def upgrade(self, replica: Replica) -> None:
+        """Stop a replica in order, and start it again with the newer release."""
+        self.group.seen["upgraded"] += 1
+        replica.release = NEW
         await replica.stop()
         await self.up_later(replica)
 

@@ -13,6 +13,7 @@ from simulation.engine_disk import Devices, FaultyDisk
 from simulation.engine_loop import Life, SimulatedThread, SimulatedWorker
 from simulation.engine_network import End, Hub
 from simulation.engine_outside import PROMPT, SLOW, Outside
+from simulation.engine_releases import NEW
 
 from payhub_engines.consensus.raft import RaftLog
 from payhub_engines.core.commands import Command, DeployProcess, FoundEngine
@@ -54,6 +55,7 @@ class Replica:
     clock_rate: how fast its monotonic clock goes.
     clock_off_ms: how wrong its wall clock is.
     disk_ms: how long a sync takes, at most.
+    release: which one is installed; it counts from the next start on.
     is_retired: its id was given up.
     """
 
@@ -70,6 +72,7 @@ class Replica:
         self.clock_rate = 1.0
         self.clock_off_ms = 0.0
         self.disk_ms = 3.0
+        self.release = NEW
         self.is_retired = False
         self.is_ending = False
         self.is_stopping = False
@@ -98,7 +101,7 @@ class Replica:
     def start(self) -> None:
         assert self.life is None
         self.is_stopping = False
-        self.life = life = Life(self.name)
+        self.life = life = Life(self.name, self.release)
         self.disk.on_power_loss = lambda: self.ground.power_lost(self)
         life.start(self._live(life))
 
@@ -151,6 +154,9 @@ class Replica:
         try:
             parts = self.parts = Parts(self, life)
             error = await parts.run()
+            if error is not None and not life.is_dying and self.chooser.random() < 0.5:
+                # As a process does that must not go on: it closes what it can, then it ends.
+                await asyncio.wait({asyncio.create_task(parts.close())}, timeout=8)
         except Exception as failure:  # noqa: BLE001 - the world judges whether it had to come to that
             error = failure
         self.ground.failed(self, life, error)
@@ -224,6 +230,9 @@ class Parts:
     async def stop(self) -> None:
         if self.log.is_leader:
             await self.log.hand_over()
+        await self.close()
+
+    async def close(self) -> None:
         await self.jobs.stop()
         await self.stream.stop()
 

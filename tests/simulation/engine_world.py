@@ -23,6 +23,7 @@ from simulation.engine_loop import Life, ProcessLoop, SpinningError
 from simulation.engine_network import Hub
 from simulation.engine_outside import Outside
 from simulation.engine_processes import xmls
+from simulation.engine_releases import NEW, OLD, two_releases
 from simulation.engine_replica import Replica
 from simulation.raft_checks import SafetyViolationError
 from simulation.raft_world import LivenessViolationError
@@ -76,6 +77,9 @@ class World:
         members = [str(number) for number in range(1, replica_count + 1)]
         for name in members:
             self._add(name, members)
+        if self.chooser.random() < 0.3:
+            for replica in self.replicas.values():
+                replica.release = OLD
         self.faults = Faults(self, self._chooser())
         if self.chooser.random() < 0.7:
             self.hub.loss = self.chooser.choice([0, 0.02, 0.1])
@@ -146,6 +150,12 @@ class World:
             self.seen[f"refused to start: {error.code}"] += 1
             self.begin(self.replace(replica))
             return
+        if life.release < NEW and _is_newer_log(error):
+            # An older release stops at what it cannot follow; then it is its turn to be upgraded.
+            self.seen["stopped by a newer log"] += 1
+            replica.release = NEW
+            self.begin(self.faults.down(replica, loses_power=False))
+            return
         if not replica.disk.has_failed:
             wrong = SafetyViolationError(f"replica {replica.name} has stopped: {error!r}")
             wrong.__cause__ = error
@@ -199,6 +209,19 @@ class World:
                 replica.life.go_on()
             elif not replica.is_ending:
                 replica.start()
+        await self._upgrade()
+
+    async def _upgrade(self) -> None:
+        """Bring the rest to the newer release, one after the other."""
+        for replica in list(self.replicas.values()):
+            if replica.release < NEW:
+                await self._until(self._is_up, CAUGHT_UP_WITHIN_S, "not up for the upgrade")
+                await self.faults.upgrade(replica)
+
+    def _is_up(self) -> bool:
+        return all(replica.is_up for replica in self.replicas.values()) and any(
+            replica.leads for replica in self.replicas.values()
+        )
 
     def _is_caught_up(self) -> bool:
         suspect = self.faults.suspect
@@ -281,6 +304,14 @@ class World:
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
+def _is_newer_log(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "code", "") == "log-version":
+            return True
+        error = error.__cause__
+    return False
+
+
 class _Errors(logging.Handler):
     """Takes what the engine logs as its own defect."""
 
@@ -351,6 +382,7 @@ def simulate(seed: int, replica_count: int, *, has_real_store: bool = False) -> 
     with (
         tempfile.TemporaryDirectory() as folder,
         _settings(random.Random(f"settings {seed}")),
+        two_releases(),
         _logs() as logged,
         _real_time(),
         asyncio.Runner(loop_factory=ProcessLoop) as runner,
