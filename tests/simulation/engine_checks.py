@@ -126,6 +126,12 @@ class History:
             if traces.by_payment[place].key != key:
                 raise SafetyViolationError(f"{place} was acknowledged as {key}, which is not there")
 
+    def check_handover(self, engine: str, neighbour: "History") -> None:
+        """Check that all that this engine has queued for its neighbour took effect there, once."""
+        queued = {(f"{engine}/1", sequence) for _, sequence in self.traces.queued}
+        if queued != neighbour.traces.received:
+            raise SafetyViolationError(f"handed over {queued}, received {neighbour.traces.received}")
+
     def check_audit(self, exported: list[AuditBatch]) -> None:
         """Check that what was exported is the log, byte for byte: all, in order, once."""
         log, position = list(self.entries.values()), 1

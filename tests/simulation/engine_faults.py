@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from simulation.engine_audit import AuditBus
 from simulation.engine_disk import FaultyDisk
+from simulation.engine_handover import HandoverBus
 from simulation.engine_network import Hub
 from simulation.engine_releases import NEW
 from simulation.engine_replica import Replica
@@ -24,6 +25,7 @@ DOWN_S_MAX = 2.0
 class Group(Protocol):
     hub: Hub
     audit: AuditBus
+    handover: HandoverBus
     seen: Counter[str]
     replicas: dict[str, Replica]
     has_faults: bool
@@ -130,9 +132,9 @@ class Faults:
     async def _bus_down(self, _: Replica) -> None:
         """Take NATS away: payments go on, and the audit catches up."""
         self.group.seen["bus down"] += 1
-        self.group.audit.is_down = True
+        self.group.audit.is_down = self.group.handover.is_down = True
         await asyncio.sleep(self.chooser.uniform(0.5, 6))
-        self.group.audit.is_down = False
+        self.group.audit.is_down = self.group.handover.is_down = False
 
     async def _fail_at_disk(self, replica: Replica) -> None:
         """Lose power, or an operation, in the middle of what the disk is about to do."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from simulation.engine_audit import AuditBus
 from simulation.engine_checks import History
 from simulation.engine_disk import Devices, FaultyDisk
+from simulation.engine_handover import HandoverBus
 from simulation.engine_loop import Life, SimulatedThread, SimulatedWorker
 from simulation.engine_network import End, Hub
 from simulation.engine_outside import PROMPT, SLOW, Outside
@@ -21,13 +22,14 @@ from payhub_engines.core.records import Counts
 from payhub_engines.core.state import State, digest
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
+from payhub_engines.handover.receiver import HandoverReceiver
+from payhub_engines.handover.sender import HandoverSender
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.machine import StateStore
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
 from payhub_engines.storage.rocks import RocksState
 
-ENGINE = "sim"
 START_MS = 1_767_225_600_000
 KEPT_MS = 10 * 86_400_000
 
@@ -35,7 +37,9 @@ KEPT_MS = 10 * 86_400_000
 class Ground(Protocol):
     """What a replica stands on."""
 
+    engine: str
     hub: Hub
+    handover: HandoverBus
     history: History
     outside: Outside
     audit: AuditBus
@@ -170,7 +174,7 @@ class Parts:
         chooser = random.Random(replica.chooser.getrandbits(32))
         self.log = RaftLog(
             replica.disk,
-            cluster=ENGINE,
+            cluster=ground.engine,
             replica=replica.name,
             members=replica.members,
             network=End(ground.hub, replica.name, replica.members, life),
@@ -209,8 +213,11 @@ class Parts:
         self.jobs = JobWorker(self.stream, handlers, context, replica.wall)
         self.timers = TimerWorker(self.stream, replica.wall, KEPT_MS)
         bus: Any = ground.audit.connection(life)
-        self.exporter = Exporter(ENGINE, self.stream, LogReader(ENGINE, self.log), bus)
-        self._leading: asyncio.Task[None] | None = None
+        self.exporter = Exporter(ground.engine, self.stream, LogReader(ground.engine, self.log), bus)
+        nats: Any = ground.handover.connection(life)
+        self._receiver = HandoverReceiver(ground.engine, self.stream, nats)
+        self._sender = HandoverSender(self.stream, nats)
+        self._leading: list[asyncio.Task[None]] = []
         self.stream.on_role(self._take_role)
         self.synced_index = 0
 
@@ -234,6 +241,7 @@ class Parts:
 
     async def close(self) -> None:
         await self.jobs.stop()
+        await self._receiver.stop()
         await self.stream.stop()
 
     def trim(self, exported_index: int) -> bool:
@@ -253,7 +261,9 @@ class Parts:
         return replica.store
 
     def _opening(self, state: State) -> list[Command]:
-        found: list[Command] = [] if state.origin else [FoundEngine(origin="sim/1")]
+        found: list[Command] = (
+            [] if state.origin else [FoundEngine(origin=f"{self._replica.ground.engine}/1")]
+        )
         return [*found, *(DeployProcess(xml=xml) for xml in self._replica.ground.xmls)]
 
     async def _maintain(self) -> None:
@@ -263,6 +273,9 @@ class Parts:
             self.synced_index = self.stream.machine.sync()
 
     def _take_role(self, is_leader: bool) -> None:
-        if self._leading is not None:
-            self._leading.cancel()
-        self._leading = asyncio.create_task(self.exporter.run()) if is_leader else None
+        for task in self._leading:
+            task.cancel()
+        self._leading.clear()
+        if is_leader:
+            works = (self.exporter.run(), self._receiver.run(), self._sender.run())
+            self._leading += [asyncio.create_task(work) for work in works]

@@ -175,7 +175,7 @@ def pending(root: Path) -> Pending | None:
         return msgspec.json.decode((root / PENDING_NAME).read_bytes(), type=Pending)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{root / PENDING_NAME} cannot be read.") from error
 
 

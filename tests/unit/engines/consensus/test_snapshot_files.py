@@ -118,8 +118,9 @@ def test_what_is_pending_is_remembered_until_it_is_cleared(tmp_path):
     root.mkdir()
     mark(root, Pending(7, 5, 2))
     assert pending(root) == Pending(7, 5, 2)
-    (root / PENDING_NAME).write_bytes(b"{")
-    with pytest.raises(SnapshotError):
-        pending(root)
+    for damaged in (b"{", b'{"\xe3ndex":7}'):
+        (root / PENDING_NAME).write_bytes(damaged)
+        with pytest.raises(SnapshotError):
+            pending(root)
     clear(root)
     assert pending(root) is None
