@@ -73,6 +73,7 @@ class Faults:
             (self._isolate_leader, 1.0),
             (self._unblock, 3.5),
             (self._hand_over, 1.0),
+            (self._leave_behind, 0.4),
             (self._damage, 0.5 if self.folders_left else 0.0),
         ]
         self._kinds = everywhere + (in_groups if len(group.replicas) > 1 else [])
@@ -175,6 +176,21 @@ class Faults:
         self.group.seen["stopped in order"] += 1
         await replica.stop()
         await self.up_later(replica)
+
+    async def _leave_behind(self, _: Replica) -> None:
+        """Let a follower miss what is trimmed, come back while NATS is away, and lose its leader then."""
+        following = [each for each in self.group.replicas.values() if each.is_up and not each.leads]
+        if not following:
+            return
+        self.group.seen["left behind"] += 1
+        replica = self.chooser.choice(following)
+        await replica.kill(loses_power=False)
+        await asyncio.sleep(self.chooser.uniform(0.5, 2))
+        await self._do(self._trim, replica)
+        self.group.begin(self._do(self._bus_down, replica))
+        await self.up_later(replica)
+        await asyncio.sleep(self.chooser.uniform(0.2, 1))
+        await self._do(self._kill_leader, replica)
 
     async def _upgrade(self, replica: Replica) -> None:
         if replica.release < NEW:

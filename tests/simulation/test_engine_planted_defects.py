@@ -14,7 +14,8 @@ from simulation.raft_world import LivenessViolationError
 from payhub_engines.consensus.errors import ConsensusError
 from payhub_engines.consensus.state_transfer import StateTransfer
 from payhub_engines.consensus.turns import Turns
-from payhub_engines.core.events import TimerCreated
+from payhub_engines.core.appliers import apply_entries
+from payhub_engines.core.events import TimerCreated, decode_entry
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.machine import Machine
@@ -107,6 +108,13 @@ def keep_what_was_never_committed(monkeypatch):
     monkeypatch.setattr(Machine, "rebuild", planted)
 
 
+def write_a_state_that_lacks_an_entry(monkeypatch):
+    def planted(machine, entries):
+        apply_entries([decode_entry(data) for data in entries], machine._state)
+
+    monkeypatch.setattr(Machine, "_replay", planted)
+
+
 def trim_before_the_state_is_durable(monkeypatch):
     monkeypatch.setattr(Machine, "sync", lambda machine: machine._rocks.applied_index)
 
@@ -139,8 +147,9 @@ def send_a_state_without_the_log_before_it(monkeypatch):
         (forget_jobs_at_a_new_leader, 3, 0),
         (forget_timers_at_a_new_leader, 3, 2),
         (keep_what_was_never_committed, 3, 0),
-        (send_a_state_without_the_log_before_it, 3, 66),
+        (send_a_state_without_the_log_before_it, 3, 17),
         (trim_before_the_state_is_durable, 3, 0),
+        (write_a_state_that_lacks_an_entry, 3, 0),
         (write_what_is_only_decided, 3, 0),
     ],
 )

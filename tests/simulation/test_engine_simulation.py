@@ -26,6 +26,7 @@ MUST_HAPPEN = [
     "instance cancelled",
     "killed",
     "leader isolated",
+    "left behind",
     "leader killed",
     "leadership handed over",
     "log trimmed",
@@ -67,7 +68,7 @@ def test_an_engine_keeps_what_it_has_said(replicas, seeds, more):
         payments += result.payments
     assert payments >= 5 * seeds
     if more.get("has_neighbour"):
-        assert seen["callback at the other engine"] > 5 * seeds
+        assert seen["callback at the other engine"] > seeds
     elif replicas == 3 and seeds >= SEEDS_THAT_SEE_ALL:
         assert [what for what in MUST_HAPPEN if not seen[what]] == []
 

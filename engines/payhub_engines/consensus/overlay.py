@@ -196,10 +196,8 @@ class RaftCore(Sending):
         self._SyncObj__raftLog = journal
         self._SyncObj__raftCurrentTerm = max(journal.getCurrentTerm(), journal.last_term)
         self._SyncObj__votedForNodeId = journal.getVotedForNodeId()
-        # A journal that begins with another replica's state may still be behind that.
-        self._SyncObj__raftCommitIndex = max(
-            journal.getRaftCommitIndex(), min(applied_index, journal.last_index)
-        )
+        held = min(applied_index, journal.last_index)  # a state taken over may be ahead of the journal
+        self._SyncObj__raftCommitIndex = max(journal.getRaftCommitIndex(), held)
         self._SyncObj__raftLastApplied = applied_index
         # Ids that start again from 0 would take a late answer for another command's.
         self._SyncObj__commandsLocalCounter = secrets.randbits(REQUEST_ID_BITS)
@@ -350,7 +348,7 @@ class RaftCore(Sending):
         try:
             self._on_entry(index, data)
         except Exception as error:
-            raise ApplyFailedError(index, type(error).__name__) from error
+            raise ApplyFailedError(index, error) from error
 
     def _SyncObj__getCurrentLogIndex(self) -> int:
         return self._journal.last_index
