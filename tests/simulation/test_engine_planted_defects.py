@@ -149,7 +149,7 @@ def send_a_state_without_the_log_before_it(monkeypatch):
         (keep_what_was_never_committed, 3, 0),
         (send_a_state_without_the_log_before_it, 3, 17),
         (trim_before_the_state_is_durable, 3, 0),
-        (write_a_state_that_lacks_an_entry, 3, 0),
+        (write_a_state_that_lacks_an_entry, 3, 51),
         (write_what_is_only_decided, 3, 0),
     ],
 )

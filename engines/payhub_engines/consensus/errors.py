@@ -140,7 +140,7 @@ class ApplyFailedError(ConsensusError):
     def __init__(self, index: int, error: Exception) -> None:
         # Errors that are not payhub's own may quote what members sent.
         cause = str(error) if isinstance(error, PayhubError) else type(error).__name__
-        super().__init__("apply-failed", f"Entry {index} could not be applied: {cause}.")
+        super().__init__("apply-failed", f"Entry {index} could not be applied: {cause.removesuffix('.')}.")
         self.index = index
 
 
