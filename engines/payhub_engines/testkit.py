@@ -26,6 +26,7 @@ from payhub_engines.core.commands import (
     CancelInstance,
     Command,
     CompleteJob,
+    ContinueBroadcast,
     CorrelateMessage,
     DeployProcess,
     ExpireMessage,
@@ -266,6 +267,7 @@ class Engine:
         """Do the next thing that is due now; tells whether there was one."""
         timer = next(self.state.due_timers(self.now_ms), None)
         message = next(self.state.expired_messages(self.now_ms), None)
+        broadcast = next(self.state.broadcasts(), None)
         job = next((job for job in self._doable_jobs() if job.retry_at_ms <= self.now_ms), None)
         if job is not None:
             self._execute(self._do(job))
@@ -273,7 +275,9 @@ class Engine:
             self._execute(TriggerTimer(timer=timer.key))
         elif message is not None:
             self._execute(ExpireMessage(message=message.key))
-        return job is not None or timer is not None or message is not None
+        elif broadcast is not None:
+            self._execute(ContinueBroadcast(broadcast=broadcast.key))
+        return any(one is not None for one in (job, timer, message, broadcast))
 
     def _doable_jobs(self) -> list[JobRecord]:
         return [job for job in self.state.jobs() if job.type in self._functions]

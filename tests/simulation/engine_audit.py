@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,14 +18,13 @@ class AuditBus:
     """JetStream, as far as the exporter uses it; what it holds survives everything.
 
     Attributes:
-        gaps: positions at which a leader went on that had taken over a state and not the log before it,
-            so that it could not export what its predecessor had not (docs/consensus.md).
+        is_down: nothing reaches it.
     """
 
     def __init__(self, chooser: random.Random) -> None:
         self.is_bad = True
+        self.is_down = False
         self.batches: list[AuditBatch] = []
-        self.gaps: set[int] = set()
         self._messages: list[bytes] = []
         self._chooser = chooser
 
@@ -35,24 +33,21 @@ class AuditBus:
         last = self.batches[-1] if self.batches else None
         return 0 if last is None else last.first_position + last.count - 1
 
-    def connection(self, life: Life, has_log_since: Callable[[], int]) -> "_Connection":
-        return _Connection(self, life, has_log_since)
+    def connection(self, life: Life) -> "_Connection":
+        return _Connection(self, life)
 
     async def way(self) -> None:
         """Let a message be on its way, or get lost."""
         await asyncio.sleep(self._chooser.uniform(0, 0.02))
-        if self.is_bad and self._chooser.random() < 0.05:
+        if self.is_down or (self.is_bad and self._chooser.random() < 0.05):
             await asyncio.sleep(1)
             raise NatsTimeoutError
 
-    def publish(self, data: bytes, chain: int, has_log_since: int) -> int:
+    def publish(self, data: bytes, chain: int) -> int:
         if chain != len(self._messages):
             raise APIError(code=400, err_code=10071, description="wrong last sequence")
-        batch = msgspec.msgpack.decode(data, type=AuditBatch)
-        if self.last_position + 1 < batch.first_position == has_log_since:
-            self.gaps.add(batch.first_position)
         self._messages.append(data)
-        self.batches.append(batch)
+        self.batches.append(msgspec.msgpack.decode(data, type=AuditBatch))
         return len(self._messages)
 
     def last(self) -> SimpleNamespace:
@@ -64,9 +59,8 @@ class AuditBus:
 class _Connection:
     """One replica's connection; implements what the exporter asks of ``Bus`` and of its stream."""
 
-    def __init__(self, bus: AuditBus, life: Life, has_log_since: Callable[[], int]) -> None:
+    def __init__(self, bus: AuditBus, life: Life) -> None:
         self._bus = bus
-        self._has_log_since = has_log_since
         self._life = life
 
     def jetstream(self) -> "_Connection":
@@ -83,7 +77,7 @@ class _Connection:
         await self._bus.way()
         if self._life.is_dying:
             raise NatsTimeoutError
-        sequence = self._bus.publish(data, int(options["headers"][HEADER_CHAIN]), self._has_log_since())
+        sequence = self._bus.publish(data, int(options["headers"][HEADER_CHAIN]))
         await self._bus.way()
         return SimpleNamespace(seq=sequence)
 

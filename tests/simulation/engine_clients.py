@@ -15,6 +15,7 @@ from payhub_engines.core.commands import (
     CancelInstance,
     Command,
     CorrelateMessage,
+    QueueHandover,
     ResolveIncident,
     StartInstance,
 )
@@ -24,11 +25,18 @@ from payhub_platform.contracts.handover import Callback
 from payhub_platform.errors import PayhubError, UnavailableError
 
 TENANTS = ("lion", "puma")
+AT_THE_OTHER = 0.4  # how many callbacks reach the neighbour
 T = TypeVar("T")
 Place = tuple[str, str, str]
 
 
+class Neighbour(Protocol):
+    clients: "Clients"
+
+
 class Group(Protocol):
+    engine: str
+    neighbour: Neighbour | None
     history: History
     replicas: dict[str, Replica]
     has_faults: bool
@@ -70,7 +78,14 @@ class Clients:
 
     async def _deliver(self, callback: Callback, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        reply = await self._submit(CorrelateMessage(callback=callback), callback.tenant)
+        neighbour = self.group.neighbour
+        if neighbour is not None and self.chooser.random() < AT_THE_OTHER:
+            # It reaches the engine that does not own the tenant.
+            self.history.seen["callback at the other engine"] += 1
+            command = QueueHandover(owner=self.group.engine, callback=callback)
+            reply = await neighbour.clients.submit(command, callback.tenant)
+        else:
+            reply = await self.submit(CorrelateMessage(callback=callback), callback.tenant)
         if isinstance(reply, Rejected):
             self.history.fail(SafetyViolationError(f"{callback.message_id} was refused: {reply.code}"))
 
@@ -87,7 +102,7 @@ class Clients:
         place = (tenant, process, payment)
         self._places.append(place)
         for _ in range(self.chooser.choice([1, 1, 1, 2])):
-            reply = await self._submit(command, tenant)
+            reply = await self.submit(command, tenant)
             if isinstance(reply, Accepted):
                 self.history.acknowledge(place, reply.key)
             else:
@@ -96,11 +111,11 @@ class Clients:
             other = StartInstance(
                 process=process, tenant=tenant, payment=payment, fingerprint="two", variables={}
             )
-            reply = await self._submit(other, tenant)
+            reply = await self.submit(other, tenant)
             if not isinstance(reply, Rejected) or reply.code != "key-reused":
                 self.history.fail(SafetyViolationError(f"{payment} was taken with another content"))
 
-    async def _submit(self, command: Command, tenant: str) -> Reply:
+    async def submit(self, command: Command, tenant: str) -> Reply:
         """Send a command until it is answered."""
         return await self._ask(lambda replica: replica.parts.stream.submit(command, tenant))
 

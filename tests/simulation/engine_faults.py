@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from simulation.engine_audit import AuditBus
 from simulation.engine_disk import FaultyDisk
+from simulation.engine_handover import HandoverBus
 from simulation.engine_network import Hub
+from simulation.engine_releases import NEW
 from simulation.engine_replica import Replica
 
 from payhub_engines.consensus.errors import ConsensusError, LogUnavailableError
@@ -21,6 +24,8 @@ DOWN_S_MAX = 2.0
 
 class Group(Protocol):
     hub: Hub
+    audit: AuditBus
+    handover: HandoverBus
     seen: Counter[str]
     replicas: dict[str, Replica]
     has_faults: bool
@@ -58,6 +63,8 @@ class Faults:
             (self._stop, 0.7),
             (self._trim, 1.5),
             (self._all_down, 0.25),
+            (self._bus_down, 0.5),
+            (self._upgrade, 0.5),
         ]
         in_groups = [
             (self._kill_leader, 1.0),
@@ -66,6 +73,7 @@ class Faults:
             (self._isolate_leader, 1.0),
             (self._unblock, 3.5),
             (self._hand_over, 1.0),
+            (self._leave_behind, 0.4),
             (self._damage, 0.5 if self.folders_left else 0.0),
         ]
         self._kinds = everywhere + (in_groups if len(group.replicas) > 1 else [])
@@ -122,6 +130,13 @@ class Faults:
             *(self.down(each, loses_power=loses_power) for each in list(self.group.replicas.values()))
         )
 
+    async def _bus_down(self, _: Replica) -> None:
+        """Take NATS away: payments go on, and the audit catches up."""
+        self.group.seen["bus down"] += 1
+        self.group.audit.is_down = self.group.handover.is_down = True
+        await asyncio.sleep(self.chooser.uniform(0.5, 6))
+        self.group.audit.is_down = self.group.handover.is_down = False
+
     async def _fail_at_disk(self, replica: Replica) -> None:
         """Lose power, or an operation, in the middle of what the disk is about to do."""
         at = replica.disk.steps + self.chooser.randint(0, 25)
@@ -159,6 +174,32 @@ class Faults:
 
     async def _stop(self, replica: Replica) -> None:
         self.group.seen["stopped in order"] += 1
+        await replica.stop()
+        await self.up_later(replica)
+
+    async def _leave_behind(self, _: Replica) -> None:
+        """Let a follower miss what is trimmed, come back while NATS is away, and lose its leader then."""
+        following = [each for each in self.group.replicas.values() if each.is_up and not each.leads]
+        if not following:
+            return
+        self.group.seen["left behind"] += 1
+        replica = self.chooser.choice(following)
+        await replica.kill(loses_power=False)
+        await asyncio.sleep(self.chooser.uniform(0.5, 2))
+        await self._do(self._trim, replica)
+        self.group.begin(self._do(self._bus_down, replica))
+        await self.up_later(replica)
+        await asyncio.sleep(self.chooser.uniform(0.2, 1))
+        await self._do(self._kill_leader, replica)
+
+    async def _upgrade(self, replica: Replica) -> None:
+        if replica.release < NEW:
+            await self.upgrade(replica)
+
+    async def upgrade(self, replica: Replica) -> None:
+        """Stop a replica in order, and start it again with the newer release."""
+        self.group.seen["upgraded"] += 1
+        replica.release = NEW
         await replica.stop()
         await self.up_later(replica)
 

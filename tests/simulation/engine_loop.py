@@ -29,10 +29,12 @@ class Life:
         is_paused: nothing of it runs (SIGSTOP); what came due runs when it goes on.
         is_dying: nothing that it still does reaches the outside; its tasks are being cancelled.
         is_over: nothing of it runs any more.
+        release: version of the appliers that it runs with.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, release: int) -> None:
         self.name = name
+        self.release = release
         self.is_paused = False
         self.is_dying = False
         self.is_over = False
@@ -76,6 +78,12 @@ class Life:
             raise AssertionError(f"{self.name} does not end: {running}")
         self.is_over = True
         self.tasks.clear()
+
+
+def release_of_life() -> int:
+    """Return the release of the process that runs; 0 outside of all."""
+    life = _LIFE.get()
+    return 0 if life is None else life.release
 
 
 class _Handle(asyncio.Handle):

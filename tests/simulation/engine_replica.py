@@ -10,24 +10,26 @@ from typing import Any, Protocol
 from simulation.engine_audit import AuditBus
 from simulation.engine_checks import History
 from simulation.engine_disk import Devices, FaultyDisk
+from simulation.engine_handover import HandoverBus
 from simulation.engine_loop import Life, SimulatedThread, SimulatedWorker
 from simulation.engine_network import End, Hub
 from simulation.engine_outside import PROMPT, SLOW, Outside
+from simulation.engine_releases import NEW
 
 from payhub_engines.consensus.raft import RaftLog
 from payhub_engines.core.commands import Command, DeployProcess, FoundEngine
-from payhub_engines.core.events import decode_entry
 from payhub_engines.core.records import Counts
 from payhub_engines.core.state import State, digest
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
+from payhub_engines.handover.receiver import HandoverReceiver
+from payhub_engines.handover.sender import HandoverSender
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.machine import StateStore
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
 from payhub_engines.storage.rocks import RocksState
 
-ENGINE = "sim"
 START_MS = 1_767_225_600_000
 KEPT_MS = 10 * 86_400_000
 
@@ -35,7 +37,9 @@ KEPT_MS = 10 * 86_400_000
 class Ground(Protocol):
     """What a replica stands on."""
 
+    engine: str
     hub: Hub
+    handover: HandoverBus
     history: History
     outside: Outside
     audit: AuditBus
@@ -55,6 +59,7 @@ class Replica:
     clock_rate: how fast its monotonic clock goes.
     clock_off_ms: how wrong its wall clock is.
     disk_ms: how long a sync takes, at most.
+    release: which one is installed; it counts from the next start on.
     is_retired: its id was given up.
     """
 
@@ -71,6 +76,7 @@ class Replica:
         self.clock_rate = 1.0
         self.clock_off_ms = 0.0
         self.disk_ms = 3.0
+        self.release = NEW
         self.is_retired = False
         self.is_ending = False
         self.is_stopping = False
@@ -99,7 +105,7 @@ class Replica:
     def start(self) -> None:
         assert self.life is None
         self.is_stopping = False
-        self.life = life = Life(self.name)
+        self.life = life = Life(self.name, self.release)
         self.disk.on_power_loss = lambda: self.ground.power_lost(self)
         life.start(self._live(life))
 
@@ -152,6 +158,9 @@ class Replica:
         try:
             parts = self.parts = Parts(self, life)
             error = await parts.run()
+            if error is not None and not life.is_dying and self.chooser.random() < 0.5:
+                # As a process does that must not go on: it closes what it can, then it ends.
+                await asyncio.wait({asyncio.create_task(parts.close())}, timeout=8)
         except Exception as failure:  # noqa: BLE001 - the world judges whether it had to come to that
             error = failure
         self.ground.failed(self, life, error)
@@ -165,7 +174,7 @@ class Parts:
         chooser = random.Random(replica.chooser.getrandbits(32))
         self.log = RaftLog(
             replica.disk,
-            cluster=ENGINE,
+            cluster=ground.engine,
             replica=replica.name,
             members=replica.members,
             network=End(ground.hub, replica.name, replica.members, life),
@@ -190,15 +199,25 @@ class Parts:
             apply(index, data)
 
         machine.apply = watched  # type: ignore[method-assign]
+        install = machine.install
+
+        def noted(folder: Path) -> None:
+            ground.history.seen["state taken over"] += 1
+            install(folder)
+
+        machine.install = noted  # type: ignore[method-assign]
         handlers: dict[str, Any] = {name: ground.outside.slow_handler(life) for name in SLOW}
         handlers |= {name: ground.outside.prompt_handler(life) for name in PROMPT}
         tracing = SimpleNamespace(span=lambda *_, **__: contextlib.nullcontext())
         context: Any = SimpleNamespace(tracing=tracing)
         self.jobs = JobWorker(self.stream, handlers, context, replica.wall)
         self.timers = TimerWorker(self.stream, replica.wall, KEPT_MS)
-        bus: Any = ground.audit.connection(life, self._has_log_since)
-        self.exporter = Exporter(ENGINE, self.stream, LogReader(ENGINE, self.log), bus)
-        self._leading: asyncio.Task[None] | None = None
+        bus: Any = ground.audit.connection(life)
+        self.exporter = Exporter(ground.engine, self.stream, LogReader(ground.engine, self.log), bus)
+        nats: Any = ground.handover.connection(life)
+        self._receiver = HandoverReceiver(ground.engine, self.stream, nats)
+        self._sender = HandoverSender(self.stream, nats)
+        self._leading: list[asyncio.Task[None]] = []
         self.stream.on_role(self._take_role)
         self.synced_index = 0
 
@@ -218,21 +237,20 @@ class Parts:
     async def stop(self) -> None:
         if self.log.is_leader:
             await self.log.hand_over()
+        await self.close()
+
+    async def close(self) -> None:
         await self.jobs.stop()
+        await self._receiver.stop()
         await self.stream.stop()
 
     def trim(self, exported_index: int) -> bool:
         """Forget what the state holds durably and operations has."""
-        below = min(self.synced_index, exported_index)
+        below = min(self.synced_index, exported_index) + 1
         if below <= self.log.first_index:
             return False
         self.log.trim(below)
         return True
-
-    def _has_log_since(self) -> int:
-        """Return the first position that the log still holds."""
-        first = self.log.entries(self.log.first_index, 1)
-        return decode_entry(first[0][1]).first_position if first else 0
 
     def _open(self, path: Path) -> StateStore:
         replica = self._replica
@@ -243,7 +261,9 @@ class Parts:
         return replica.store
 
     def _opening(self, state: State) -> list[Command]:
-        found: list[Command] = [] if state.origin else [FoundEngine(origin="sim/1")]
+        found: list[Command] = (
+            [] if state.origin else [FoundEngine(origin=f"{self._replica.ground.engine}/1")]
+        )
         return [*found, *(DeployProcess(xml=xml) for xml in self._replica.ground.xmls)]
 
     async def _maintain(self) -> None:
@@ -253,6 +273,9 @@ class Parts:
             self.synced_index = self.stream.machine.sync()
 
     def _take_role(self, is_leader: bool) -> None:
-        if self._leading is not None:
-            self._leading.cancel()
-        self._leading = asyncio.create_task(self.exporter.run()) if is_leader else None
+        for task in self._leading:
+            task.cancel()
+        self._leading.clear()
+        if is_leader:
+            works = (self.exporter.run(), self._receiver.run(), self._sender.run())
+            self._leading += [asyncio.create_task(work) for work in works]

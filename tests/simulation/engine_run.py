@@ -14,9 +14,10 @@ COMMAND = (
 )
 
 
-def command(seed: int, replicas: int, *, has_real_store: bool = False) -> str:
+def command(seed: int, replicas: int, *, has_real_store: bool = False, has_neighbour: bool = False) -> str:
     """Return what replays a seed exactly."""
-    return COMMAND.format(replicas=replicas, seed=seed) + (" --rocksdb" if has_real_store else "")
+    more = (" --rocksdb" if has_real_store else "") + (" --neighbours" if has_neighbour else "")
+    return COMMAND.format(replicas=replicas, seed=seed) + more
 
 
 def main() -> int:
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--rocksdb", action="store_true", help="keep the states in RocksDB")
+    parser.add_argument("--neighbours", action="store_true", help="two engines that hand over to each other")
     asked = parser.parse_args()
     seen: Counter[str] = Counter()
     failed: list[int] = []
@@ -33,11 +35,16 @@ def main() -> int:
     began = time.monotonic()
     for seed in range(asked.seed, asked.seed + asked.seeds):
         try:
-            result = simulate(seed, asked.replicas, has_real_store=asked.rocksdb)
+            result = simulate(
+                seed, asked.replicas, has_real_store=asked.rocksdb, has_neighbour=asked.neighbours
+            )
         except Exception:  # noqa: BLE001 - whatever goes wrong in a run is what the runs are for
             failed.append(seed)
             traceback.print_exc(limit=-6)
-            sys.stderr.write(command(seed, asked.replicas, has_real_store=asked.rocksdb) + "\n\n")
+            again = command(
+                seed, asked.replicas, has_real_store=asked.rocksdb, has_neighbour=asked.neighbours
+            )
+            sys.stderr.write(again + "\n\n")
             sys.stderr.flush()
             continue
         seen += result.seen

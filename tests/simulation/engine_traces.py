@@ -158,6 +158,9 @@ class Traces:
         self.jobs: dict[int, events.JobCreated] = {}
         self.kept: dict[int, events.MessageBuffered] = {}
         self.ids: dict[tuple[str, str, str, str], int] = {}
+        self.queued: set[tuple[str, int]] = set()  # by owner and sequence
+        self.outbox: set[tuple[str, int]] = set()  # those that are not acknowledged
+        self.received: set[tuple[str, int]] = set()  # by origin and sequence
         self.next_position = 1
         self.running = 0
 
@@ -193,6 +196,7 @@ class Traces:
                 self.ids[place] = event.expires_at_ms
             case events.JobCreated():
                 self.jobs[event.job] = event
+        self._hand_over(event)
         key = getattr(event, "instance", 0)
         if not key or isinstance(event, events.InstanceStarted):
             return
@@ -202,6 +206,18 @@ class Traces:
             self.running -= 1
             trace.ended_at = position
             trace.outcome = "completed" if isinstance(event, events.InstanceCompleted) else "terminated"
+
+    def _hand_over(self, event: Any) -> None:
+        match event:
+            case events.HandoverQueued():
+                self.queued.add((event.owner, event.sequence))
+                self.outbox.add((event.owner, event.sequence))
+            case events.HandoverAcknowledged():
+                self.outbox.remove((event.owner, event.sequence))
+            case events.HandoverReceived():
+                if (event.origin, event.sequence) in self.received:
+                    raise SafetyViolationError(f"hand-over {event.sequence} has taken effect twice")
+                self.received.add((event.origin, event.sequence))
 
     def _start(self, event: events.InstanceStarted, position: int) -> None:
         place = (event.tenant, event.process, event.payment)

@@ -4,42 +4,39 @@ import asyncio
 import contextlib
 import contextvars
 import hashlib
-import logging
 import random
-import signal
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from simulation.engine_audit import AuditBus
 from simulation.engine_checks import History
 from simulation.engine_clients import Clients
 from simulation.engine_faults import Faults
-from simulation.engine_loop import Life, ProcessLoop, SpinningError
+from simulation.engine_handover import HandoverBus
+from simulation.engine_loop import Life, ProcessLoop
 from simulation.engine_network import Hub
 from simulation.engine_outside import Outside
 from simulation.engine_processes import xmls
+from simulation.engine_releases import NEW, OLD, two_releases
 from simulation.engine_replica import Replica
+from simulation.engine_setting import bounded_time, chosen_sizes, engine_log
 from simulation.raft_checks import SafetyViolationError
 from simulation.raft_world import LivenessViolationError
 
 from payhub_engines.consensus.errors import ConsensusError
-from payhub_engines.consensus.journal import Journal
-from payhub_engines.consensus.overlay import RaftCore
 from payhub_engines.consensus.simulated_disk import PowerLossError
-from payhub_engines.server import machine, rounds
 from payhub_engines.storage.errors import StateError
 from payhub_platform.errors import UnavailableError
 
+ENGINES = ("north", "south")
 FAULTS_S = 12.0
 CAUGHT_UP_WITHIN_S = 30.0
 ENDED_WITHIN_S = 240.0
 LOOK_S = 0.2
-REAL_S_MAX = 40  # a run takes seconds; what never gives the others a turn must end, too
 _WITH_LIFE = (ConsensusError, OSError, PowerLossError, StateError, UnavailableError)
 
 
@@ -56,8 +53,13 @@ class Result:
 class World:
     """Implements ``Ground`` for its replicas, and ``Group`` for faults and clients."""
 
-    def __init__(self, seed: int, replica_count: int, folder: Path, *, has_real_store: bool) -> None:
-        self.name = f"{seed} {replica_count} {has_real_store}"
+    def __init__(
+        self, name: str, engine: str, replica_count: int, folder: Path, *, has_real_store: bool
+    ) -> None:
+        self.name = name
+        self.engine = engine
+        self.neighbour: World | None = None
+        self.healed_ms = self.caught_up_ms = self.ended_ms = 0.0
         self.chooser = random.Random(self.name)
         self.folder = folder
         self.has_real_store = has_real_store
@@ -67,6 +69,7 @@ class World:
         self.history = History(self.xmls, self.seen)
         self.hub = Hub(self._chooser(), self.seen)
         self.audit = AuditBus(self._chooser())
+        self.handover = HandoverBus(self._chooser())
         self.replicas: dict[str, Replica] = {}
         self.clients = Clients(self, self._chooser(), has_bench=self.chooser.random() < 0.4)
         self.outside = Outside(self._chooser(), self.history, self.clients.deliver)
@@ -74,8 +77,11 @@ class World:
         self._outside = contextvars.copy_context()  # of no process
         self._count = replica_count
         members = [str(number) for number in range(1, replica_count + 1)]
-        for name in members:
-            self._add(name, members)
+        for member in members:
+            self._add(member, members)
+        if self.chooser.random() < 0.3:
+            for replica in self.replicas.values():
+                replica.release = OLD
         self.faults = Faults(self, self._chooser())
         if self.chooser.random() < 0.7:
             self.hub.loss = self.chooser.choice([0, 0.02, 0.1])
@@ -83,37 +89,41 @@ class World:
             self.hub.slow = self.chooser.choice([0, 0.02, 0.2])
             self.hub.is_ordered = self.chooser.random() < 0.7
 
-    async def run(self) -> Result:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._unhandled)
+    def start(self) -> None:
         self.begin(self.hub.run())
         for replica in self.replicas.values():
             replica.start()
         payments = self.chooser.choice([5, 20, 40])
         self.clients.begin(payments, FAULTS_S * 0.9)
+
+    async def bear(self) -> None:
+        """Go through faults, and have them healed."""
         await asyncio.sleep(self.chooser.uniform(0, 1.5))
         self.begin(self.faults.run())
-        while loop.time() < FAULTS_S:
+        while self.now_ms() < FAULTS_S * 1000:
             await asyncio.sleep(LOOK_S)
-            self._check()
+            self.check()
         await self._heal()
-        healed_s = loop.time()
-        await self._until(self._is_caught_up, CAUGHT_UP_WITHIN_S, "not caught up")
-        caught_up_s = loop.time()
-        await self._until(self._is_over, ENDED_WITHIN_S, "not ended")
-        ended_s = loop.time()
+        self.healed_ms = self.now_ms()
+
+    async def catch_up(self) -> None:
+        await self.until(self.is_caught_up, CAUGHT_UP_WITHIN_S, "not caught up")
+        self.caught_up_ms = self.now_ms()
+
+    def check_all(self) -> None:
+        """Check the books, when all is over."""
         self.history.check_states({name: replica.look() for name, replica in self.replicas.items()})
         self.history.check_end()
-        self.history.check_audit(self.audit.batches, self.audit.gaps)
+        self.history.check_audit(self.audit.batches)
         self.outside.check_end()
-        await self._end()
-        self._check()
+
+    def result(self) -> Result:
         return Result(
             self._digest(),
             len(self.history.acknowledged),
             self.history.traces.next_position - 1,
-            round((caught_up_s - healed_s) * 1000),
-            round((ended_s - healed_s) * 1000),
+            round(self.caught_up_ms - self.healed_ms),
+            round(self.ended_ms - self.healed_ms),
             self.seen,
         )
 
@@ -145,6 +155,12 @@ class World:
         if replica is self.faults.suspect and isinstance(error, ConsensusError):
             self.seen[f"refused to start: {error.code}"] += 1
             self.begin(self.replace(replica))
+            return
+        if life.release < NEW and _is_newer_log(error):
+            # An older release stops at what it cannot follow; then it is its turn to be upgraded.
+            self.seen["stopped by a newer log"] += 1
+            replica.release = NEW
+            self.begin(self.faults.down(replica, loses_power=False))
             return
         if not replica.disk.has_failed:
             wrong = SafetyViolationError(f"replica {replica.name} has stopped: {error!r}")
@@ -186,8 +202,9 @@ class World:
     # Faults are over.
 
     async def _heal(self) -> None:
-        self.has_faults = self.outside.is_bad = self.audit.is_bad = False
+        self.has_faults = self.outside.is_bad = self.audit.is_bad = self.audit.is_down = False
         self.hub.heal()
+        self.handover.heal()
         while self.faults.is_replacing:
             await asyncio.sleep(LOOK_S)
         for replica in self.replicas.values():
@@ -199,8 +216,21 @@ class World:
                 replica.life.go_on()
             elif not replica.is_ending:
                 replica.start()
+        await self._upgrade()
 
-    def _is_caught_up(self) -> bool:
+    async def _upgrade(self) -> None:
+        """Bring the rest to the newer release, one after the other."""
+        for replica in list(self.replicas.values()):
+            if replica.release < NEW:
+                await self.until(self._is_up, CAUGHT_UP_WITHIN_S, "not up for the upgrade")
+                await self.faults.upgrade(replica)
+
+    def _is_up(self) -> bool:
+        return all(replica.is_up for replica in self.replicas.values()) and any(
+            replica.leads for replica in self.replicas.values()
+        )
+
+    def is_caught_up(self) -> bool:
         suspect = self.faults.suspect
         if suspect is not None and suspect.has_joined and not suspect.is_retired:
             self.faults.suspect = None  # the flip has harmed nothing
@@ -213,27 +243,29 @@ class World:
             and len({each.log.term for each in parts}) == 1
         )
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         traces = self.history.traces
         return (
             not self.clients.busy
             and not traces.running
             and not traces.kept
+            and not traces.outbox
             and self.audit.last_position == traces.next_position - 1
-            and self._is_caught_up()
+            and self.is_caught_up()
         )
 
-    async def _until(self, holds: Any, within_s: float, what: str) -> None:
+    async def until(self, holds: Any, within_s: float, what: str) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s
         while not holds():
-            self._check()
+            self.check()
             if loop.time() > until_s:
                 raise LivenessViolationError(f"{what} within {within_s} s\n{self._describe()}")
             await asyncio.sleep(LOOK_S)
-        self._check()
+        self.check()
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
+        self.ended_ms = self.now_ms()
         for task in list(self._works):
             task.cancel()
         for replica in self.replicas.values():
@@ -241,7 +273,7 @@ class World:
 
     # What goes wrong.
 
-    def _check(self) -> None:
+    def check(self) -> None:
         if self.history.violation is not None:
             raise self.history.violation
 
@@ -250,7 +282,7 @@ class World:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.history.fail(error)
 
-    def _unhandled(self, _loop: object, context: dict[str, Any]) -> None:
+    def unhandled(self, _loop: object, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, _WITH_LIFE):
             self.history.fail(error or SafetyViolationError(str(context)))
@@ -277,87 +309,73 @@ class World:
         return "\n".join(lines)
 
     def _digest(self) -> str:
-        told = (self.now_ms(), self.history.entries, sorted(self.seen.items()), len(self.audit.batches))
+        told = (self.ended_ms, self.history.entries, sorted(self.seen.items()), len(self.audit.batches))
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-class _Errors(logging.Handler):
-    """Takes what the engine logs as its own defect."""
-
-    def __init__(self, seen: list[logging.LogRecord]) -> None:
-        super().__init__(logging.ERROR)
-        self.seen = seen
-
-    def emit(self, record: logging.LogRecord) -> None:
-        # Of a disk that fails, and of what is cancelled with a process, it has to tell.
-        kind = record.exc_info[0] if record.exc_info else None
-        if (
-            record.name.endswith((".stream", ".commits", ".jobs"))
-            and "lost its worker" not in record.msg
-            and kind is not TimeoutError  # a connector that never answers
-        ):
-            self.seen.append(record)
+def _is_newer_log(error: BaseException | None) -> bool:
+    while error is not None:
+        if getattr(error, "code", "") == "log-version":
+            return True
+        error = error.__cause__
+    return False
 
 
-@contextlib.contextmanager
-def _settings(chooser: random.Random) -> Iterator[None]:
-    """Make batches, segments and writes as large or small as a seed says, so that their edges are met."""
-    journal = {"segment_bytes": chooser.choice([3_000, 40_000]), "cache_bytes": chooser.choice([400, 80_000])}
-    append = {"append_entries_max": chooser.choice([1, 4, 4096])}
-    with (
-        mock.patch.object(rounds, "COMMANDS_A_BATCH_MAX", chooser.choice([1, 3, 256])),
-        mock.patch.object(machine, "FLUSH_MS", chooser.choice([0, 50, 500, 5_000])),
-        mock.patch.object(machine, "REPLAY_BYTES", chooser.choice([500, 100_000])),
-        mock.patch.dict(Journal.__init__.__kwdefaults__, journal),
-        mock.patch.dict(RaftCore.__init__.__kwdefaults__, append),
-    ):
-        yield
+async def _tell(worlds: list[World]) -> None:
+    """Tell a whole story: faults, healing, then the books."""
+    asyncio.get_running_loop().set_exception_handler(worlds[0].unhandled)
+    for world in worlds:
+        world.start()
+    await asyncio.gather(*(world.bear() for world in worlds))
+    await asyncio.gather(*(world.catch_up() for world in worlds))
+    for world in worlds:
+        await world.until(lambda: all(each.is_over() for each in worlds), ENDED_WITHIN_S, "not ended")
+    for world in worlds:
+        world.check_all()
+        if world.neighbour is not None:
+            world.history.check_handover(world.engine, world.neighbour.history)
+    for world in worlds:
+        await world.end()
+        world.check()
 
 
-@contextlib.contextmanager
-def _logs() -> Iterator[list[logging.LogRecord]]:
-    logger, seen = logging.getLogger("payhub_engines"), list[logging.LogRecord]()
-    handler, before = _Errors(seen), logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield seen
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before
+def _neighbours(name: str, replica_count: int, folder: Path) -> list[World]:
+    """Return two engines that hand over to each other."""
+    worlds = []
+    for engine in ENGINES:
+        (folder / engine).mkdir()
+        world = World(f"{name} {engine}", engine, replica_count, folder / engine, has_real_store=False)
+        worlds.append(world)
+    north, south = worlds
+    north.neighbour, south.neighbour = south, north
+    south.handover = north.handover
+    return worlds
 
 
-@contextlib.contextmanager
-def _real_time() -> Iterator[None]:
-    def ring(*_: object) -> None:
-        raise SpinningError(f"the run takes longer than {REAL_S_MAX} s")
-
-    before = signal.signal(signal.SIGVTALRM, ring)
-    signal.setitimer(signal.ITIMER_VIRTUAL, REAL_S_MAX)  # processor time, so that a busy machine counts less
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-def simulate(seed: int, replica_count: int, *, has_real_store: bool = False) -> Result:
-    """Run one seed to its end.
+def simulate(
+    seed: int, replica_count: int, *, has_real_store: bool = False, has_neighbour: bool = False
+) -> Result:
+    """Run one seed to its end; of two engines, the first one's result is returned.
 
     Raises:
         SafetyViolationError: what must never happen did.
         LivenessViolationError: after all faults had healed, something did not come to its end.
     """
+    name = f"{seed} {replica_count} {has_real_store}"
     with (
         tempfile.TemporaryDirectory() as folder,
-        _settings(random.Random(f"settings {seed}")),
-        _logs() as logged,
-        _real_time(),
+        chosen_sizes(random.Random(f"settings {seed}")),
+        two_releases(),
+        engine_log() as logged,
+        bounded_time(),
         asyncio.Runner(loop_factory=ProcessLoop) as runner,
     ):
-        world = World(seed, replica_count, Path(folder), has_real_store=has_real_store)
-        result = runner.run(world.run())
+        if has_neighbour:
+            worlds = _neighbours(name, replica_count, Path(folder))
+        else:
+            worlds = [World(name, ENGINES[0], replica_count, Path(folder), has_real_store=has_real_store)]
+        runner.run(_tell(worlds))
         if logged:
             cause = logged[0].exc_info[1] if logged[0].exc_info else None
             raise SafetyViolationError(f"the engine logged: {logged[0].getMessage()}") from cause
-    return result
+        return worlds[0].result()

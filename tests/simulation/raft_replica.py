@@ -60,6 +60,7 @@ class Replica:
         self.syncing_until_ms = 0
         self.is_syncing = False
         self.installing: tuple[int, int] | None = None  # index, term: what the journal has to begin at
+        self.taken_over_index = 0  # of a state whose log is still on its way
 
     @property
     def is_up(self) -> bool:
@@ -80,7 +81,7 @@ class Replica:
             if self.installing is not None:
                 journal.restart(*self.installing, STATE)
                 self.installing = None
-            if self.flushed_index > journal.last_index:
+            if self.flushed_index > max(journal.last_index, self.taken_over_index):
                 raise SafetyViolationError(f"{self.name}'s state is ahead of its journal")
             self.journal = journal
             self.core = RaftCore(
@@ -171,20 +172,20 @@ class Replica:
         if self.core is None or self.journal is None or leader.core is None or leader.journal is None:
             return
         index = leader.core.applied_index
-        if self.is_syncing or index <= self.core.applied_index:
+        if self.is_syncing or index < self.core.applied_index:
             return
-        term = leader.journal.term_at(index)
-        self.installing = (index, term)
+        first = leader.journal.first_index
+        self.installing = (first, leader.journal.term_at(first))
         self.state = [(each, data) for each, data in leader.state if each <= index]
-        self.flushed_index = index
+        self.flushed_index = self.taken_over_index = index
         self.history.seen["state installed"] += 1
         try:
-            self.journal.restart(index, term, STATE)
+            self.journal.restart(*self.installing, STATE)
         except (PowerLossError, JournalWriteError):
             self.crash()
             return
         self.installing = None
-        self.core.installed(index)
+        self.core.installed(index, first)
 
     def _damage(self) -> None:
         """Flip a bit before the end of the journal; a start must see it, and nothing may have changed."""

@@ -4,6 +4,7 @@ Nearly every seed finds some, one of a hundred a read that asks nobody: the firs
 """
 
 import pytest
+from msgspec.structs import replace
 from simulation import engine_world
 from simulation.engine_checks import SafetyViolationError
 from simulation.engine_loop import SpinningError
@@ -11,8 +12,10 @@ from simulation.engine_world import simulate
 from simulation.raft_world import LivenessViolationError
 
 from payhub_engines.consensus.errors import ConsensusError
+from payhub_engines.consensus.state_transfer import StateTransfer
 from payhub_engines.consensus.turns import Turns
-from payhub_engines.core.events import TimerCreated
+from payhub_engines.core.appliers import apply_entries
+from payhub_engines.core.events import TimerCreated, decode_entry
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.machine import Machine
@@ -106,8 +109,33 @@ def keep_what_was_never_committed(monkeypatch):
     monkeypatch.setattr(Machine, "rebuild", planted)
 
 
+def write_a_state_that_lacks_an_entry(monkeypatch):
+    def planted(machine, entries):
+        apply_entries([decode_entry(data) for data in entries], machine._state)
+
+    monkeypatch.setattr(Machine, "_replay", planted)
+
+
 def trim_before_the_state_is_durable(monkeypatch):
     monkeypatch.setattr(Machine, "sync", lambda machine: machine._rocks.applied_index)
+
+
+def send_a_state_without_the_log_before_it(monkeypatch):
+    begin = StateTransfer.__init__
+
+    def planted(transfer, *arguments, **named):
+        begin(transfer, *arguments, **named)
+        source, journal = transfer._source, transfer._journal
+        make = source._make_offers
+
+        def planted_make(term):
+            index = source._offer.index
+            source._offer = replace(source._offer, log_index=index, log_term=journal.term_at(index))
+            make(term)
+
+        source._make_offers = planted_make
+
+    monkeypatch.setattr(StateTransfer, "__init__", planted)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +148,9 @@ def trim_before_the_state_is_durable(monkeypatch):
         (forget_jobs_at_a_new_leader, 3, 0),
         (forget_timers_at_a_new_leader, 3, 2),
         (keep_what_was_never_committed, 3, 0),
+        (send_a_state_without_the_log_before_it, 3, 17),
         (trim_before_the_state_is_durable, 3, 0),
+        (write_a_state_that_lacks_an_entry, 3, 51),
         (write_what_is_only_decided, 3, 0),
     ],
 )

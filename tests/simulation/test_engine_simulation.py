@@ -14,6 +14,7 @@ SEEDS = int(os.environ.get("ENGINE_SEEDS", "8"))
 SEEDS_THAT_SEE_ALL = 100
 MUST_HAPPEN = [
     "all down",
+    "bus down",
     "clock jumped",
     "disk failed",
     "disk full",
@@ -25,6 +26,7 @@ MUST_HAPPEN = [
     "instance cancelled",
     "killed",
     "leader isolated",
+    "left behind",
     "leader killed",
     "leadership handed over",
     "log trimmed",
@@ -33,30 +35,41 @@ MUST_HAPPEN = [
     "paused",
     "power lost",
     "read",
+    "state taken over",
+    "stopped by a newer log",
     "replica replaced",
     "stopped by its disk",
     "stopped in order",
+    "upgraded",
 ]
 
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
-    ("replicas", "seeds", "has_real_store"),
-    [(1, SEEDS // 2, False), (3, SEEDS, False), (5, SEEDS // 4, False), (3, SEEDS // 4, True)],
+    ("replicas", "seeds", "more"),
+    [
+        (1, SEEDS // 2, {}),
+        (3, SEEDS, {}),
+        (5, SEEDS // 4, {}),
+        (3, SEEDS // 4, {"has_real_store": True}),
+        (3, SEEDS // 4, {"has_neighbour": True}),
+    ],
 )
-def test_an_engine_keeps_what_it_has_said(replicas, seeds, has_real_store):
+def test_an_engine_keeps_what_it_has_said(replicas, seeds, more):
     seen: Counter[str] = Counter()
     payments = 0
     for seed in range(seeds):
         try:
-            result = simulate(seed, replicas, has_real_store=has_real_store)
+            result = simulate(seed, replicas, **more)
         except Exception as error:
-            error.add_note("Replay: " + command(seed, replicas, has_real_store=has_real_store))
+            error.add_note("Replay: " + command(seed, replicas, **more))
             raise
         seen += result.seen
         payments += result.payments
     assert payments >= 5 * seeds
-    if replicas == 3 and seeds >= SEEDS_THAT_SEE_ALL:
+    if more.get("has_neighbour"):
+        assert seen["callback at the other engine"] > seeds
+    elif replicas == 3 and seeds >= SEEDS_THAT_SEE_ALL:
         assert [what for what in MUST_HAPPEN if not seen[what]] == []
 
 

@@ -137,8 +137,10 @@ class StateMismatchError(ConsensusError):
 class ApplyFailedError(ConsensusError):
     """A committed entry could not be applied. Skipping it would make replicas differ, so this one stops."""
 
-    def __init__(self, index: int, cause: str) -> None:
-        super().__init__("apply-failed", f"Entry {index} could not be applied: {cause}.")
+    def __init__(self, index: int, error: Exception) -> None:
+        # Errors that are not payhub's own may quote what members sent.
+        cause = str(error) if isinstance(error, PayhubError) else type(error).__name__
+        super().__init__("apply-failed", f"Entry {index} could not be applied: {cause.removesuffix('.')}.")
         self.index = index
 
 

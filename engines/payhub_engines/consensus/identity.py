@@ -173,6 +173,6 @@ def _with_members(disk: Disk, found: Identity, ids: list[str]) -> Identity:
 def _read(disk: Disk) -> Identity:
     try:
         return msgspec.json.decode(disk.read(IDENTITY_NAME, 0, _BYTES_MAX), type=Identity)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         detail = f"{IDENTITY_NAME} cannot be read: bring the whole folder back."
         raise ReplicaIdentityError("identity-missing", detail) from error

@@ -75,6 +75,7 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         self._is_reset = False
         self._is_writing = False
         self._is_broken = False
+        self._first_kind = (-1, b"")  # term and first byte of entry 1, when it was last read
         self.sync_count = 0
 
     # What payhub uses.
@@ -124,6 +125,15 @@ class Journal(PySyncObjJournal):  # type: ignore[misc] # pysyncobj has no types,
         if record is None or (record.kind, record.index) != (Kind.ENTRY, index):
             raise JournalDamagedError(name, place.offset, f"Entry {index} can no longer be read.")
         return record.data
+
+    def begins_with_mark(self, kind: bytes) -> bool:
+        """Tell whether the first entry stands for what was trimmed: any after a trim, or one of a kind."""
+        if self.first_index > 1 or not len(self):
+            return self.first_index > 1
+        term = self._places.term(1)
+        if self._first_kind[0] != term:  # index and term name an entry for ever, so that it is read once
+            self._first_kind = (term, self.command(1)[:1])
+        return self._first_kind[1] == kind
 
     def read(self, from_index: int, count: int | None, bytes_max: int | None) -> list[Entry]:
         """Return entries from an index on: at most ``count``, and no more once they reach ``bytes_max``."""

@@ -112,12 +112,16 @@ class SnapshotQuery(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class SnapshotOffer(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The leader's state as of an entry, file by file. It tells nothing about the receiver's log (gap G1)."""
+    """The leader's state as of an entry, file by file. It commits nothing of the receiver's log (gap G1).
+
+    The receiver's log begins where the leader's does, for the audit may need what follows there.
+    """
 
     term: Count
     snapshot: Count  # its number, which no other has
     index: Count  # of the last entry that the state holds
-    entry_term: Count
+    log_index: Count  # of the first entry of the leader's log; at most ``index``
+    log_term: Count  # its term
     files: Annotated[list[SnapshotFile], msgspec.Meta(max_length=SNAPSHOT_FILES_MAX)]
 
 

@@ -153,7 +153,7 @@ class RaftCore(Sending):
         Args:
             journal: this replica's log and hard state.
             replica: this replica's id.
-            applied_index: the last entry that the state holds; at most the journal's last.
+            applied_index: the last entry that the state holds.
             on_entry: called for each committed entry above ``applied_index``, in order.
             peers: ids of the other replicas, the same set for ever.
             transport: reaches the peers.
@@ -196,7 +196,8 @@ class RaftCore(Sending):
         self._SyncObj__raftLog = journal
         self._SyncObj__raftCurrentTerm = max(journal.getCurrentTerm(), journal.last_term)
         self._SyncObj__votedForNodeId = journal.getVotedForNodeId()
-        self._SyncObj__raftCommitIndex = max(journal.getRaftCommitIndex(), applied_index)
+        held = min(applied_index, journal.last_index)  # a state taken over may be ahead of the journal
+        self._SyncObj__raftCommitIndex = max(journal.getRaftCommitIndex(), held)
         self._SyncObj__raftLastApplied = applied_index
         # Ids that start again from 0 would take a late answer for another command's.
         self._SyncObj__commandsLocalCounter = secrets.randbits(REQUEST_ID_BITS)
@@ -235,13 +236,14 @@ class RaftCore(Sending):
         # durable here, so that the state is never ahead of the journal.
         return min(self.commit_index, self._journal.durable_index)
 
-    def installed(self, index: int) -> None:
+    def installed(self, index: int, log_index: int) -> None:
         """Go on above an entry: the state that another replica sent holds all up to it.
 
-        The journal begins at that entry by now. Nothing else becomes committed by it (gap G1 of the audit).
+        The journal begins at ``log_index`` by now, which is at most that entry, and gets what follows from
+        the leader; it is not applied again. Nothing else becomes committed by it (gap G1 of the audit).
         """
         self._SyncObj__raftLastApplied = index
-        self._SyncObj__raftCommitIndex = max(self.commit_index, index)
+        self._SyncObj__raftCommitIndex = max(self.commit_index, log_index)
         self._is_beyond_help = False
 
     def outcome(self, index: int, term: int) -> Outcome:
@@ -346,7 +348,7 @@ class RaftCore(Sending):
         try:
             self._on_entry(index, data)
         except Exception as error:
-            raise ApplyFailedError(index, type(error).__name__) from error
+            raise ApplyFailedError(index, error) from error
 
     def _SyncObj__getCurrentLogIndex(self) -> int:
         return self._journal.last_index

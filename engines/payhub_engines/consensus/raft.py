@@ -99,8 +99,6 @@ class RaftLog:
         self._is_started = self._is_stopping = self._is_handing_over = False
         self._turns: Turns | None = None
         self._task: asyncio.Task[None] | None = None
-        self._first_read = (0, 0)  # index and term of the first entry when it was read last
-        self._is_first_state = False
 
     @property
     def is_leader(self) -> bool:
@@ -126,7 +124,7 @@ class RaftLog:
     @property
     def first_index(self) -> int:
         """The lowest index that was not trimmed."""
-        return self._first_index(self._started().journal)
+        return _first_index(self._started().journal)
 
     async def start(self, machine: StateMachine, on_role: OnRole) -> None:
         """Replay committed entries, then take part in the group; a group of one leads before this returns.
@@ -144,10 +142,11 @@ class RaftLog:
                 self._disk, self._cluster, self._replica, self._members, has_journal=has_journal
             )
             journal = Journal(self._disk, on_doubt=self._doubt(membership))
+            pending = None
             if self._snapshots is not None:
-                finish_install(self._snapshots, machine, journal)
+                pending = finish_install(self._snapshots, machine, journal)
             _check_journal(membership, journal)
-            _check_state(machine.applied_index, journal)
+            _check_state(machine.applied_index, journal, 0 if pending is None else pending.index)
             self._turns = self._make_turns(machine, on_role, journal, membership)
             await self._begin(self._turns)
         except BaseException:
@@ -227,10 +226,11 @@ class RaftLog:
         Raises:
             EntriesTrimmedError: entries from there on were forgotten.
         """
-        journal, applied_index = self._started().journal, self._started_core().applied_index
+        journal = self._started().journal
+        applied_index = min(self._started_core().applied_index, journal.last_index)
         index = max(from_index, 1)
-        if index < self._first_index(journal):
-            raise EntriesTrimmedError(index, self._first_index(journal))
+        if index < _first_index(journal):
+            raise EntriesTrimmedError(index, _first_index(journal))
         found: list[tuple[int, bytes]] = []
         size = 0
         while index <= applied_index:
@@ -264,8 +264,8 @@ class RaftLog:
             return
         turns = self._started()
         until_ms = self._clock() + STOP_MS_MAX
+        turns.wake()  # once: who waits for others' acknowledgements must not keep the processor busy
         while not self._stopped.is_set() and not self._appends.is_empty and self._clock() < until_ms:
-            turns.wake()
             await turns.next_turn()
         turns.stop()
         await self._stopped.wait()
@@ -334,15 +334,6 @@ class RaftLog:
             turns.take_part()
             await self._network.start(turns)
 
-    def _first_index(self, journal: Journal) -> int:
-        first = journal.first_index
-        if not len(journal):
-            return first
-        entry = (first, journal.term_at(first))
-        if entry != self._first_read:  # index and term name an entry for ever; read it once
-            self._first_read, self._is_first_state = entry, journal.command(first)[:1] == STATE
-        return first + self._is_first_state
-
     def _finish(self, task: asyncio.Task[None]) -> None:
         failure = LogStoppedError("The log's task was cancelled.") if task.cancelled() else task.exception()
         if failure is not None:
@@ -383,22 +374,25 @@ def _check_journal(membership: Membership, journal: Journal) -> None:
         raise ReplicaIdentityError("journal-missing", detail)
 
 
-def _check_state(applied_index: int, journal: Journal) -> None:
-    if applied_index > journal.last_index:
+def _check_state(applied_index: int, journal: Journal, taken_over_index: int) -> None:
+    if applied_index > max(journal.last_index, taken_over_index):
         detail = (
             f"The state holds entry {applied_index}, the journal ends at {journal.last_index}: "
             "the journal lost entries or belongs to another state. Restore both from one backup."
         )
         raise StateMismatchError("journal-behind-state", detail)
-    lowest = journal.first_index
-    if len(journal) and journal.command(lowest)[:1] == STATE:
-        lowest += 1
+    lowest = _first_index(journal)
     if applied_index < lowest - 1:
         detail = (
             f"The state holds entry {applied_index}, the journal begins at {lowest}: "
             "entries between them are gone. Restore the state from a checkpoint."
         )
         raise StateMismatchError("state-behind-journal", detail)
+
+
+def _first_index(journal: Journal) -> int:
+    """Return the lowest index to be read; the entry below it, once the log was trimmed, is only a mark."""
+    return journal.first_index + journal.begins_with_mark(STATE)
 
 
 def _thread(name: str) -> Executor:

@@ -25,10 +25,11 @@ _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 class Pending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of ``install.json``: a state that is being taken over, up to this entry."""
+    """The content of ``install.json``: a state that is being taken over, with the log below its end."""
 
-    index: int
-    term: int
+    index: int  # of the last entry that the state holds
+    log_index: int  # of the entry that the journal begins with
+    log_term: int
 
 
 def path_in(folder: Path, name: str) -> Path:
@@ -154,7 +155,7 @@ def finish(root: Path) -> Path:
 
 
 def mark(root: Path, pending: Pending) -> None:
-    """Note, durably, that a state is being taken over: until it is cleared, state and journal may differ."""
+    """Note, durably, that a state is being taken over: until it is cleared, the journal may be behind it."""
     unfinished = root / (PENDING_NAME + ".new")
     with unfinished.open("wb") as file:
         file.write(msgspec.json.encode(pending))
@@ -174,7 +175,7 @@ def pending(root: Path) -> Pending | None:
         return msgspec.json.decode((root / PENDING_NAME).read_bytes(), type=Pending)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SnapshotError(f"{root / PENDING_NAME} cannot be read.") from error
 
 

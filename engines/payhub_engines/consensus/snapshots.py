@@ -14,6 +14,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from payhub_engines.consensus import snapshot_files
 from payhub_engines.consensus.errors import SnapshotError
 from payhub_engines.consensus.log import StateMachine
@@ -53,6 +55,7 @@ class SnapshotSource:
         self._send = send
         self._clock = clock
         self._machine = machine
+        self._copied: SnapshotOffer | None = None  # what the folder holds; without its files at first
         self._offer: SnapshotOffer | None = None
         self._folder = root
         self._used_at_ms = 0
@@ -62,22 +65,23 @@ class SnapshotSource:
 
     @property
     def hold_index(self) -> int | None:
-        """The index that the log must not be trimmed above, because somebody is being sent the state."""
-        return None if self._offer is None else self._offer.index
+        """The entry that the log must go on to begin with, because somebody is being sent the state."""
+        return None if self._copied is None else self._copied.log_index
 
-    def query(self, peer: str, term: int, term_at: Callable[[int], int | None]) -> None:
+    def query(self, peer: str, term: int, log_index: int, log_term: int) -> None:
         """Offer a follower the state; make the copy first where there is none, or too old a one.
 
         Args:
             peer: the follower.
             term: the leader's.
-            term_at: an entry's term; None where the log does not hold the entry.
+            log_index: the first entry of its log.
+            log_term: that entry's term.
         """
         self._asked.add(peer)
         if self._making is not None:
             return
         self._used_at_ms = self._clock()
-        if self._offer is not None and term_at(self._offer.index) is not None:
+        if self._offer is not None and self._offer.log_index >= log_index:
             self._make_offers(term)
             return
         self._drop()
@@ -91,13 +95,8 @@ class SnapshotSource:
             _logger.exception("the state cannot be copied for replica %s", peer)
             self._drop()
             return
-        entry_term = term_at(index)
-        if entry_term is None:
-            _logger.error("the copy of the state holds entry %d, which the log does not", index)
-            self._drop()
-            return
-        making = self._make(term, SnapshotOffer(term, number, index, entry_term, []))
-        self._making = asyncio.create_task(making, name="snapshot-manifest")
+        self._copied = SnapshotOffer(term, number, index, log_index, log_term, [])
+        self._making = asyncio.create_task(self._make(self._copied), name="snapshot-manifest")
 
     def chunk(self, peer: str, asked: ChunkQuery) -> None:
         """Send a piece, or say that there is none."""
@@ -124,7 +123,7 @@ class SnapshotSource:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._drop()
 
-    async def _make(self, term: int, offer: SnapshotOffer) -> None:
+    async def _make(self, offer: SnapshotOffer) -> None:
         loop = asyncio.get_running_loop()
         try:
             files = await loop.run_in_executor(self._executor, snapshot_files.manifest, self._folder)
@@ -135,14 +134,12 @@ class SnapshotSource:
         finally:
             self._making = None
         self._used_at_ms = self._clock()
-        self._offer = SnapshotOffer(term, offer.snapshot, offer.index, offer.entry_term, files)
-        self._make_offers(term)
+        self._offer = msgspec.structs.replace(offer, files=files)
+        self._make_offers(offer.term)
 
     def _make_offers(self, term: int) -> None:
         if self._offer is not None:
-            self._offer = SnapshotOffer(
-                term, self._offer.snapshot, self._offer.index, self._offer.entry_term, self._offer.files
-            )
+            self._offer = msgspec.structs.replace(self._offer, term=term)
             for peer in sorted(self._asked):
                 self._send(peer, self._offer)
         self._asked.clear()
@@ -159,7 +156,7 @@ class SnapshotSource:
         self._send(peer, Chunk(asked.snapshot, asked.file, asked.offset, data))
 
     def _drop(self) -> None:
-        self._offer = None
+        self._offer = self._copied = None
         if self._folder != self._root:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -185,8 +185,9 @@ class Turns:
         if self.core is None:
             return
         held = self._states.hold_index
-        below = below_index if held is None else min(below_index, held)
-        self.journal.trim(min(below, self.core.applied_index, self.journal.durable_index))
+        below = below_index if held is None else min(below_index, held + 1)
+        # One more stays: it is compared, and who takes over the state begins its log with a mark of it.
+        self.journal.trim(min(below, self.core.applied_index, self.journal.durable_index) - 1)
         self.wake()
 
     # What the network tells.

@@ -68,6 +68,21 @@ class BroadcastSignal(Command, frozen=True, kw_only=True):
     variables: dict[str, Any]
 
 
+class ContinueBroadcast(Command, frozen=True, kw_only=True):
+    """Reach the next receivers of a broadcast, at most so many."""
+
+    broadcast: int
+    receivers_max: int = 256
+
+
+class PassBroadcastOver(Command, frozen=True, kw_only=True):
+    """The next receiver of a broadcast cannot be reached: an incident keeps for it what was brought."""
+
+    broadcast: int
+    code: str
+    message: str
+
+
 class CompleteJob(Command, frozen=True, kw_only=True):
     """A connector did its job."""
 
@@ -96,6 +111,14 @@ class TriggerTimer(Command, frozen=True, kw_only=True):
     """A timer is due."""
 
     timer: int
+
+
+class FailTimer(Command, frozen=True, kw_only=True):
+    """A due timer could not be fired; its instance shows it as an incident."""
+
+    timer: int
+    code: str
+    message: str
 
 
 class ExpireMessage(Command, frozen=True, kw_only=True):

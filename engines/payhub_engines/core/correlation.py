@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from payhub_engines.core import events, throwing, waits
+from payhub_engines.core import broadcasts, business_keys, events, throwing, waits
 from payhub_engines.core.bpmn.model import MessageTrigger, ProcessDefinition
 from payhub_engines.core.commands import (
     AcknowledgeHandover,
@@ -23,7 +23,6 @@ from payhub_engines.core.variables import json_variables, plain_units
 from payhub_platform.contracts.handover import Callback
 
 BUFFERED_PER_KEY_MAX: Final = 16
-BROADCAST_MAX: Final = 256
 TTL_MS_MAX: Final = 24 * 3_600_000
 ID_TTL_MS_MIN: Final = 60_000  # an id is remembered at least so long, even of a message that is not kept
 OUTBOX_PER_OWNER_MAX: Final = 10_000
@@ -47,8 +46,10 @@ def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> 
     if taken is not None and not origin:
         return Accepted(taken, duplicate=True)
     waiting = _waiting(decision, callback)
-    is_start = bool(callback.start_process) and not waiting
-    if is_start and (refusal := _start_refusal(decision, callback)):
+    refusal = None if origin else _refusal(decision, callback, is_delivered=waiting is not None)
+    if refusal is None and callback.start_process and waiting is None:
+        refusal = _start_refusal(decision, callback)
+    if refusal is not None:
         return refusal
     if origin:
         floor = max(command.lowest_open, 0)
@@ -64,8 +65,8 @@ def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> 
     return reply
 
 
-def _take(decision: Decision, callback: Callback, waiting: list[tuple[int, Place]], origin: str) -> Reply:
-    if waiting:
+def _take(decision: Decision, callback: Callback, waiting: tuple[int, Place] | None, origin: str) -> Reply:
+    if waiting is not None:
         return _deliver(decision, callback, waiting, origin)
     starts = _starts(decision, callback)
     if starts:
@@ -147,13 +148,10 @@ def _is_unsound(command: CorrelateMessage) -> bool:
     return not fits_key(command.origin) or not is_sequence or command.lowest_open > command.sequence
 
 
-def _waiting(decision: Decision, callback: Callback) -> list[tuple[int, Place]]:
-    """Return the subscriptions to give a message to, with their places: the oldest, or all."""
+def _waiting(decision: Decision, callback: Callback) -> tuple[int, Place] | None:
+    """Return the oldest subscription to a message, with its place."""
     found = decision.state.index.waiting.get((callback.tenant, callback.name, callback.correlation_key))
-    if not found:
-        return []
-    oldest_first = sorted(found.items())
-    return oldest_first[:BROADCAST_MAX] if callback.broadcast else oldest_first[:1]
+    return min(found.items()) if found else None
 
 
 def _starts(decision: Decision, callback: Callback) -> list[tuple[ProcessDefinition, str]]:
@@ -179,6 +177,15 @@ def _is_message(definition: ProcessDefinition, start: str, name: str) -> bool:
     return isinstance(trigger, MessageTrigger) and trigger.name == name
 
 
+def _refusal(decision: Decision, callback: Callback, *, is_delivered: bool) -> Rejected | None:
+    """Refuse what may not come from outside; what was handed over is acknowledged already."""
+    if is_delivered:
+        return broadcasts.too_many(decision) if callback.broadcast else None
+    if business_keys.is_reserved(_business_key(callback)) and _starts(decision, callback):
+        return Rejected("reserved-key", business_keys.RESERVED_DETAIL)
+    return None
+
+
 def _start_refusal(decision: Decision, callback: Callback) -> Rejected | None:
     definition = decision.catalogue.latest(callback.start_process)
     if definition is None:
@@ -193,39 +200,40 @@ def _is_reused(decision: Decision, callback: Callback, found: int) -> bool:
     return known is not None and known.fingerprint != callback.fingerprint
 
 
-def _deliver(decision: Decision, callback: Callback, waiting: list[tuple[int, Place]], origin: str) -> Reply:
-    for subscription, (instance, host) in waiting:
-        run = decision.run(instance)
-        active = run.instance.elements.get(host)
-        # An earlier one of the same message may have ended what this one waited for.
-        found = (
-            next((one for one in active.subscriptions if one.key == subscription), None) if active else None
-        )
-        if found is not None:
-            decision.append(
-                events.MessageCorrelated(instance, subscription, found.element, callback.name, via=origin)
-            )
-            waits.trigger(run, host, found.element, callback.variables)
-    return Accepted(waiting[0][1][0])
+def _deliver(decision: Decision, callback: Callback, waiting: tuple[int, Place], origin: str) -> Reply:
+    subscription, (instance, host) = waiting
+    if callback.broadcast:
+        broadcasts.begin(decision, broadcasts.message(decision, callback, origin))
+        return Accepted(instance)
+    run = decision.run(instance)
+    active = run.instance.elements[host]
+    found = next(one for one in active.subscriptions if one.key == subscription)
+    decision.append(
+        events.MessageCorrelated(instance, subscription, found.element, callback.name, via=origin)
+    )
+    waits.trigger(run, host, found.element, callback.variables)
+    return Accepted(instance)
+
+
+def _business_key(callback: Callback) -> str:
+    return callback.payment or callback.correlation_key
 
 
 def _start(
     decision: Decision, callback: Callback, starts: list[tuple[ProcessDefinition, str]], origin: str
 ) -> Reply:
-    key = 0
+    key, named = 0, _business_key(callback)
+    if business_keys.is_reserved(named):
+        return _report(decision, callback, "reserved-key")
     for definition, start in starts:
-        payment = callback.payment or callback.correlation_key
-        if not payment:
-            payment = f"message-{decision.state.next_key}"
+        payment = named or business_keys.make(decision.state, "message", decision.state.next_key)
         found = decision.state.find_key(callback.tenant, definition.id, payment)
         if found is not None:
             if _is_reused(decision, callback, found):
                 if callback.start_process and not origin:
                     return Rejected("key-reused", f"{callback.payment} was used with another content.")
                 # The origin has acknowledged it to the scheme already, so it is reported, not refused.
-                spend(decision, units_of(callback.variables))
-                key = decision.new_key()
-                decision.append(events.MessageExpired(key, callback, "key-reused"))
+                key = _report(decision, callback, "key-reused").key
                 continue
             if len(starts) == 1:
                 return Accepted(found, duplicate=True)
@@ -238,17 +246,24 @@ def _start(
     return Accepted(key)
 
 
-def _keep(decision: Decision, callback: Callback, origin: str) -> Reply:
+def _report(decision: Decision, callback: Callback, reason: str) -> Accepted:
+    """Write a message that cannot be used into the log, whole."""
     spend(decision, units_of(callback.variables))
     key = decision.new_key()
-    kept = decision.state.messages(callback.tenant, callback.name, callback.correlation_key)
+    decision.append(events.MessageExpired(key, callback, reason))
+    return Accepted(key)
+
+
+def _keep(decision: Decision, callback: Callback, origin: str) -> Reply:
     if callback.ttl_ms <= 0:
-        decision.append(events.MessageExpired(key, callback, "unmatched"))
-    elif len(kept) >= BUFFERED_PER_KEY_MAX:
-        decision.append(events.MessageExpired(key, callback, "buffer-full"))
-    else:
-        expires_at_ms = decision.now_ms + min(callback.ttl_ms, TTL_MS_MAX)
-        decision.append(events.MessageBuffered(key, callback, expires_at_ms, origin))
+        return _report(decision, callback, "unmatched")
+    kept = decision.state.messages(callback.tenant, callback.name, callback.correlation_key)
+    if len(kept) >= BUFFERED_PER_KEY_MAX:
+        return _report(decision, callback, "buffer-full")
+    spend(decision, units_of(callback.variables))
+    key = decision.new_key()
+    expires_at_ms = decision.now_ms + min(callback.ttl_ms, TTL_MS_MAX)
+    decision.append(events.MessageBuffered(key, callback, expires_at_ms, origin))
     return Accepted(key)
 
 
@@ -276,4 +291,7 @@ def broadcast_signal(decision: Decision, command: BroadcastSignal) -> Reply:
         variables = json_variables(command.variables)
     except ExpressionError as error:
         return Rejected("invalid-variables", error.detail)
+    refusal = broadcasts.too_many(decision)
+    if refusal is not None:
+        return refusal
     return Accepted(throwing.broadcast(decision, command.tenant, command.name, variables))

@@ -30,6 +30,7 @@ class Decision:
         units: about how many bytes of variables they carry.
         scopes: of every instance that the events of the batch name.
         ended: the instances that the events of the batch end.
+        continues_broadcast: whether the command reaches further receivers of a broadcast.
         pending: tokens on their way into an element: run, element, scope.
         touched: scopes in which a token ended; they may be done.
     """
@@ -39,6 +40,7 @@ class Decision:
         self.state = state
         self.events: list[AnyEvent] = []
         self.units = 0
+        self.continues_broadcast = False
         self.scopes: dict[int, Scope] = {}
         self.ended: list[int] = []
         self.pending: deque[tuple[InstanceRun, Element, int]] = deque()
@@ -56,6 +58,7 @@ class Decision:
         """Begin the next command of the same batch."""
         self.events = []
         self.units = 0
+        self.continues_broadcast = False
         self._steps = 0
 
     def end(self) -> None:
@@ -137,6 +140,11 @@ class Decision:
                 return
             run, scope = touched.popleft()
             run.settle(scope)
+
+    @property
+    def steps(self) -> int:
+        """How many elements the command has entered, and tokens it has made."""
+        return self._steps
 
     def count_step(self, steps: int = 1) -> bool:
         """Count elements entered and tokens made; False when the command has made too many."""

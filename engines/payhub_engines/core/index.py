@@ -89,9 +89,9 @@ class Index:
             self._due = [(due_ms, timer) for timer, (_, _, due_ms) in self.timers.items()]
             heapq.heapify(self._due)
 
-    def due_timers(self, now_ms: int) -> list[int]:
-        """Return the timers that are due, the earliest first, up to ``DUE_MAX``."""
-        return _due(self._due, self.timers, now_ms)
+    def due_timers(self, now_ms: int, but: Container[int] = ()) -> list[int]:
+        """Return the timers that are due, the earliest first, up to ``DUE_MAX``, but some."""
+        return _due(self._due, self.timers, now_ms, but)
 
     def next_timer_due_ms(self) -> int | None:
         """Return when the earliest timer is due."""
@@ -143,9 +143,9 @@ class Index:
             self._expiring = [(at_ms, key) for key, at_ms in self._expiry.items()]
             heapq.heapify(self._expiring)
 
-    def expired_messages(self, now_ms: int) -> list[int]:
-        """Return the kept messages whose time is over, the earliest first, up to ``DUE_MAX``."""
-        return _due(self._expiring, self._expiry, now_ms)
+    def expired_messages(self, now_ms: int, but: Container[int] = ()) -> list[int]:
+        """Return the kept messages whose time is over, the earliest first, up to ``DUE_MAX``, but some."""
+        return _due(self._expiring, self._expiry, now_ms, but)
 
     def next_message_expiry_ms(self) -> int | None:
         """Return when the time of the first kept message is over."""
@@ -158,12 +158,15 @@ def _earliest(heap: list[tuple[int, int]], known: Container[int]) -> int | None:
     return heap[0][0] if heap else None
 
 
-def _due(heap: list[tuple[int, int]], known: Container[int], now_ms: int) -> list[int]:
-    found: list[tuple[int, int]] = []
+def _due(heap: list[tuple[int, int]], known: Container[int], now_ms: int, but: Container[int]) -> list[int]:
+    taken: list[tuple[int, int]] = []
+    found: list[int] = []
     while heap and heap[0][0] <= now_ms and len(found) < DUE_MAX:
         entry = heapq.heappop(heap)
         if entry[1] in known:
-            found.append(entry)
-    for entry in found:  # due until somebody acts on it
+            taken.append(entry)
+            if entry[1] not in but:
+                found.append(entry[1])
+    for entry in taken:  # due until somebody acts on it
         heapq.heappush(heap, entry)
-    return [key for _, key in found]
+    return found

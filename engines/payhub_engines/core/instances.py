@@ -1,7 +1,7 @@
 """The instances that run, as documents in memory; the store holds them as of the last time it was written."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -101,3 +101,34 @@ class Instances:
         if beyond > 0:
             for key in [key for key in self._documents if key not in self._changed][:beyond]:
                 del self._documents[key]
+
+
+def visible(instance: Instance, key: int) -> dict[str, Any]:
+    """Return a copy of the variables that an element instance sees: its own over those around it."""
+    chain: list[dict[str, Any]] = []
+    elements = instance.elements
+    while key:
+        element = elements[key]
+        if element.variables:
+            chain.append(element.variables)
+        key = element.scope
+    found = elements[0].variables.copy()
+    for variables in reversed(chain):
+        found.update(variables)
+    return found
+
+
+def owned_by_job(instance: Instance, key: int) -> dict[str, Any]:
+    """Return the variables that a task sees, for a connector, who may change what is given to it."""
+    found = visible(instance, key)
+    for name, value in found.items():
+        if type(value) is dict or type(value) is list:
+            found[name] = _owned(value)
+    return found
+
+
+def _owned(value: Any) -> Any:
+    """Copy a value as deep as it goes."""
+    if type(value) is dict:
+        return {name: _owned(item) for name, item in value.items()}
+    return [_owned(item) for item in value] if type(value) is list else value

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from payhub_engines.core import compensation, events, loops, waits
+from payhub_engines.core import compensation, events, loops, timers, waits
 from payhub_engines.core.bpmn.model import Element, Kind, ProcessDefinition
 from payhub_engines.core.commands import (
     CancelInstance,
@@ -40,18 +40,25 @@ def resolve_incident(decision: Decision, command: ResolveIncident) -> Reply:
     run, key = decision.run(place[0]), place[1]
     active = run.instance.elements[key]
     incident = active.incident
+    payload = decision.state.incident_payload(command.incident)
     if variables:
         run.merge(key, variables)
+        # What the operator sets takes the place of what could not be taken.
+        payload = {name: value for name, value in payload.items() if name not in variables}
     run.resolve_incident(active)
     if incident is not None:
-        _retry(run, key, incident, command.retries)
+        _retry(run, key, incident, command.retries, payload)
     return Accepted(command.incident)
 
 
-def _retry(run: InstanceRun, key: int, incident: Incident, retries: int) -> None:
+def _retry(run: InstanceRun, key: int, incident: Incident, retries: int, payload: dict[str, Any]) -> None:
     active, decision, step = run.instance.elements[key], run.decision, incident.retry
     element = run.elements.get(active.element)
-    if element is None:
+    if step == "trigger":
+        _trigger_again(run, active, incident.element, payload)
+    elif step == timers.RETRY_STEP:
+        _fire_again(run, active, incident.element)
+    elif element is None:
         if step == "activate":
             run.start(incident.element)  # the start event that it began with
         else:
@@ -62,13 +69,32 @@ def _retry(run: InstanceRun, key: int, incident: Incident, retries: int) -> None
         waits.close(run, active)
         run.execute(element, key)
     elif step == "leave":
-        run.leave(key, {})
+        run.leave(key, payload)
     elif step == "loop":
         loops.look(run, element, active)
     elif step == "activate":
         _activate_again(run, element, key)
     else:
         decision.touched.append((run, key))
+
+
+def _trigger_again(run: InstanceRun, active: ElementInstance, event_id: str, payload: dict[str, Any]) -> None:
+    """Give an event what it could not be given, where it is still waited for."""
+    found = next((one for one in active.subscriptions if one.element == event_id), None)
+    if found is None:
+        run.decision.touched.append((run, active.key))
+        return
+    if not found.is_signal:
+        run.decision.append(events.MessageCorrelated(run.key, found.key, event_id, found.name))
+    waits.trigger(run, active.key, event_id, payload)
+
+
+def _fire_again(run: InstanceRun, active: ElementInstance, event_id: str) -> None:
+    """Fire a due timer at once; the leader goes on trying it in any case."""
+    for timer in active.timers:
+        if timer.element == event_id and timer.due_ms <= run.decision.now_ms:
+            waits.trigger_timer(run, active.key, timer.key)
+            return
 
 
 def _activate_again(run: InstanceRun, element: Element, key: int) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from payhub_engines.core import broadcasts, business_keys, correlation, deployment, events, jobs, operator
 from payhub_engines.core import commands as asked
-from payhub_engines.core import correlation, deployment, events, jobs, operator
 from payhub_engines.core.appliers import CURRENT_VERSION
 from payhub_engines.core.decision import Decision
 from payhub_engines.core.feel import ExpressionError
@@ -13,7 +13,7 @@ from payhub_engines.core.reply import Accepted, Rejected, Reply
 from payhub_engines.core.run import InstanceRun
 from payhub_engines.core.state import State
 from payhub_engines.core.tables import fits_key
-from payhub_engines.core.timers import trigger_timer
+from payhub_engines.core.timers import fail_timer, trigger_timer
 from payhub_engines.core.variables import json_variables
 
 __all__ = ["Accepted", "Batch", "Rejected", "Reply"]
@@ -75,9 +75,7 @@ def _start(decision: Decision, command: asked.StartInstance) -> Reply:
         return Rejected("unknown-process", f"No process {command.process} is deployed.")
     if not definition.start:
         return Rejected("no-start", f"Process {command.process} has no none start event.")
-    if not fits_key(command.tenant, command.payment, command.fingerprint, command.trace):
-        return Rejected("invalid-key", "Keys have at most 512 characters of valid Unicode.")
-    known = _started_before(decision, command)
+    known = _key_refusal(command) or _started_before(decision, command)
     if known is not None:
         return known
     try:
@@ -88,6 +86,14 @@ def _start(decision: Decision, command: asked.StartInstance) -> Reply:
     run = decision.start(definition, identity, command.trace, variables)
     run.start(definition.start)
     return Accepted(run.key)
+
+
+def _key_refusal(command: asked.StartInstance) -> Rejected | None:
+    if not fits_key(command.tenant, command.payment, command.fingerprint, command.trace):
+        return Rejected("invalid-key", "Keys have at most 512 characters of valid Unicode.")
+    if business_keys.is_reserved(command.payment):
+        return Rejected("reserved-key", business_keys.RESERVED_DETAIL)
+    return None
 
 
 def _started_before(decision: Decision, command: asked.StartInstance) -> Reply | None:
@@ -106,10 +112,13 @@ _HANDLERS: Final[dict[type[asked.Command], Callable[[Decision, Any], Reply]]] = 
     asked.StartInstance: _start,
     asked.CorrelateMessage: correlation.correlate,
     asked.BroadcastSignal: correlation.broadcast_signal,
+    asked.ContinueBroadcast: broadcasts.go_on,
+    asked.PassBroadcastOver: broadcasts.pass_over,
     asked.CompleteJob: jobs.complete,
     asked.FailJob: jobs.fail,
     asked.ThrowJobError: jobs.throw_error,
     asked.TriggerTimer: trigger_timer,
+    asked.FailTimer: fail_timer,
     asked.ExpireMessage: correlation.expire,
     asked.ResolveIncident: operator.resolve_incident,
     asked.SetVariables: operator.set_variables,

@@ -227,6 +227,20 @@ class MessageRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     via: str
 
 
+class BroadcastRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A signal, or a message to all, on its way to the subscriptions above ``after``, up to ``until``."""
+
+    key: int
+    tenant: str
+    name: str
+    correlation_key: str
+    variables: dict[str, Any]
+    after: int
+    until: int
+    is_signal: bool
+    via: str
+
+
 class OutboxRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A callback that another engine has not acknowledged yet."""
 

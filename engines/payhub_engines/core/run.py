@@ -15,9 +15,9 @@ from payhub_engines.core.bpmn.model import (
 )
 from payhub_engines.core.decision import STEPS_MAX, Decision
 from payhub_engines.core.feel import ExpressionError
-from payhub_engines.core.limits import check_fits
+from payhub_engines.core.instances import visible
+from payhub_engines.core.limits import check_fits, spend, units_of
 from payhub_engines.core.records import ElementInstance, Instance
-from payhub_engines.core.state import visible
 from payhub_engines.core.steps import ENTER, EXECUTE
 from payhub_engines.core.variables import assign, json_variables
 
@@ -168,7 +168,8 @@ class InstanceRun:
             try:
                 check_fits(self.decision, self.instance, results)
             except ExpressionError as error:
-                self.raise_incident(key, element.id, error.code, error.detail, "leave")
+                waits.close(self, active)  # what has arrived is kept, and nothing more can
+                self.raise_incident(key, element.id, error.code, error.detail, "leave", results)
                 return
         if element.outputs or active.index:
             waits.close(self, active)  # what follows may fail, and nothing else is to happen then
@@ -367,14 +368,18 @@ class InstanceRun:
         self.decision.append(event)
         self.decision.ended.append(self.key)
 
-    def raise_incident(self, key: int, element_id: str, code: str, message: str, retry: str = "") -> None:
-        """Stop a token until an operator helps; an element has one incident at a time."""
-        active = self.instance.elements.get(key)
+    def raise_incident(
+        self, key: int, element_id: str, code: str, message: str, retry: str = "", payload: Any = None
+    ) -> None:
+        """Stop a token until an operator helps, and keep what it could not take; one incident an element."""
+        active, decision = self.instance.elements.get(key), self.decision
+        if active is not None and payload:
+            spend(decision, units_of(payload))
+            self.resolve_incident(active)  # one without a payload, which this one takes the place of
         if active is not None and active.incident is None:
-            incident, now_ms = self.decision.new_key(), self.decision.now_ms
-            self.decision.append(
-                events.IncidentRaised(self.key, incident, key, element_id, code, message, now_ms, retry)
-            )
+            incident, now_ms = decision.new_key(), decision.now_ms
+            named = (self.key, incident, key, element_id, code, message)
+            decision.append(events.IncidentRaised(*named, now_ms, retry, payload or {}))
 
     def resolve_incident(self, active: ElementInstance) -> None:
         """Note that what an element's incident was about is over."""

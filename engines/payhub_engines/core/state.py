@@ -14,8 +14,9 @@ from payhub_engines.core.bpmn.model import Catalogue
 from payhub_engines.core.bpmn.parse import parse
 from payhub_engines.core.errors import StateFormatError
 from payhub_engines.core.index import Index
-from payhub_engines.core.instances import Instances
+from payhub_engines.core.instances import Instances, owned_by_job
 from payhub_engines.core.records import (
+    BroadcastRecord,
     Counts,
     Deployed,
     ElementInstance,
@@ -35,6 +36,8 @@ from payhub_engines.core.store import Store
 FORMAT: Final = b"2"  # of the rows; 1 had a row for each job, timer and subscription
 
 _message: Final = msgspec.msgpack.Decoder(MessageRecord).decode
+_broadcast: Final = msgspec.msgpack.Decoder(BroadcastRecord).decode
+_payload: Final = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _outbox: Final = msgspec.msgpack.Decoder(OutboxRecord).decode
 _deployed: Final = msgspec.msgpack.Decoder(Deployed).decode
 _start_timer: Final = msgspec.msgpack.Decoder(StartTimer).decode
@@ -233,6 +236,20 @@ class State:
         half = tables.NUMBER_BYTES
         return int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big")
 
+    def broadcasts(self) -> Iterator[BroadcastRecord]:
+        """Iterate over the broadcasts that have receivers left, the oldest first."""
+        for _, raw in self.rows.scan(tables.BROADCAST):
+            yield _broadcast(raw)
+
+    def broadcasts_count(self) -> int:
+        """Count the broadcasts that have receivers left."""
+        return sum(1 for _ in self.rows.scan(tables.BROADCAST))
+
+    def broadcast(self, key: int) -> BroadcastRecord | None:
+        """Return a broadcast that has receivers left."""
+        raw = self.rows.get(tables.BROADCAST + tables.number(key)) if 0 <= key <= tables.NUMBER_MAX else None
+        return None if raw is None else _broadcast(raw)
+
     def outbox(self, owner: str | None = None) -> Iterator[OutboxRecord]:
         """Iterate over unacknowledged hand-overs, by owner and sequence; the first is the lowest open."""
         prefix = tables.OUTBOX if owner is None else tables.OUTBOX + tables.texts(owner)
@@ -280,6 +297,11 @@ class State:
             payment=instance.payment,
         )
 
+    def incident_payload(self, key: int) -> dict[str, Any]:
+        """Return what an open incident's step could not take."""
+        raw = self.rows.get(tables.INCIDENT_PAYLOAD + tables.number(key))
+        return {} if raw is None else _payload(raw)
+
     def incidents(self) -> Iterator[IncidentRecord]:
         """Iterate over the open incidents, the oldest first."""
         for key in sorted(self.index.incidents):
@@ -322,37 +344,6 @@ class State:
     def _number(self, key: bytes, default: int) -> int:
         raw = self.rows.get(key)
         return default if raw is None else int.from_bytes(raw, "big")
-
-
-def visible(instance: Instance, key: int) -> dict[str, Any]:
-    """Return a copy of the variables that an element instance sees: its own over those around it."""
-    chain: list[dict[str, Any]] = []
-    elements = instance.elements
-    while key:
-        element = elements[key]
-        if element.variables:
-            chain.append(element.variables)
-        key = element.scope
-    found = elements[0].variables.copy()
-    for variables in reversed(chain):
-        found.update(variables)
-    return found
-
-
-def owned_by_job(instance: Instance, key: int) -> dict[str, Any]:
-    """Return the variables that a task sees, for a connector, who may change what is given to it."""
-    found = visible(instance, key)
-    for name, value in found.items():
-        if type(value) is dict or type(value) is list:
-            found[name] = _owned(value)
-    return found
-
-
-def _owned(value: Any) -> Any:
-    """Copy a value as deep as it goes."""
-    if type(value) is dict:
-        return {name: _owned(item) for name, item in value.items()}
-    return [_owned(item) for item in value] if type(value) is list else value
 
 
 def _job_record(instance: Instance, element: ElementInstance, job: Job) -> JobRecord:

@@ -1,8 +1,8 @@
 """Events that throw: errors and escalations outwards, signals to all, compensation, a scope's end."""
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from payhub_engines.core import compensation, events, waits
+from payhub_engines.core import broadcasts, business_keys, compensation, events, waits
 from payhub_engines.core.bpmn.model import (
     CompensationThrow,
     Element,
@@ -22,8 +22,6 @@ from payhub_engines.core.tables import fits_key
 
 if TYPE_CHECKING:
     from payhub_engines.core.run import InstanceRun
-
-SIGNAL_REACHES_MAX: Final = 256
 
 
 def throw(run: "InstanceRun", element: Element, key: int) -> None:
@@ -157,6 +155,10 @@ def _throw_signal(run: "InstanceRun", element: Element, key: int) -> None:
     except ExpressionError as failure:
         run.raise_incident(key, element.id, failure.code, failure.detail, "activate")
         return
+    refusal = broadcasts.refusal(run.decision, run.instance.tenant, name)
+    if refusal is not None:
+        run.raise_incident(key, element.id, refusal.code, refusal.detail, "activate")
+        return
     broadcast(run.decision, run.instance.tenant, name, {}, run.key)
     _leave(run, key)
 
@@ -171,29 +173,30 @@ def _signal_name(run: "InstanceRun", signal: SignalThrow, key: int) -> str:
 def broadcast(
     decision: Decision, tenant: str, name: str, variables: dict[str, Any], thrown_by: int = 0
 ) -> int:
-    """Give a signal to all of a tenant that waits for it, and start what it starts; return how many."""
-    listening = decision.state.index.listening.get((tenant, name), {})
-    reached = sorted(listening.items())[:SIGNAL_REACHES_MAX]
+    """Give a signal to all of a tenant that waits for it, and start what it starts; return how many.
+
+    Thrown inside a process it reaches a few at once and is else left to further commands: here tokens move.
+    """
+    listening = len(decision.state.index.listening.get((tenant, name), ()))
     starting = [
         (definition, start)
         for definition in decision.catalogue.all()
         for start in definition.starts
         if _is_signal(definition.elements[start], name)
     ]
-    count = len(reached) + len(starting)
+    count = listening + len(starting)
     decision.append(events.SignalBroadcast(tenant, name, count, thrown_by))
-    decision.count_step(count)
-    for subscription, (instance, host) in reached:
-        run = decision.run(instance)
-        active = run.instance.elements.get(host)
-        found = (
-            next((one for one in active.subscriptions if one.key == subscription), None) if active else None
-        )
-        if found is not None:
-            waits.trigger(run, host, found.element, variables)
+    decision.count_step(count if listening <= broadcasts.RECEIVERS_INSIDE_MAX else len(starting))
+    broadcast = broadcasts.signal(decision, tenant, name, variables)
+    if not thrown_by:
+        broadcasts.begin(decision, broadcast)
+    elif listening <= broadcasts.RECEIVERS_INSIDE_MAX:
+        broadcasts.reach_all(decision, broadcast)
+    else:
+        broadcasts.queue(decision, broadcast)
     for definition, start in starting:
-        identity = (tenant, f"signal-{decision.state.next_key}", "")
-        decision.start(definition, identity, "", variables).start(start)
+        key = business_keys.make(decision.state, "signal", decision.state.next_key)
+        decision.start(definition, (tenant, key, ""), "", variables).start(start)
     return count
 
 

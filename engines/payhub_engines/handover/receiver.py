@@ -14,7 +14,7 @@ from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.bus import subjects
 from payhub_platform.bus.connection import Bus
 from payhub_platform.contracts.handover import HandoverReply, HandoverRequest
-from payhub_platform.errors import UnavailableError
+from payhub_platform.errors import PayhubError
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +75,8 @@ class HandoverReceiver:
         )
         try:
             reply = await self._stream.submit(command, request.callback.tenant)
-        except UnavailableError as error:
+        except PayhubError as error:
+            # Nothing was committed; the origin asks again, less and less often, and tells the code.
             return HandoverReply(sequence=request.sequence, committed=False, reason=error.code)
         if isinstance(reply, Rejected):
             # Nothing was committed, so the origin keeps it and goes on asking: an operator sees it there.

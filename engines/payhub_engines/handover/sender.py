@@ -15,12 +15,13 @@ from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.bus import subjects
 from payhub_platform.bus.connection import Bus
 from payhub_platform.contracts.handover import HandoverReply, HandoverRequest
-from payhub_platform.errors import UnavailableError
+from payhub_platform.errors import PayhubError
 
 _logger = logging.getLogger(__name__)
 
 REPLY_TIMEOUT_S: Final = 2.0
 RETRY_S: Final = 0.3
+RETRY_S_MAX: Final = 3.0  # each time that an owner takes nothing, the wait doubles
 AT_ONCE_MAX: Final = 64
 
 
@@ -52,11 +53,13 @@ class HandoverSender:
 
     async def _drain(self, owner: str) -> None:
         """Hand over what waits for one owner; a dead one holds no other up."""
+        wait_s = RETRY_S
         while waiting := list(itertools.islice(self._outbox.get(owner, {}).values(), AT_ONCE_MAX)):
             lowest_open = waiting[0].sequence
             results = await asyncio.gather(*(self._send(record, lowest_open) for record in waiting))
             if not all(results):
-                await asyncio.sleep(RETRY_S)
+                wait_s = RETRY_S if any(results) else min(2 * wait_s, RETRY_S_MAX)
+                await asyncio.sleep(wait_s)
 
     async def _send(self, record: OutboxRecord, lowest_open: int) -> bool:
         request = HandoverRequest(
@@ -75,7 +78,7 @@ class HandoverSender:
                 return False
             acknowledge = AcknowledgeHandover(owner=record.owner, sequence=record.sequence)
             await self._stream.submit(acknowledge, record.callback.tenant)
-        except (NatsError, TimeoutError, OSError, UnavailableError, msgspec.DecodeError) as error:
+        except (NatsError, TimeoutError, OSError, PayhubError, msgspec.DecodeError) as error:
             _logger.info("hand-over to %s is tried again: %s", record.owner, type(error).__name__)
             return False
         return True

@@ -19,9 +19,10 @@ from payhub_engines.core.events import (
     JobRetriesUpdated,
     LogEntry,
 )
+from payhub_engines.core.instances import owned_by_job
 from payhub_engines.core.jobs import RETRY_MS_MAX
 from payhub_engines.core.reply import Rejected, Reply
-from payhub_engines.core.state import State, owned_by_job
+from payhub_engines.core.state import State
 from payhub_engines.server.stream import StreamProcessor
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
@@ -212,7 +213,9 @@ class JobWorker:
         elif isinstance(reply, PayhubError):
             # The result can never be taken as it is; as a failure it becomes an incident in the end.
             _logger.error("the result of job %d was not taken: %s", job.key, reply)
-            if not isinstance(command, FailJob):
+            if isinstance(command, FailJob):
+                self._later(RETRY_MS_MAX / 1000, job.key, self._report_again, job, command)
+            else:
                 failure = FailJob(job=job.key, message=reply.detail, retry_after_ms=UNEXPECTED_RETRY_MS)
                 self._report(job, failure)
         elif isinstance(reply, Rejected):

@@ -4,11 +4,12 @@ The leader decides commands on the state before their entry is committed. Should
 leadership, the state is loaded again from what was written and replayed from the log.
 """
 
+import contextlib
 import logging
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -180,8 +181,18 @@ class Machine:
     def _apply_oldest(self) -> None:
         index, _, data = self._behind.popleft()
         self._behind_bytes -= len(data)
-        self._passing.apply(decode_entry(data), self._state)
+        with self._whole_entries():
+            self._passing.apply(decode_entry(data), self._state)
         self._documents_index = index
+
+    @contextlib.contextmanager
+    def _whole_entries(self) -> Iterator[None]:
+        """Apply entries; a state that holds one in part is never written."""
+        try:
+            yield
+        except Exception as error:
+            self._write_error = StateError("state-unwritten", f"The state lacks an entry: {error}.")
+            raise
 
     def _catch_up(self) -> None:
         """Apply all that was put off."""
@@ -201,7 +212,8 @@ class Machine:
             ]
             if not entries:
                 break  # what is left are entries of the group itself
-            apply_entries([decode_entry(data) for _, data in entries], self._state)
+            with self._whole_entries():
+                apply_entries([decode_entry(data) for _, data in entries], self._state)
             following = entries[-1][0] + 1
 
     def flush(self) -> None:

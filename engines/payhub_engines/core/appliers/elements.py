@@ -1,6 +1,6 @@
 """How the state follows tokens through the elements of an instance."""
 
-from payhub_engines.core import events
+from payhub_engines.core import events, tables
 from payhub_engines.core.appliers.registry import applier, changed_element
 from payhub_engines.core.errors import ReplayError
 from payhub_engines.core.records import ElementInstance, Incident, Instance, Loop, Undoable
@@ -138,3 +138,18 @@ def _incident_resolved(event: events.IncidentResolved, state: State) -> None:
     instance = state.instances.change(event.instance)
     instance.incidents -= 1
     instance.elements[place[1]].incident = None
+
+
+@applier(events.IncidentRaised, version=3)
+def _incident_raised_with_payload(event: events.IncidentRaised, state: State) -> None:
+    _incident_raised(event, state)
+    if event.payload:
+        state.rows.put(tables.INCIDENT_PAYLOAD + tables.number(event.incident), tables.encode(event.payload))
+
+
+@applier(events.IncidentResolved, version=3)
+def _incident_resolved_with_payload(event: events.IncidentResolved, state: State) -> None:
+    _incident_resolved(event, state)
+    key = tables.INCIDENT_PAYLOAD + tables.number(event.incident)
+    if state.rows.get(key) is not None:
+        state.rows.delete(key)

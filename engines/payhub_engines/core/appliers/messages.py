@@ -2,9 +2,12 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from payhub_engines.core import events, tables
 from payhub_engines.core.appliers.registry import applier
-from payhub_engines.core.records import MessageRecord, OutboxRecord
+from payhub_engines.core.errors import ReplayError
+from payhub_engines.core.records import BroadcastRecord, MessageRecord, OutboxRecord
 from payhub_engines.core.state import State
 
 IDS_FORGOTTEN_AT_ONCE: Final = 4  # expired message ids that a new one takes away
@@ -60,6 +63,35 @@ def _message_id_taken(event: events.MessageIdTaken, state: State) -> None:
 @applier(events.SignalBroadcast)
 def _signal_broadcast(_event: events.SignalBroadcast, _state: State) -> None:
     """Change nothing: what the signal reached follows in events of its own."""
+
+
+@applier(events.BroadcastQueued, version=3)
+def _broadcast_queued(event: events.BroadcastQueued, state: State) -> None:
+    record = BroadcastRecord(
+        event.broadcast,
+        event.tenant,
+        event.name,
+        event.correlation_key,
+        event.variables,
+        event.after,
+        event.until,
+        event.is_signal,
+        event.via,
+    )
+    state.rows.put(tables.BROADCAST + tables.number(event.broadcast), tables.encode(record))
+
+
+@applier(events.BroadcastAdvanced, version=3)
+def _broadcast_advanced(event: events.BroadcastAdvanced, state: State) -> None:
+    record = state.broadcast(event.broadcast)
+    if record is None:
+        detail = f"An event names broadcast {event.broadcast}, which is not in the state."
+        raise ReplayError("unknown-broadcast", detail)
+    key = tables.BROADCAST + tables.number(event.broadcast)
+    if event.after == record.until:
+        state.rows.delete(key)
+    else:
+        state.rows.put(key, tables.encode(replace(record, after=event.after)))
 
 
 @applier(events.HandoverQueued)

@@ -1,6 +1,6 @@
 """Appliers by event and version.
 
-A released applier is never edited: a change is a new one with the next version, and ``CURRENT_VERSION``
+A released applier is never edited: a change is a new one that names the next version, and ``CURRENT_VERSION``
 grows. An entry of the log names the version that decided it, so that replay uses the appliers of then.
 """
 
@@ -12,7 +12,7 @@ from payhub_engines.core.events import Event
 from payhub_engines.core.records import ElementInstance
 from payhub_engines.core.state import State
 
-CURRENT_VERSION: Final = 2
+CURRENT_VERSION: Final = 3
 OLDEST_VERSION: Final = 2  # 1 was never released
 
 Applier = Callable[[Any, State], None]
@@ -20,7 +20,7 @@ _ApplierT = TypeVar("_ApplierT", bound=Applier)
 _APPLIERS: Final[dict[int, dict[type[Event], Applier]]] = {}
 
 
-def applier(*event_types: type[Event], version: int = CURRENT_VERSION) -> Callable[[_ApplierT], _ApplierT]:
+def applier(*event_types: type[Event], version: int = OLDEST_VERSION) -> Callable[[_ApplierT], _ApplierT]:
     """Register how events change the state, from a version of the log on."""
 
     def register(function: _ApplierT) -> _ApplierT:

@@ -40,6 +40,8 @@ from payhub_engines.core.events.instances import (
     StartTimerEnded,
 )
 from payhub_engines.core.events.messages import (
+    BroadcastAdvanced,
+    BroadcastQueued,
     HandoverAcknowledged,
     HandoverQueued,
     HandoverReceived,
@@ -65,6 +67,8 @@ from payhub_engines.core.events.waits import (
 
 __all__ = [
     "AnyEvent",
+    "BroadcastAdvanced",
+    "BroadcastQueued",
     "CompensationHandled",
     "CompensationSubscribed",
     "CompensationTriggered",
@@ -119,7 +123,9 @@ __all__ = [
 ]
 
 AnyEvent = (
-    CompensationHandled
+    BroadcastAdvanced
+    | BroadcastQueued
+    | CompensationHandled
     | CompensationSubscribed
     | CompensationTriggered
     | ElementActivated

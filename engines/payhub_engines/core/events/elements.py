@@ -36,7 +36,7 @@ class ElementCompleted(Event, frozen=True, tag=4):
     variables: dict[str, Any] = {}
 
 
-class ElementPassed(Event, frozen=True, tag=45):
+class ElementPassed(Event, frozen=True, tag=47):
     """A token entered an element and left it at once: ``ElementActivated`` with ``ElementCompleted``."""
 
     instance: int
@@ -138,7 +138,10 @@ class CompensationHandled(Event, frozen=True, tag=43):
 
 
 class IncidentRaised(Event, frozen=True, tag=21):
-    """An instance cannot go on by itself at an element; ``retry`` names the step that is done again."""
+    """An instance cannot go on by itself at an element; ``retry`` names the step that is done again.
+
+    ``payload`` is what a message, signal, error or called process brought and the step could not take.
+    """
 
     instance: int
     incident: int
@@ -148,6 +151,7 @@ class IncidentRaised(Event, frozen=True, tag=21):
     message: str
     at_ms: int
     retry: str = ""
+    payload: dict[str, Any] = {}
 
 
 class IncidentResolved(Event, frozen=True, tag=22):

@@ -1,5 +1,7 @@
 """Messages, signals and hand-overs between engines."""
 
+from typing import Any
+
 from payhub_engines.core.events.base import Event
 from payhub_platform.contracts.handover import Callback
 
@@ -83,3 +85,29 @@ class SignalBroadcast(Event, frozen=True, tag=42):
     name: str
     reached: int
     instance: int = 0  # that threw it; 0 where it came from outside
+
+
+class BroadcastQueued(Event, frozen=True, tag=45):
+    """A signal, or a message to all, has more receivers than one command reaches; further ones go on.
+
+    It is for what waited when it was sent: for the subscriptions above ``after``, up to ``until``.
+    """
+
+    broadcast: int
+    tenant: str
+    name: str
+    correlation_key: str  # empty of a signal
+    variables: dict[str, Any]
+    after: int
+    until: int
+    is_signal: bool
+    via: str = ""
+
+
+class BroadcastAdvanced(Event, frozen=True, tag=46):
+    """A broadcast has reached the subscriptions up to ``after``; it is over where that is its last."""
+
+    broadcast: int
+    tenant: str
+    name: str
+    after: int

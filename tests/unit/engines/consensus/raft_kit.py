@@ -235,11 +235,15 @@ class Group:
                 await asyncio.sleep(0.01)
 
     async def equal(self) -> list[tuple[int, bytes]]:
-        """Wait until all running replicas hold the same; return it."""
+        """Wait until all running replicas hold the same state, and logs that end there; return the state."""
         for _ in range(3000):
             running = [member for member in self.members.values() if member.log is not None]
             states = [member.machine.entries for member in running]
-            indices = {member.core.applied_index for member in running if member.core is not None}
+            indices = {
+                (member.core.applied_index, member.journal.last_index)
+                for member in running
+                if member.core is not None
+            }
             if all(state == states[0] for state in states) and len(indices) == 1:
                 return states[0]
             await asyncio.sleep(0.01)

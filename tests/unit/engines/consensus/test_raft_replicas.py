@@ -231,16 +231,51 @@ async def test_a_follower_behind_a_trimmed_log_gets_the_state(tmp_path):
         assert values(await group.equal()) == list(range(50))
         assert away.machine.installed == 1
         last = away.machine.applied_index
-        assert away.log.first_index == last + 1
+        assert away.log.first_index == last
         with pytest.raises(EntriesTrimmedError):
-            away.log.entries(last, 100)
-        assert away.log.entries(last + 1, 100) == []
+            away.log.entries(last - 1, 100)
+        assert away.log.entries(last, 100) == [(last, b"49")]
         await group.append(b"50")
         assert values(await group.equal()) == list(range(51))
         await away.stop()
         await away.start()
         assert values(await group.equal()) == list(range(51))
         assert away.machine.installed == 1
+        assert not any((tmp_path / away.name).iterdir())
+
+
+@virtual
+async def test_who_takes_over_a_state_gets_the_log_that_the_sender_still_has(tmp_path):
+    async with Group(tmp_path) as group:
+        away = await trimmed(group)
+        kept = [await group.append(b"%d" % number) for number in range(50, 80)]
+        leader = await group.leader()
+        held = leader.log.entries(leader.log.first_index, 1 << 20)
+        assert [index for index, _ in held][-30:] == kept
+        await away.start()
+        await group.equal()
+        assert away.machine.installed == 1
+        assert away.log.entries(away.log.first_index, 1 << 20) == held
+        assert not any((tmp_path / away.name).iterdir())
+
+
+@virtual
+async def test_a_journal_that_is_still_behind_the_state_goes_on_after_a_kill(tmp_path):
+    async with Group(tmp_path) as group:
+        away = await trimmed(group)
+        for number in range(50, 80):
+            await group.append(b"%d" % number)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RaftCore, "installed", dying(RaftCore.installed, is_after=True))
+            await away.start()
+            with pytest.raises(KilledError):
+                await away.log.wait_stopped()
+        assert away.journal.last_index < 60 < away.machine.applied_index
+        away.log = None
+        await group.append(b"80")
+        await away.start()
+        assert values(await group.equal()) == list(range(81))
+        assert len(away.log.entries(away.log.first_index, 1 << 20)) > 30
         assert not any((tmp_path / away.name).iterdir())
 
 

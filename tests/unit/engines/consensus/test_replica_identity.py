@@ -54,7 +54,9 @@ async def test_a_journal_without_its_identity_is_refused():
         await run_once(disk)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"format":2}', b'{"format":1,"cluster":"north"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"format":2}', b'{"format":1,"cluster":"north"}', b'{"\xe3an_vote":true}']
+)
 async def test_an_identity_that_cannot_be_read_is_refused(content):
     disk = SimulatedDisk()
     await run_once(disk)

@@ -24,7 +24,7 @@ DIGEST = bytes(32)
 
 
 def offer(*names: str, size: int = 1) -> SnapshotOffer:
-    return SnapshotOffer(1, 2, 3, 1, [SnapshotFile(name, size, DIGEST) for name in names])
+    return SnapshotOffer(1, 2, 3, 2, 1, [SnapshotFile(name, size, DIGEST) for name in names])
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,11 @@ def test_what_is_pending_is_remembered_until_it_is_cleared(tmp_path):
     clear(root)
     assert pending(root) is None
     root.mkdir()
-    mark(root, Pending(7, 2))
-    assert pending(root) == Pending(7, 2)
-    (root / PENDING_NAME).write_bytes(b"{")
-    with pytest.raises(SnapshotError):
-        pending(root)
+    mark(root, Pending(7, 5, 2))
+    assert pending(root) == Pending(7, 5, 2)
+    for damaged in (b"{", b'{"\xe3ndex":7}'):
+        (root / PENDING_NAME).write_bytes(damaged)
+        with pytest.raises(SnapshotError):
+            pending(root)
     clear(root)
     assert pending(root) is None

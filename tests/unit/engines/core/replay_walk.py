@@ -10,14 +10,17 @@ from payhub_engines.core.commands import (
     BroadcastSignal,
     CancelInstance,
     CompleteJob,
+    ContinueBroadcast,
     CorrelateMessage,
     DeployProcess,
     ExpireMessage,
     FailJob,
+    FailTimer,
     ForgetInstances,
     FoundEngine,
     MigrateInstance,
     ModifyInstance,
+    PassBroadcastOver,
     QueueHandover,
     ResolveIncident,
     SetVariables,
@@ -185,9 +188,19 @@ class Walk:
         tenant, name = self.chance.choice(["lion", "rhino"]), self.chance.choice(SIGNALS)
         return BroadcastSignal(tenant=tenant, name=name, variables={"x": 1})
 
+    def broadcast(self, state):
+        left = [one.key for one in state.broadcasts()] or [1]
+        if self.chance.random() < 0.1:
+            return PassBroadcastOver(broadcast=self.chance.choice(left), code="failed", message="m")
+        return ContinueBroadcast(
+            broadcast=self.chance.choice(left), receivers_max=self.chance.choice([1, 256])
+        )
+
     def due(self, state):
         self.now_ms += self.chance.randint(0, 3000)
         timers = [timer.key for timer in state.due_timers(self.now_ms)]
+        if self.chance.random() < 0.05:
+            return FailTimer(timer=self.chance.choice(timers or [1]), code="failed", message="m")
         messages = [message.key for message in state.expired_messages(self.now_ms)]
         if messages and self.chance.random() < 0.5:
             return ExpireMessage(message=self.chance.choice(messages))
@@ -243,6 +256,7 @@ class Walk:
             self.job: 30,
             self.message: 12,
             self.signal: 2,
+            self.broadcast: 4,
             self.due: 10,
             self.handover: 2,
             self.resolve: 5,

@@ -36,6 +36,7 @@ def seen(state):
         "next message": state.next_message_expiry_ms(),
         "start timers": list(state.start_timers()),
         "deployed": state.deployed(),
+        "broadcasts": list(state.broadcasts()),
         "latest": {one.id: one.version for one in state.catalogue.all()},
     }
 
@@ -54,6 +55,8 @@ def check_state(state, store):
         if element.incident
     }
     assert set(loaded.index.incidents) == owned
+    for key, _ in store.scan(b"i"):
+        assert int.from_bytes(key[1:], "big") in owned, "a payload without its incident"
     for _, raw in store.scan(b"p"):
         assert loaded.instance(int.from_bytes(raw, "big")) is not None, "a business key without an instance"
     for key, _ in store.scan(b"e"):

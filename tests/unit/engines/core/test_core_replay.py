@@ -6,7 +6,7 @@ import pytest
 from unit.engines.core.replay_walk import Walk
 from unit.engines.core.state_checks import check_state, replayed, seen
 
-from payhub_engines.core import events
+from payhub_engines.core import broadcasts, events
 from payhub_engines.core.appliers import apply_entry
 from payhub_engines.core.commands import CompleteJob, MigrateInstance
 from payhub_engines.core.memory_store import MemoryStore, write
@@ -15,6 +15,13 @@ from payhub_engines.core.state import State, digest
 
 RUNS = 24
 BATCHES_PER_RUN = 150
+
+
+@pytest.fixture(autouse=True)
+def _small_broadcasts(monkeypatch):
+    """Let a few receivers be more than one command reaches."""
+    monkeypatch.setattr(broadcasts, "RECEIVERS_A_COMMAND_MAX", 2)
+    monkeypatch.setattr(broadcasts, "RECEIVERS_INSIDE_MAX", 2)
 
 
 class Replica:

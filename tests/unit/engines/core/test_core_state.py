@@ -74,6 +74,20 @@ def test_replay_refuses_a_gap_and_a_log_of_another_release(engine, model):
         apply_entry(entry, state)
 
 
+def test_an_entry_is_applied_as_the_release_did_that_decided_it(engine, model):
+    engine.deploy(model().start().job("a").end().path("start", "a", "end").xml())
+    key = engine.start("p")
+    raised = events.IncidentRaised(key, 99, 0, "a", "c", "m", 1, "leave", {"x": 1})
+    for version, payload in ((2, {}), (3, {"x": 1})):
+        state = State(MemoryStore())
+        for raw in engine.entries:
+            apply_entry(events.decode_entry(raw), state)
+        entry = events.LogEntry(state.next_position, 0, [raised], {}, 100, version)
+        apply_entry(entry, state)
+        assert state.incident(99).code == "c"
+        assert state.incident_payload(99) == payload
+
+
 @pytest.mark.parametrize(
     ("event", "code"),
     [
