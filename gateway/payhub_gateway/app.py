@@ -106,7 +106,6 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "inspection": _value(oauth2.inspection),
             "registrations": _value(oauth2.registrations),
             "certificates": _value(oauth2.certificates),
-            "identity": _value(oauth2.identity),
             "access": _value(Access(oauth2.guard, oauth2.clients, parts.directory)),
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },

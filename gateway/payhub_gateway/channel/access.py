@@ -61,7 +61,8 @@ class Access:
         if client is None or client.tenant.tenant_id != tenant.tenant_id:
             raise ForbiddenError("unknown-client", "The client was removed.", "header:Authorization")
         _refuse_other_tenant(request, claims)
-        if scope not in claims.scope.split(" ") or scope not in client.scopes:
+        # A member's consent (a grant) is about that member's account; these APIs act for the whole tenant.
+        if claims.grant is not None or scope not in claims.scope.split(" ") or scope not in client.scopes:
             raise InsufficientScopeError(scope)
         return Caller(tenant, claims, client.scopes)
 

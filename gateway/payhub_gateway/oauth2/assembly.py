@@ -10,7 +10,7 @@ from payhub_gateway.oauth2.certificates import Certificates
 from payhub_gateway.oauth2.clients import ClientDirectory
 from payhub_gateway.oauth2.dpop import Nonces, Proofs
 from payhub_gateway.oauth2.guard import TokenGuard
-from payhub_gateway.oauth2.identity import ChannelIdentity, IdentityProvider
+from payhub_gateway.oauth2.identity import ChannelIdentity
 from payhub_gateway.oauth2.inspection import TokenInspection
 from payhub_gateway.oauth2.registration import Registrations
 from payhub_gateway.oauth2.service import TokenServer
@@ -52,7 +52,6 @@ class OAuth2Parts(msgspec.Struct, frozen=True, kw_only=True):
     registrations: Registrations
     certificates: Certificates
     guard: TokenGuard
-    identity: IdentityProvider
 
 
 def assemble(
@@ -77,10 +76,9 @@ def assemble(
         clients=clients,
         tokens=tokens,
         server=server,
-        authorizations=Authorizations(server),
+        authorizations=Authorizations(server, ChannelIdentity(issuer, clients, clock)),
         inspection=TokenInspection(server, tokens),
         registrations=Registrations(store, shared, clock, options.statement_issuers),
         certificates=certificates,
         guard=TokenGuard(issuer, tokens, proofs, certificates, bearer_tokens=bearer),
-        identity=ChannelIdentity(issuer, clients, clock),
     )

@@ -9,7 +9,7 @@ from payhub_gateway.oauth2 import details, metadata, model, records
 from payhub_gateway.oauth2.clients import Client
 from payhub_gateway.oauth2.errors import ConsentPageError, RefusedError
 from payhub_gateway.oauth2.grants import GrantRequest
-from payhub_gateway.oauth2.identity import Member
+from payhub_gateway.oauth2.identity import IdentityProvider, Member
 from payhub_gateway.oauth2.records import PushedRequest
 from payhub_gateway.oauth2.service import Answer, Asked, TokenServer
 from payhub_gateway.oauth2.store import CODES, PUSHED
@@ -32,9 +32,14 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Authorizations:
-    """Takes pushed requests and members' decisions."""
+    """Takes pushed requests and members' decisions.
 
-    def __init__(self, server: TokenServer) -> None:
+    Attributes:
+        identity: recognizes the members.
+    """
+
+    def __init__(self, server: TokenServer, identity: IdentityProvider) -> None:
+        self.identity = identity
         self._server = server
 
     async def push(self, asked: Asked) -> Answer:

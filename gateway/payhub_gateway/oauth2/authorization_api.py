@@ -31,7 +31,6 @@ async def ask_consent(
     request: Request[Any, Any, Any],
     token_server: NamedDependency[TokenServer],
     authorizations: NamedDependency[Authorizations],
-    identity: NamedDependency[IdentityProvider],
 ) -> Response[str]:
     """Show a pushed request to the member; anything else in the query is ignored (RFC 9126 section 4)."""
     query = request.query_params
@@ -40,7 +39,7 @@ async def ask_consent(
         pending = await authorizations.pending(query.get("client_id", ""), query.get("request_uri", ""))
     except PayhubError as error:
         return browser.failed(error)
-    return browser.page(pending, identity, _OK)
+    return browser.page(pending, authorizations.identity, _OK)
 
 
 @post(metadata.PATH_AUTHORIZE, status_code=303)
@@ -48,7 +47,6 @@ async def take_decision(
     request: Request[Any, Any, Any],
     token_server: NamedDependency[TokenServer],
     authorizations: NamedDependency[Authorizations],
-    identity: NamedDependency[IdentityProvider],
 ) -> Response[str]:
     """Take what the member decided, and send them back to the client."""
     browser = _Browser(request, token_server.issuer)
@@ -60,10 +58,10 @@ async def take_decision(
         if form.get("decision") == "approve":
             tenant, challenge = pending.client.tenant, challenge_of(pending.request_uri)
             try:
-                member = await identity.identify(tenant, challenge, form)
+                member = await authorizations.identity.identify(tenant, challenge, form)
             except LoginRefusedError as error:
                 await authorizations.login_failed(pending)
-                return browser.page(pending, identity, _BAD_REQUEST, error.detail)
+                return browser.page(pending, authorizations.identity, _BAD_REQUEST, error.detail)
         elif form.get("decision") != "deny":
             raise ConsentPageError("no-decision", "Choose to allow or to refuse.")
         answer = await authorizations.decide(pending, member)
