@@ -1,5 +1,6 @@
 """Copies of a gateway over one store, and clients that speak OAuth2 to them as FAPI 2.0 wants."""
 
+import asyncio
 import base64
 import hashlib
 import html
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+import msgspec
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key
 from joserfc.jws import JWSRegistry
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from unit.gateway.gateway_kit import (
     ISSUER,
     MemoryEngine,
@@ -93,7 +95,7 @@ class House:
         self.directories: list[TenantDirectory] = []
         self.parts = [self._parts(folder / f"copy-{number}", options) for number in range(copies)]
         self.apps = [create_app(parts) for parts in self.parts]
-        self.copies: list[AsyncTestClient[Litestar]] = []
+        self.copies: list[httpx.AsyncClient] = []
 
     def _parts(self, folder: Path, options: OAuth2Options) -> Parts:
         folder.mkdir(parents=True)
@@ -124,6 +126,15 @@ class House:
             clock=self.clock,
             in_flight=InFlight(),
         )
+
+    @asynccontextmanager
+    async def open_again(self, copy: int) -> AsyncIterator[None]:
+        """Run a new process of a copy, with what the old one left on disk."""
+        old = self.parts[copy]
+        keys = SigningKeys(old.oauth_cache.with_name("keys.json"), self.clock)
+        async with running(create_app(msgspec.structs.replace(old, signing_keys=keys))) as client:
+            self.copies[copy] = client
+            yield
 
     @property
     def now_s(self) -> int:
@@ -158,7 +169,7 @@ class House:
 class Client:
     """An OAuth2 client with a signing key and a DPoP key."""
 
-    def __init__(self, house: House, client_id: str, key: Key, http: AsyncTestClient[Litestar]) -> None:
+    def __init__(self, house: House, client_id: str, key: Key, http: httpx.AsyncClient) -> None:
         self.house = house
         self.client_id = client_id
         self.key = key
@@ -311,12 +322,34 @@ def assert_refused(answer: Any, error: str, status: int = 400) -> None:
 
 
 @asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Run an app in this event loop, where copies share the store in memory."""
+    ready, over = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        # In a task of its own: a fixture's parts run in several, and a lifespan must end where it began.
+        async with app.lifespan():
+            ready.set()
+            await over.wait()
+
+    task = asyncio.create_task(live())
+    await ready.wait()
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url=ISSUER) as client:
+            yield client
+    finally:
+        over.set()
+        await task
+
+
+@asynccontextmanager
 async def house_of(folder: Path, copies: int = 1, **options: Any) -> AsyncIterator[House]:
     """Run copies of the gateway in this process."""
     house = House(folder, copies, OAuth2Options(**options))
     async with AsyncExitStack() as stack:
         for app in house.apps:
-            house.copies.append(await stack.enter_async_context(AsyncTestClient(app, base_url=ISSUER)))
+            house.copies.append(await stack.enter_async_context(running(app)))
         yield house
     for parts in house.parts:
         parts.tracing.shutdown()
