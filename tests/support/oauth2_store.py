@@ -83,12 +83,16 @@ async def too_large_a_record_is_refused(store: StateStore) -> None:
 
 async def a_full_kind_refuses_rather_than_forgets(store: StateStore) -> None:
     small = Kind("small" + new_key()[:8], 600, 8 * 1024, 1024)
-    kept = []
-    with pytest.raises(StoreFullError):
+    kept: list[str] = []
+
+    async def fill() -> None:
         for _ in range(100):
             key = new_key()
             await store.create(small, key, b"x" * 1000)
             kept.append(key)
+
+    with pytest.raises(StoreFullError):
+        await fill()
     assert len(kept) >= 5
     assert all([await store.get(small, key) for key in kept])
 

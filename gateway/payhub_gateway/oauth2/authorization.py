@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import msgspec
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, UnauthorizedClientError
 
 from payhub_gateway.oauth2 import details, metadata, model, records
@@ -29,6 +30,8 @@ class Pending(msgspec.Struct, frozen=True):
     revision: int
     client: Client
     scope: str
+    request: GrantRequest
+    grant: Any  # Authlib's, which checked the request
 
 
 class Authorizations:
@@ -78,12 +81,17 @@ class Authorizations:
             raise ConsentPageError("request-over", "This request is over. Start again.")
         if pushed.logins_failed >= LOGINS_MAX:
             raise ConsentPageError("too-many-logins", "Too many attempts to log in. Start again.")
-        scope = (
-            ""
-            if pushed.details and not pushed.parameters.get("scope")
-            else client.get_allowed_scope(pushed.parameters.get("scope"))
+        request = GrantRequest(
+            self._server.issuer + metadata.PATH_AUTHORIZE, {"client_id": client_id, **pushed.parameters}
         )
-        return Pending(request_uri, pushed, entry.revision, client, scope or "")
+        request.details = pushed.details
+        try:
+            grant = self._server.get_consent_grant(request)
+        except OAuth2Error as error:
+            # The registration changed since: neither the old address nor the old scope is believed any more.
+            raise ConsentPageError("request-over", "This request is over. Start again.") from error
+        scope = "" if pushed.details and not pushed.parameters.get("scope") else request.scope
+        return Pending(request_uri, pushed, entry.revision, client, scope, request, grant)
 
     async def login_failed(self, pending: Pending) -> None:
         """Count an attempt to log in; guessing ends after ``LOGINS_MAX``."""
@@ -98,14 +106,10 @@ class Authorizations:
         """
         # Only here, not when the page is loaded: browsers and mail scanners load pages twice.
         await self._keep(pending, msgspec.structs.replace(pending.pushed, decided=True))
-        request = GrantRequest(
-            self._server.issuer + metadata.PATH_AUTHORIZE,
-            {"client_id": pending.client.client_id, **pending.pushed.parameters},
+        request, subject = pending.request, None if member is None else member.subject
+        answer: Answer = self._server.create_authorization_response(
+            request, grant_user=subject, grant=pending.grant
         )
-        request.details = pending.pushed.details
-        subject = None if member is None else member.subject
-        grant = self._server.get_consent_grant(request, end_user=subject)
-        answer: Answer = self._server.create_authorization_response(request, grant_user=subject, grant=grant)
         if request.issued_code is not None:
             code, issued = request.issued_code
             await self._server.store.create(CODES, records.key_of(code), records.encode(issued))

@@ -69,10 +69,7 @@ async def take_decision(
         return browser.failed(ConsentPageError("invalid-consent-form", error.description))
     except PayhubError as error:
         return browser.failed(error)
-    if answer.location is None:
-        # The client's registration changed since it pushed the request: its address is not believed.
-        return browser.failed(ConsentPageError("request-over", "This request is over. Start again."))
-    headers = {**page.headers(None, secure=browser.secure), "Location": answer.location}
+    headers = {**page.headers(None, secure=browser.secure), "Location": answer.location or ""}
     return Response("", status_code=answer.status, headers=headers, media_type=_HTML)
 
 

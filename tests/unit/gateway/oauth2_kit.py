@@ -140,6 +140,12 @@ class House:
     def now_s(self) -> int:
         return self.clock.now_ms // 1000
 
+    def suspend(self, tenant: str) -> None:
+        for directory in self.directories:
+            known = directory.get(tenant)
+            assert known is not None
+            directory.put(msgspec.structs.replace(known, version=known.version + 1, status="suspended"))
+
     def client(self, name: str, copy: int = 0) -> "Client":
         """Return a configured client that talks to one copy."""
         return Client(self, name, self.keys[name], self.copies[copy])

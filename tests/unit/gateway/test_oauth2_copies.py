@@ -1,4 +1,4 @@
-"""Several copies of the gateway are one OAuth2 server, also while the store that they share is out of reach."""
+"""Copies of the gateway are one OAuth2 server, also while the store that they share is out of reach."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
