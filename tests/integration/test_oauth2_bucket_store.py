@@ -90,3 +90,39 @@ async def test_it_says_quickly_that_nats_is_gone_and_loses_nothing(tmp_path: Pat
             assert await store.update(GRANTS, "a", b"new", found.revision)
     finally:
         await bus.close()
+
+
+async def test_a_watcher_hears_what_happens_after_nats_came_back(tmp_path: Path):
+    folder, heard = tmp_path / "nats", set()
+    with running_nats(folder) as server:
+        bus, store = await connected(server.url)
+
+        async def listen() -> None:
+            async for change in store.watch(CLIENTS):
+                heard.add(change.key)
+
+        task = asyncio.create_task(listen())
+        await created(store, "before")
+        await until(lambda: "before" in heard)
+    with running_nats(folder):
+        await created(store, "after")
+        await until(lambda: "after" in heard)
+        task.cancel()
+        await bus.close()
+
+
+async def created(store: BucketStore, key: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await store.create(CLIENTS, key, b"x")
+            except StoreUnavailableError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.05)

@@ -18,6 +18,7 @@ from payhub_gateway.oauth2.store import CODES, PUSHED
 REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
 LOGINS_MAX: Final = 5
 STATE_CHARS_MAX: Final = 4096
+SCOPE_CHARS_MAX: Final = 1000
 _KEPT: Final = tuple("response_type redirect_uri scope state code_challenge code_challenge_method".split())
 _CREATED: Final = 201
 
@@ -122,19 +123,7 @@ class Authorizations:
 
     def _checked(self, request: GrantRequest, client: Client) -> PushedRequest:
         form = request.form
-        if "request_uri" in form:
-            raise InvalidRequestError("request_uri cannot be pushed.")
-        if "request" in form:
-            raise RefusedError("request_not_supported", "Push the parameters themselves.")
-        if form.get("response_type") != "code":
-            raise RefusedError("unsupported_response_type", "response_type must be code.")
-        if form.get("response_mode", "query") != "query":
-            raise InvalidRequestError("response_mode must be query.")
-        # Authlib would write what was sent into its own sentence, and stumble over it.
-        if not client.check_redirect_uri(form.get("redirect_uri", "")):
-            raise InvalidRequestError("redirect_uri is missing or not registered.")
-        if len(form.get("state", "")) > STATE_CHARS_MAX:
-            raise InvalidRequestError(f"state has {STATE_CHARS_MAX} characters at most.")
+        _refuse_unsupported(form, client)
         if not client.active:
             raise UnauthorizedClientError("The tenant is suspended.")
         if not client.check_grant_type(model.AUTHORIZATION_CODE):
@@ -161,3 +150,21 @@ class Authorizations:
         if named not in (None, shown):
             raise InvalidRequestError("dpop_jkt is another key than the DPoP proof's.")
         return shown
+
+
+def _refuse_unsupported(form: dict[str, str], client: Client) -> None:
+    if "request_uri" in form:
+        raise InvalidRequestError("request_uri cannot be pushed.")
+    if "request" in form:
+        raise RefusedError("request_not_supported", "Push the parameters themselves.")
+    if form.get("response_type") != "code":
+        raise RefusedError("unsupported_response_type", "response_type must be code.")
+    if form.get("response_mode", "query") != "query":
+        raise InvalidRequestError("response_mode must be query.")
+    # Authlib would write what was sent into its own sentence, and stumble over it.
+    if not client.check_redirect_uri(form.get("redirect_uri", "")):
+        raise InvalidRequestError("redirect_uri is missing or not registered.")
+    if len(form.get("state", "")) > STATE_CHARS_MAX:
+        raise InvalidRequestError(f"state has {STATE_CHARS_MAX} characters at most.")
+    if len(form.get("scope", "")) > SCOPE_CHARS_MAX:
+        raise RefusedError("invalid_scope", f"scope has {SCOPE_CHARS_MAX} characters at most.")

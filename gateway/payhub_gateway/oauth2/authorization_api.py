@@ -5,6 +5,7 @@ It answers with pages, sends no CORS headers, and redirects with 303 to the regi
 
 import hashlib
 import hmac
+import re
 import secrets
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from payhub_gateway.oauth2.service import TokenServer
 from payhub_platform.errors import PayhubError
 
 _HTML: Final = "text/html"
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _BAD_REQUEST: Final = 400
 _OK: Final = 200
 
@@ -88,7 +90,7 @@ class _Browser:
         self, pending: Pending, identity: IdentityProvider, status: int, error: str = ""
     ) -> Response[str]:
         known = self._request.cookies.get(self._cookie, "")
-        secret = known or secrets.token_urlsafe(32)
+        secret = known if _SECRET.fullmatch(known) else secrets.token_urlsafe(32)
         questions = identity.questions(pending.client.tenant, challenge_of(pending.request_uri))
         body = page.consent(pending, questions, _csrf(secret, pending.request_uri), error)
         headers = page.headers(pending.pushed.parameters["redirect_uri"], secure=self.secure)

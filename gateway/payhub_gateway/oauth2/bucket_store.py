@@ -24,7 +24,8 @@ _logger = logging.getLogger(__name__)
 CALL_TIMEOUT_S: Final = 1.0
 QUIET_S: Final = 1.0  # after a call without answer the next ones are refused at once for so long
 WATCH_RETRY_S: Final = 0.5
-WATCH_WAIT_S: Final = 10.0
+WATCH_WAIT_S: Final = 1.0
+SILENCE_MAX_S: Final = 60.0
 HEADERS_BYTES: Final = 1024  # NATS counts subject and headers as well
 BUCKET_PREFIX: Final = "payhub-oauth-"
 # JSStreamStoreFailed "maximum bytes exceeded" and the stream's limit on one message.
@@ -76,17 +77,27 @@ class BucketStore:
                 bucket = await self._bucket(kind)
                 watcher = await bucket.watch(">")
                 try:
-                    # A silent watcher looks like a lost one after a restart of NATS, so it is renewed.
-                    while True:
-                        entry = await watcher.updates(timeout=WATCH_WAIT_S)
-                        if entry is not None:
-                            yield Change(entry.key, None if entry.operation else entry.value)
+                    async for change in self._changes(watcher):
+                        yield change
                 finally:
                     with contextlib.suppress(NatsError):
                         await watcher.stop()
             except (NatsError, OSError, TimeoutError, StoreUnavailableError) as error:
                 _logger.debug("bucket of %s is watched again: %s", kind.name, type(error).__name__)
             await asyncio.sleep(WATCH_RETRY_S)
+
+    async def _changes(self, watcher: KeyValue.KeyWatcher) -> AsyncIterator[Change]:
+        """Tell changes until the watcher may have become deaf: after a reconnection, or a long silence."""
+        loop, stats = asyncio.get_running_loop(), self._client.stats if self._client else {}
+        reconnects, heard_s = stats.get("reconnects"), loop.time()
+        while stats.get("reconnects") == reconnects and loop.time() - heard_s < SILENCE_MAX_S:
+            try:
+                entry = await watcher.updates(timeout=WATCH_WAIT_S)
+            except TimeoutError:
+                continue
+            heard_s = loop.time()
+            if entry is not None:
+                yield Change(entry.key, None if entry.operation else entry.value)
 
     async def _write(self, kind: Kind, write: Callable[[KeyValue], Awaitable[int]], value_bytes: int) -> bool:
         if value_bytes > kind.value_bytes_max:

@@ -90,8 +90,8 @@ class Proofs:
         self._replays = ReplayStore(REPLAYS_PER_KEY_MAX, REPLAYS_MAX, HOLD_MS)
         self._keys: OrderedDict[str, tuple[PublicKey, str]] = OrderedDict()
 
-    def check(self, sent: list[str], method: str, uri: str, token: str | None = None) -> Proof:
-        """Return the proof of a request, and use it up in this process.
+    def verify(self, sent: list[str], method: str, uri: str, token: str | None = None) -> Proof:
+        """Return the proof of a request; ``use`` it once it is known whose it is.
 
         Args:
             sent: all values of the request's DPoP header.
@@ -102,7 +102,6 @@ class Proofs:
         Raises:
             InvalidProofError: what does not hold.
             NonceWantedError: it must carry this process's nonce.
-            UnavailableError: code ``overloaded``; too many proofs are remembered.
         """
         if len(sent) != 1 or len(sent[0]) > PROOF_CHARS_MAX:
             raise InvalidProofError("Send exactly one DPoP proof.")
@@ -116,15 +115,22 @@ class Proofs:
             claims = _CLAIMS.decode(payload)
         except (ValueError, RecursionError) as error:
             raise InvalidProofError("The DPoP proof cannot be verified.") from error
-        now_ms = self._clock()
-        _check_claims(claims, method, uri, now_ms / 1000)
+        _check_claims(claims, method, uri, self._clock() / 1000)
         if token is not None and claims.ath != base64url(hashlib.sha256(token.encode()).digest()):
             raise InvalidProofError("ath of the DPoP proof is not the hash of the access token.")
         if self.nonces is not None and not (claims.nonce and self.nonces.fits(claims.nonce)):
             raise NonceWantedError(self.nonces.current())
-        if not self._replays.use(key.thumbprint, claims.jti, now_ms):
-            raise InvalidProofError("The DPoP proof was used before.")
         return Proof(key.thumbprint, claims.jti)
+
+    def use(self, proof: Proof) -> None:
+        """Use a proof up in this process; not before it is a client's own, or strangers fill the memory.
+
+        Raises:
+            InvalidProofError: it was used before.
+            UnavailableError: code ``overloaded``; too many proofs are remembered.
+        """
+        if not self._replays.use(proof.thumbprint, proof.jti, self._clock()):
+            raise InvalidProofError("The DPoP proof was used before.")
 
     def _key(self, segment: str) -> PublicKey:
         known = self._keys.get(segment)

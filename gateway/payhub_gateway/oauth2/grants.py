@@ -4,6 +4,7 @@ Authlib is synchronous and only computes here: what it asks for was fetched befo
 written afterwards, both by ``service``. Its classes ship without types, hence the ``type: ignore[misc]``.
 """
 
+import logging
 from typing import Any, ClassVar, Final
 
 from authlib.oauth2 import OAuth2Request
@@ -25,8 +26,10 @@ from payhub_gateway.oauth2.dpop import Proof
 from payhub_gateway.oauth2.errors import RefusedAssertionError, RefusedError
 from payhub_gateway.oauth2.records import Grant, IssuedCode
 from payhub_gateway.oauth2.replay import ReplayStore
-from payhub_gateway.oauth2.signatures import unbase64url, verify_with_any
+from payhub_gateway.oauth2.signatures import PublicKey, unbase64url, verify_with_any
 from payhub_platform.clock import Clock
+
+_logger = logging.getLogger(__name__)
 
 CHALLENGE_CHARS: Final = 43  # base64url of a SHA-256
 
@@ -111,7 +114,7 @@ class PrivateKeyJwt:
             if client is None:
                 raise InvalidClientError(description="The client does not exist on this server.")
             signed, _, signature = assertion.rpartition(".")
-            verify_with_any(client.keys, header.alg, header.kid, unbase64url(signature), signed.encode())
+            verify_with_any(_keys_of(client), header.alg, header.kid, unbase64url(signature), signed.encode())
             now_ms = self._clock()
             model.check_assertion(claims, self._issuer, now_ms / 1000)
         except RefusedAssertionError as error:
@@ -329,6 +332,14 @@ class Issuer(IssuerParameter):  # type: ignore[misc] # Authlib ships no types
     def get_issuer(self) -> str:
         """Return the issuer identifier."""
         return self._issuer
+
+
+def _keys_of(client: Client) -> list[PublicKey]:
+    try:
+        return client.keys
+    except ValueError as error:
+        _logger.warning("client %s of %s: %s", client.client_id, client.tenant.tenant_id, error)
+        raise
 
 
 def _require_active(client: Client) -> None:

@@ -58,11 +58,12 @@ class TokenGuard:
             if scheme != "dpop":
                 raise InvalidTokenError("The access token is bound to a key; send it as DPoP with a proof.")
             uri = self._issuer + request.scope["path"]
-            proof = self._proofs.check(
+            proof = self._proofs.verify(
                 headers.getall("dpop", []), str(request.scope.get("method", "")), uri, token
             )
             if not hmac.compare_digest(proof.thumbprint, bound.jkt):
                 raise InvalidTokenError("The access token is bound to another key.")
+            self._proofs.use(proof)
             return claims
         if scheme != "bearer":
             raise InvalidTokenError("The access token is not bound to a key; send it as Bearer.")

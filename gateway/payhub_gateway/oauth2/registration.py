@@ -25,6 +25,8 @@ CLIENTS_PER_TENANT_MAX: Final = 1000
 REDIRECT_URIS_MAX: Final = 10
 _URI_CHARS_MAX: Final = 512
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}", re.ASCII)  # a name, IPv4 or IPv6
+JWKS_BYTES_MAX: Final = 16 * 1024
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=_URI_CHARS_MAX)]
@@ -69,6 +71,8 @@ def read_metadata(sent: Any) -> ClientMetadata:
         raise _refused("jwks_uri is not supported; register jwks.")
     try:
         metadata = msgspec.convert(sent, ClientMetadata)
+        if len(msgspec.json.encode(metadata.jwks)) > JWKS_BYTES_MAX:
+            raise _refused(f"jwks has {JWKS_BYTES_MAX} bytes at most.")
         keys = read_keys(metadata.jwks or {})
     except ValueError as error:
         raise _refused("The client metadata does not fit, or has no usable key.") from error
@@ -234,7 +238,10 @@ def _is_redirect_uri(uri: str) -> bool:
         _ = parts.port  # raises where it is none
     except ValueError:
         return False
-    if not _VISIBLE.fullmatch(uri) or "#" in uri or "\\" in uri or parts.username is not None or not host:
+    if not _VISIBLE.fullmatch(uri) or "#" in uri or "\\" in uri or parts.username is not None:
+        return False
+    # The page's own policy names the host, so it must not hold anything that a policy would understand.
+    if not _HOST.fullmatch(host):
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
 

@@ -122,7 +122,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
             InvalidProofError: its DPoP proof does not hold.
         """
         uri = self.issuer + path
-        proof = self._proofs.check(asked.proofs, "POST", uri) if asked.proofs else None
+        proof = self._proofs.verify(asked.proofs, "POST", uri) if asked.proofs else None
         return GrantRequest(uri, asked.form, proof, asked.certificate)
 
     async def authenticate(self, request: GrantRequest) -> Client:
@@ -213,11 +213,14 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
 
         Raises:
             InvalidClientError: another copy saw one of them before.
+            InvalidProofError: this copy saw the proof before.
             StoreUnavailableError: that is not known, and matters.
         """
         claims = request.assertion
         if claims is None:
             return
+        if request.proof is not None:
+            self._proofs.use(request.proof)
         used = [use_everywhere(self.store, f"assertion:{claims.sub}", claims.jti)]
         if request.proof is not None:
             used.append(use_everywhere(self.store, f"proof:{request.proof.thumbprint}", request.proof.jti))

@@ -25,6 +25,7 @@ from payhub_platform.errors import UnavailableError
 _logger = logging.getLogger(__name__)
 
 TEND_EVERY_S: Final = 30.0
+SAVE_EVERY_S: Final = 0.5
 _SWEEP_ABOVE: Final = 1000
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -37,6 +38,9 @@ class _Cache(msgspec.Struct):
 
 class SharedState:
     """The newest known clients, signers and revocations of all copies.
+
+    Attributes:
+        signers_version: grows whenever a key is withdrawn; what was verified by it must be verified again.
 
     Args:
         store: what the copies share.
@@ -54,6 +58,7 @@ class SharedState:
         self._signers: dict[str, tuple[Signer, PublicKey]] = {}
         self._revoked: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._unsaved = False
         self.signers_version = 0
         self._load()
 
@@ -103,7 +108,7 @@ class SharedState:
             self._clients.pop(client_id, None)
         else:
             self._clients[client_id] = client
-        self._save()
+        self._unsaved = True
 
     def follow(self) -> None:
         """Follow the store, and publish this copy's keys, until ``close``; needs the running event loop."""
@@ -116,6 +121,7 @@ class SharedState:
             asyncio.create_task(self._watch(kind, take), name=f"oauth-{kind.name}") for kind, take in followed
         ]
         self._tasks.append(asyncio.create_task(self._tend(), name="oauth-keys"))
+        self._tasks.append(asyncio.create_task(self._keep(), name="oauth-cache"))
 
     async def close(self) -> None:
         """Stop following."""
@@ -123,6 +129,16 @@ class SharedState:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._unsaved:
+            self._write(self._cached())
+
+    async def _keep(self) -> None:
+        """Keep changes on disk, many at once: a gateway that starts hears of thousands of clients."""
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            if self._unsaved:
+                self._unsaved = False
+                await asyncio.to_thread(self._write, self._cached())
 
     async def _watch(self, kind: Kind, take: Callable[[Change], None]) -> None:
         async for change in self._store.watch(kind):
@@ -171,13 +187,17 @@ class SharedState:
             self.take_client(change.key, read)
 
     def _on_signer(self, change: Change) -> None:
-        self.signers_version += 1
+        known = self._signers.get(change.key)
         if change.value is None:
-            # An operator withdraws a key that got into wrong hands.
+            # An operator withdraws a key that got into wrong hands: no token by it is good from now on.
             self._signers.pop(change.key, None)
+            self.signers_version += known is not None
         else:
-            self._know(msgspec.msgpack.decode(change.value, type=Signer))
-        self._save()
+            read = msgspec.msgpack.decode(change.value, type=Signer)
+            if known is not None and known[0] == read:
+                return
+            self._know(read)
+        self._unsaved = True
 
     def _on_revocation(self, change: Change) -> None:
         if change.value is None:
@@ -202,10 +222,12 @@ class SharedState:
                 self._know(signer)
         self._take_own()
 
-    def _save(self) -> None:
+    def _cached(self) -> bytes:
         now_ms = self._clock()
         signers = [signer for signer, _ in self._signers.values() if signer.forget_at_ms > now_ms]
-        content = msgspec.msgpack.encode(_Cache(list(self._clients.values()), signers))
+        return msgspec.msgpack.encode(_Cache(list(self._clients.values()), signers))
+
+    def _write(self, content: bytes) -> None:
         self._cache_file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self._cache_file.with_suffix(".new")
         with unfinished.open("wb") as file:

@@ -166,6 +166,8 @@ async def test_a_copy_that_starts_while_the_store_is_down_knows_clients_and_keys
     async with house_of(tmp_path, copies=2) as house:
         tpp = await house.tpp()
         await settled(lambda: registered(house, 1, tpp.client_id) and len(jwks_of(house, 1)) == 2)
+        cached = house.parts[1].oauth_cache
+        await settled(lambda: cached.exists() and tpp.client_id.encode() in cached.read_bytes())
         token = (await tpp.token()).json()["access_token"]
         house.store.down = True
         async with house.open_again(1):

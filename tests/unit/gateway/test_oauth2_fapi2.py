@@ -272,6 +272,11 @@ async def test_5_3_2_1_14_tokens_carry_no_more_than_was_asked(house: House):
     assert_refused(await tpp.refresh(given["refresh_token"], scope="payments:write"), "invalid_scope")
 
 
+async def test_5_3_2_1_14_a_scope_of_unreasonable_length_is_refused(house: House):
+    tpp = await house.tpp()
+    assert_refused(await tpp.push(scope="payments:read " * 100), "invalid_scope")
+
+
 # 5.3.2.2 Authorization endpoint flows
 
 
@@ -406,6 +411,9 @@ async def test_5_3_2_2_07_iss_and_state_come_back(house: House, state: str):
         ("https://tpp.example/cb#x", False),
         ("https://user@tpp.example/cb", False),
         ("https:///cb", False),
+        ("https://tpp.example;script-src/cb", False),
+        ("https://tpp.example,x/cb", False),
+        ("https://'self'/cb", False),
         ("https://tpp.example\\@evil.example/", False),
         ("https://tpp.example/\r\nx", False),
         ("//tpp.example/cb", False),

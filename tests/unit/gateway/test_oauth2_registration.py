@@ -55,6 +55,7 @@ async def test_a_registration_says_what_was_registered(house: House):
         {"jwks": None},
         {"jwks": {"keys": []}},
         {"jwks": "x"},
+        {"jwks": {"keys": [ECKey.generate_key("P-256").as_dict(private=False)], "more": "x" * 20_000}},
         {"client_name": ""},
         {"client_name": "x" * 201},
         {"redirect_uris": "https://tpp.example/cb"},
