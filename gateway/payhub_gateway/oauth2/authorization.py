@@ -12,11 +12,14 @@ from payhub_gateway.oauth2.errors import ConsentPageError, RefusedError
 from payhub_gateway.oauth2.grants import GrantRequest
 from payhub_gateway.oauth2.identity import IdentityProvider, Member
 from payhub_gateway.oauth2.records import PushedRequest
+from payhub_gateway.oauth2.replay import ReplayStore
 from payhub_gateway.oauth2.service import Answer, Asked, TokenServer
 from payhub_gateway.oauth2.store import CODES, PUSHED
 
 REQUEST_URI_PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
 LOGINS_MAX: Final = 5
+PUSHED_PER_CLIENT_MAX: Final = 500  # that wait for a member, at one copy
+PUSHED_MAX: Final = 20_000
 STATE_CHARS_MAX: Final = 4096
 SCOPE_CHARS_MAX: Final = 1000
 _KEPT: Final = tuple("response_type redirect_uri scope state code_challenge code_challenge_method".split())
@@ -45,6 +48,7 @@ class Authorizations:
     def __init__(self, server: TokenServer, identity: IdentityProvider) -> None:
         self.identity = identity
         self._server = server
+        self._pushed = ReplayStore(PUSHED_PER_CLIENT_MAX, PUSHED_MAX, model.PUSHED_LIFETIME_S * 1000)
 
     async def push(self, asked: Asked) -> Answer:
         """Keep a checked authorization request of an authenticated client (RFC 9126 section 2).
@@ -57,6 +61,8 @@ class Authorizations:
         client = await self._server.authenticate(request)
         pushed = self._checked(request, client)
         request_uri = REQUEST_URI_PREFIX + records.new_secret()
+        # The store has room for all clients together; no single one may use it up.
+        self._pushed.use(client.client_id, request_uri, self._server.clock())
         await self._server.store.create(PUSHED, records.key_of(request_uri), records.encode(pushed))
         body = {"request_uri": request_uri, "expires_in": model.PUSHED_LIFETIME_S}
         return self._server.with_nonce(Answer(_CREATED, body, {"Cache-Control": "no-store"}))

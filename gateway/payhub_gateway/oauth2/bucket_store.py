@@ -22,7 +22,7 @@ from payhub_gateway.oauth2.store import Change, Entry, Kind, StoreFullError, Sto
 _logger = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S: Final = 1.0
-QUIET_S: Final = 1.0  # after a call without answer the next ones are refused at once for so long
+QUIET_S: Final = 2.0  # after a call without answer the next ones are refused at once for so long
 WATCH_RETRY_S: Final = 0.5
 WATCH_WAIT_S: Final = 1.0
 SILENCE_MAX_S: Final = 60.0

@@ -21,7 +21,7 @@ from payhub_gateway.oauth2.store import CLIENTS, StateStore
 from payhub_platform import ids
 from payhub_platform.clock import Clock
 
-CLIENTS_PER_TENANT_MAX: Final = 1000
+CLIENTS_PER_TENANT_MAX: Final = 200
 REDIRECT_URIS_MAX: Final = 10
 _URI_CHARS_MAX: Final = 512
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)

@@ -42,7 +42,7 @@ class ReplayStore:
         if self._by_client[client_id] >= self._per_client_max or len(self._used) >= self._total_max:
             raise UnavailableError(
                 "overloaded",
-                "Too many token requests; keep a token until it expires.",
+                "Too many requests of one kind; keep a token until it expires.",
                 retry_after_s=RETRY_AFTER_S,
             )
         self._used[key] = (now_ms + self._hold_ms, client_id)

@@ -39,7 +39,7 @@ CODES: Final = Kind("codes", 600)
 GRANTS: Final = Kind("grants", 90 * DAY_S, 256 * MIB)
 REPLAYS: Final = Kind("replays", 400, 128 * MIB, 64)
 REVOKED: Final = Kind("revoked", 600)
-CLIENTS: Final = Kind("clients", 0)
+CLIENTS: Final = Kind("clients", 0, 256 * MIB)
 SIGNERS: Final = Kind("signers", 90 * DAY_S, 4 * MIB)
 KINDS: Final = (PUSHED, CODES, GRANTS, REPLAYS, REVOKED, CLIENTS, SIGNERS)
 

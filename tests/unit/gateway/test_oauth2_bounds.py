@@ -1,13 +1,36 @@
-"""What the gateway remembers of proofs is bounded, and nobody but the proofs' owners fills it."""
+"""What the gateway remembers is bounded, and nobody but its owners fills it: proofs, requests, clients."""
 
 import pytest
 from joserfc.jwk import ECKey
 from unit.gateway.gateway_kit import ISSUER, StillClock
-from unit.gateway.oauth2_kit import house_of, signed
+from unit.gateway.oauth2_kit import assert_refused, house_of, signed
 
 from payhub_gateway.oauth2.dpop import HOLD_MS, Nonces, Proof, Proofs
 from payhub_gateway.oauth2.errors import InvalidProofError
 from payhub_platform.errors import UnavailableError
+
+
+async def test_one_client_cannot_push_requests_without_end(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("payhub_gateway.oauth2.authorization.PUSHED_PER_CLIENT_MAX", 2)
+    async with house_of(tmp_path) as house:
+        busy, other = await house.tpp(), await house.tpp()
+        for _ in range(2):
+            assert (await busy.push()).status_code == 201
+        answer = await busy.push()
+        assert_refused(answer, "temporarily_unavailable", 503)
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await other.push()).status_code == 201
+        house.clock.advance(300)
+        assert (await busy.push()).status_code == 201
+
+
+async def test_one_tenant_cannot_register_clients_without_end(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("payhub_gateway.oauth2.registration.CLIENTS_PER_TENANT_MAX", 2)
+    async with house_of(tmp_path) as house:
+        for _ in range(2):
+            await house.tpp()
+        assert_refused(await house.register(ECKey.generate_key("P-256")), "invalid_client_metadata")
+        await house.tpp("lion")
 
 
 async def test_proofs_of_strangers_are_not_remembered(tmp_path, monkeypatch: pytest.MonkeyPatch):
