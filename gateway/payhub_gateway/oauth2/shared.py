@@ -215,11 +215,16 @@ class SharedState:
             _logger.warning("a published token key cannot be used")
 
     def _load(self) -> None:
-        if self._cache_file.exists():
-            cached = msgspec.msgpack.decode(self._cache_file.read_bytes(), type=_Cache)
-            self._clients = {client.client_id: client for client in cached.clients}
-            for signer in cached.signers:
-                self._know(signer)
+        try:
+            content = self._cache_file.read_bytes() if self._cache_file.exists() else None
+            cached = _Cache() if content is None else msgspec.msgpack.decode(content, type=_Cache)
+        except msgspec.MsgspecError:
+            # The store tells all of it again; without it only configured clients are known.
+            _logger.exception("%s cannot be read and is written anew", self._cache_file.name)
+            cached = _Cache()
+        self._clients = {client.client_id: client for client in cached.clients}
+        for signer in cached.signers:
+            self._know(signer)
         self._take_own()
 
     def _cached(self) -> bytes:
@@ -229,7 +234,7 @@ class SharedState:
 
     def _write(self, content: bytes) -> None:
         self._cache_file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._cache_file.with_suffix(".new")
+        unfinished = self._cache_file.with_name(f"{self._cache_file.name}.{os.getpid()}.new")
         with unfinished.open("wb") as file:
             file.write(content)
             file.flush()

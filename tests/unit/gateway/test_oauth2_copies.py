@@ -174,3 +174,16 @@ async def test_a_copy_that_starts_while_the_store_is_down_knows_clients_and_keys
             assert (await tpp.at(1).token()).status_code == 200
             answer = await tpp.at(1).pay(token)
             assert answer.status_code == 202, answer.text
+
+
+async def test_a_damaged_cache_is_told_of_and_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async with house_of(tmp_path, copies=1) as house:
+        tpp = await house.tpp()
+        cached = house.parts[0].oauth_cache
+        await settled(cached.exists)
+        cached.write_bytes(b"\xc1 nonsense")
+        async with house.open_again(0):
+            assert "oauth2.cache cannot be read" in caplog.text
+            assert (await house.client("buffalo-admin").token()).status_code == 200
+            await settled(lambda: tpp.client_id.encode() in cached.read_bytes())
+            assert (await tpp.at(0).token()).status_code == 200
