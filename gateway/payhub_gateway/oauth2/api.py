@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.types import ExceptionHandlersMap
 
 from payhub_gateway.limits import read_body
-from payhub_gateway.oauth2 import metadata
+from payhub_gateway.oauth2 import metadata, tenants
 from payhub_gateway.oauth2.authorization import Authorizations
 from payhub_gateway.oauth2.certificates import Certificates
 from payhub_gateway.oauth2.errors import RefusedError, told
@@ -108,6 +108,7 @@ async def read_asked(request: Request[Any, Any, Any], certificates: Certificates
         await read_form(request),
         request.headers.getall("dpop", []),
         certificates.thumbprint(request.scope),
+        tenants.named_tenants(request),
     )
 
 

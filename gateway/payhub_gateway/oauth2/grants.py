@@ -40,6 +40,7 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
     Attributes:
         proof: the DPoP proof that came with it.
         certificate: thumbprint of the TLS certificate that it came with.
+        named_tenants: where it names a tenant, and which.
         details: the rich authorization details that it is about.
         assertion: claims of the verified client assertion.
         code: the authorization code that it names, as stored.
@@ -50,12 +51,18 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
     """
 
     def __init__(
-        self, uri: str, form: dict[str, str], proof: Proof | None = None, certificate: str | None = None
+        self,
+        uri: str,
+        form: dict[str, str],
+        proof: Proof | None = None,
+        certificate: str | None = None,
+        named_tenants: list[tuple[str, str]] | None = None,
     ) -> None:
         super().__init__("POST", uri)
         self.payload = BasicOAuth2Payload(form)
         self.proof = proof
         self.certificate = certificate
+        self.named_tenants = named_tenants or []
         self.details: list[dict[str, Any]] = []
         self.assertion: model.AssertionClaims | None = None
         self.code: IssuedCode | None = None

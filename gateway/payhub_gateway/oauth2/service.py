@@ -8,9 +8,10 @@ import msgspec
 from authlib.oauth2 import AuthorizationServer, OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError
 
-from payhub_gateway.oauth2 import metadata, model, records
+from payhub_gateway.oauth2 import metadata, model, records, tenants
 from payhub_gateway.oauth2.clients import Client, ClientDirectory
 from payhub_gateway.oauth2.dpop import Proofs
+from payhub_gateway.oauth2.errors import RefusedError
 from payhub_gateway.oauth2.grants import (
     S256,
     ClientGrant,
@@ -39,11 +40,13 @@ class Asked(msgspec.Struct, frozen=True):
         form: the decoded form, each parameter once.
         proofs: all values of the DPoP header.
         certificate: thumbprint of the client's TLS certificate.
+        named_tenants: where it names a tenant, and which.
     """
 
     form: dict[str, str]
     proofs: list[str] = []
     certificate: str | None = None
+    named_tenants: list[tuple[str, str]] = []
 
 
 class Answer(msgspec.Struct):
@@ -123,7 +126,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         """
         uri = self.issuer + path
         proof = self._proofs.verify(asked.proofs, "POST", uri) if asked.proofs else None
-        return GrantRequest(uri, asked.form, proof, asked.certificate)
+        return GrantRequest(uri, asked.form, proof, asked.certificate, asked.named_tenants)
 
     async def authenticate(self, request: GrantRequest) -> Client:
         """Return the client of a request at an endpoint that has no grant; its assertion is used up.
@@ -214,6 +217,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         Raises:
             InvalidClientError: another copy saw one of them before.
             InvalidProofError: this copy saw the proof before.
+            RefusedError: the request names another tenant.
             StoreUnavailableError: that is not known, and matters.
         """
         claims = request.assertion
@@ -221,6 +225,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
             return
         if request.proof is not None:
             self._proofs.use(request.proof)
+        client = self._clients.find(claims.sub)
+        if client and tenants.mismatch(request.named_tenants, client.tenant.tenant_id, client.client_id):
+            raise RefusedError("invalid_request", "The request names another tenant than the client's.")
         used = [use_everywhere(self.store, f"assertion:{claims.sub}", claims.jti)]
         if request.proof is not None:
             used.append(use_everywhere(self.store, f"proof:{request.proof.thumbprint}", request.proof.jti))

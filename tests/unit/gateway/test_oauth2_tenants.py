@@ -13,10 +13,11 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from unit.gateway.gateway_kit import assert_problem
-from unit.gateway.oauth2_kit import House, house_of, running
+from unit.gateway.oauth2_kit import House, assert_refused, house_of, running
 
-from payhub_gateway.channel.access import HEADERS_NAMING_A_TENANT, Access
-from payhub_gateway.oauth2 import audit
+from payhub_gateway.channel.access import Access
+from payhub_gateway.oauth2 import tenants
+from payhub_gateway.oauth2.tenants import HEADERS_NAMING_A_TENANT
 from payhub_platform.http import exception_handlers
 
 
@@ -50,6 +51,24 @@ async def test_a_header_that_names_another_tenant(
         assert_problem(answer, 403, "tenant-mismatch", f"header:{header}")
         line = {"event": "tenant-mismatch", "tenant": "buffalo", "client": "buffalo-admin"}
         assert audited(caplog) == [{**line, "where": f"header:{header}", "named": written}]
+
+
+async def test_a_token_is_not_asked_for_in_the_name_of_another_tenant(
+    house: House, caplog: pytest.LogCaptureFixture
+):
+    client = house.client("buffalo-admin")
+    assert (await client.token(headers={"Platform-TenantId": "buffalo"})).status_code == 200
+    for path, form in (
+        ("/oauth2/token", {"grant_type": "client_credentials"}),
+        ("/oauth2/introspect", {"token": "x"}),
+        ("/oauth2/revoke", {"token": "x"}),
+        ("/oauth2/par", {"response_type": "code"}),
+    ):
+        caplog.clear()
+        assert_refused(
+            await client.post(path, form, headers={"Platform-TenantId": "lion"}), "invalid_request"
+        )
+        assert [line["named"] for line in audited(caplog)] == ["lion"]
 
 
 async def test_two_headers_of_which_one_agrees(house: House):
@@ -112,10 +131,16 @@ async def test_a_members_token_does_not_act_for_the_whole_tenant(house: House):
 def test_mismatches_are_counted(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader])
-    monkeypatch.setattr(audit, "_refusals", provider.get_meter("t").create_counter("payhub.gateway.refusals"))
+    monkeypatch.setattr(
+        tenants, "_refusals", provider.get_meter("t").create_counter("payhub.gateway.refusals")
+    )
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            audit.tenant_mismatch("buffalo", "c", "header:Platform-TenantId", "lion")
+            assert (
+                tenants.mismatch([("header:X", "buffalo"), ("header:Y", "lion")], "buffalo", "c")
+                == "header:Y"
+            )
+        assert tenants.mismatch([("header:X", "buffalo")], "buffalo", "c") is None
     read = reader.get_metrics_data()
     assert read is not None
     points = list(read.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points)
