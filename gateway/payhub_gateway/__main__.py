@@ -74,7 +74,7 @@ def _server(settings: GatewaySettings) -> Server:
             await bus.close()
             tracing.shutdown()
 
-    return server(create_app(parts, [lifespan]), settings.host, settings.port)
+    return server(create_app(parts, [lifespan]), settings.host, settings.port, tls=settings.tls())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import msgspec
 
 from payhub_gateway.oauth2.assembly import OAuth2Options
 from payhub_platform.errors import InvalidInputError
+from payhub_platform.tls import Tls
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -23,10 +24,13 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         internal_token: the credential between payhub's own processes.
         engines: engine id -> base URL.
         issuer: the public address that clients know this gateway by, without a trailing slash. Clients
-            sign their assertions for it. Empty means ``http://<host>:<port>``.
+            sign their assertions for it. Empty means ``http(s)://<host>:<port>``.
         bearer_tokens: issue access tokens that are bound to no key, for channels that cannot prove one; only
             where the issuer is on loopback.
         dpop_nonces: DPoP proofs must carry a nonce of the process that they are sent to.
+        tls_cert: PEM file of the gateway's certificate where it ends TLS itself; empty behind a proxy.
+        tls_key: PEM file of its private key.
+        client_ca: PEM file of the authorities of clients' certificates (mutual TLS); may be empty.
         client_cert_header: the header in which a proxy that ends TLS passes the client's certificate on.
         trusted_proxies: networks of those proxies, such as ``10.0.0.0/8``.
         statement_issuers: issuer -> JWK set of those whose software statements are believed.
@@ -43,6 +47,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str = ""
     bearer_tokens: bool = False
     dpop_nonces: bool = False
+    tls_cert: str = ""
+    tls_key: str = ""
+    client_ca: str = ""
     client_cert_header: str = ""
     trusted_proxies: list[str] = []
     statement_issuers: dict[str, dict[str, Any]] = {}
@@ -55,7 +62,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidInputError: code ``invalid-settings``; OAuth2 needs https, except on this machine alone.
         """
-        issuer = self.issuer or f"http://{self.host}:{self.port}"
+        scheme = "https" if self.tls_cert else "http"
+        issuer = self.issuer or f"{scheme}://{self.host}:{self.port}"
         parts = urlsplit(issuer)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS)
         if not secure or not parts.hostname or parts.query or parts.fragment or issuer.endswith("/"):
@@ -66,6 +74,23 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
                 "PAYHUB_ISSUER",
             )
         return issuer
+
+    def tls(self) -> Tls | None:
+        """Return the files for TLS; None where a proxy ends it.
+
+        Raises:
+            InvalidInputError: code ``invalid-settings``.
+        """
+        if not self.tls_cert and not self.tls_key and not self.client_ca:
+            return None
+        tls = Tls(self.tls_cert, self.tls_key, self.client_ca)
+        try:
+            tls.server_options()
+        except OSError as error:
+            raise InvalidInputError(
+                "invalid-settings", f"The PEM files for TLS cannot be used: {error}.", "PAYHUB_TLS_CERT"
+            ) from error
+        return tls
 
     def oauth2_options(self) -> OAuth2Options:
         """Return how the OAuth2 server behaves.

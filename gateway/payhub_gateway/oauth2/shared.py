@@ -151,6 +151,7 @@ class SharedState:
     async def _tend(self) -> None:
         """Rotate the keys in time, and have every copy know them."""
         published: set[str] = set()
+        waiting: set[str] = set()
         while True:
             self._keys.tend()
             self._take_own()
@@ -162,7 +163,9 @@ class SharedState:
                 try:
                     await self._publish(kid, signer)
                 except UnavailableError as error:
-                    _logger.info("token key %s is published later: %s", kid, error.code)
+                    if kid not in waiting:
+                        _logger.info("token key %s is published later: %s", kid, error.code)
+                    waiting.add(kid)
                 else:
                     published = {*[said for said in published if not said.startswith(kid)], name}
             await asyncio.sleep(TEND_EVERY_S if published else 1.0)
