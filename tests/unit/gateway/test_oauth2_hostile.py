@@ -12,8 +12,8 @@ PATHS = "/oauth2/token /oauth2/par /oauth2/introspect /oauth2/revoke /oauth2/aut
 NAMES = (
     "grant_type code redirect_uri code_verifier refresh_token scope state response_type code_challenge "
     "code_challenge_method authorization_details client_id request_uri request dpop_jkt token "
-    "token_type_hint response_mode decision csrf login_statement client_assertion client_assertion_type nonce "
-    "prompt"
+    "token_type_hint response_mode decision csrf login_statement client_assertion client_assertion_type "
+    "nonce prompt"
 ).split()
 GRANTS = "client_credentials authorization_code refresh_token".split()
 TEXTS = ["", "x", "é", "\x00", "🙂", "a" * 5000, "[]", "{}", "null", "%", "'\"<>\\", "1e999", " ", "true"]
