@@ -13,7 +13,8 @@ from litestar import Litestar
 from payhub_gateway.app import Parts, create_app
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_gateway.limits import InFlight
-from payhub_gateway.oauth2.keys import load_or_create_signing_key
+from payhub_gateway.oauth2.bucket_store import BucketStore
+from payhub_gateway.oauth2.signing_keys import SigningKeys
 from payhub_gateway.settings import GatewaySettings
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
@@ -24,6 +25,7 @@ from payhub_platform.telemetry.tracing import Tracing
 
 SIGNING_KEY_FILE: Final = "token-signing-key.json"
 TENANTS_FILE: Final = "tenants.cache"
+OAUTH_FILE: Final = "oauth2.cache"
 
 
 def main() -> None:
@@ -44,9 +46,13 @@ def _server(settings: GatewaySettings) -> Server:
     directory = TenantDirectory(data_dir / TENANTS_FILE)
     engines = HttpEngineClient(settings.engines, settings.internal_token)
     tracing = Tracing("gateway", Path(settings.trace_file) if settings.trace_file else None)
+    store = BucketStore()
     parts = Parts(
         issuer=settings.issuer_url(),
-        signing_key=load_or_create_signing_key(data_dir / SIGNING_KEY_FILE),
+        signing_keys=SigningKeys(data_dir / SIGNING_KEY_FILE, system_clock),
+        oauth_store=store,
+        oauth_cache=data_dir / OAUTH_FILE,
+        oauth_options=settings.oauth2_options(),
         directory=directory,
         engines=engines,
         tracing=tracing,
@@ -58,6 +64,7 @@ def _server(settings: GatewaySettings) -> Server:
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         bus = await connect(settings.nats_url, "gateway")
         directory.watch(bus)
+        store.open(bus)
         await engines.open()
         try:
             yield
@@ -67,7 +74,7 @@ def _server(settings: GatewaySettings) -> Server:
             await bus.close()
             tracing.shutdown()
 
-    return server(create_app(parts, [lifespan]), settings.host, settings.port)
+    return server(create_app(parts, [lifespan]), settings.host, settings.port, tls=settings.tls())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The gateway as one Litestar application."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from joserfc.jwk import ECKey
 from litestar import Litestar, get
 from litestar.di import Provide
 
@@ -14,10 +14,25 @@ from payhub_gateway.channel.api import start_transfer, transfer_status
 from payhub_gateway.channel.service import TransferService
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import BODY_BYTES_MAX, InFlight
-from payhub_gateway.oauth2.api import authorization_server_metadata, token, token_keys
-from payhub_gateway.oauth2.replay import ReplayStore
-from payhub_gateway.oauth2.service import TokenServer
-from payhub_gateway.oauth2.tokens import AccessTokens
+from payhub_gateway.oauth2.api import (
+    authorization_server_metadata,
+    introspect,
+    push_request,
+    revoke,
+    token,
+    token_keys,
+)
+from payhub_gateway.oauth2.assembly import OAuth2Options, assemble
+from payhub_gateway.oauth2.authorization_api import ask_consent, take_decision
+from payhub_gateway.oauth2.registration_api import (
+    read_client,
+    register_client,
+    remove_client,
+    replace_client,
+)
+from payhub_gateway.oauth2.shared import SharedState
+from payhub_gateway.oauth2.signing_keys import SigningKeys
+from payhub_gateway.oauth2.store import StateStore
 from payhub_gateway.observation import UNTRACED, RequestSpan, add_security_headers
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
@@ -31,7 +46,10 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What the application is put together from."""
 
     issuer: str
-    signing_key: ECKey
+    signing_keys: SigningKeys
+    oauth_store: StateStore
+    oauth_cache: Path
+    oauth_options: OAuth2Options
     directory: TenantDirectory
     engines: EngineClient
     tracing: Tracing
@@ -53,11 +71,27 @@ async def ready() -> dict[str, str]:
 
 def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar:
     """Put the gateway together."""
-    access_tokens = AccessTokens(parts.issuer, parts.signing_key, parts.clock)
-    token_server = TokenServer(parts.issuer, parts.directory, access_tokens, ReplayStore(), parts.clock)
+    oauth2 = assemble(
+        parts.issuer,
+        parts.directory,
+        parts.signing_keys,
+        parts.oauth_store,
+        parts.oauth_cache,
+        parts.clock,
+        parts.oauth_options,
+    )
     return Litestar(
         route_handlers=[
             token,
+            push_request,
+            introspect,
+            revoke,
+            ask_consent,
+            take_decision,
+            register_client,
+            read_client,
+            replace_client,
+            remove_client,
             token_keys,
             authorization_server_metadata,
             start_transfer,
@@ -66,19 +100,35 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             ready,
         ],
         dependencies={
-            "access_tokens": _value(access_tokens),
-            "token_server": _value(token_server),
-            "access": _value(Access(access_tokens, parts.directory)),
+            "access_tokens": _value(oauth2.tokens),
+            "token_server": _value(oauth2.server),
+            "authorizations": _value(oauth2.authorizations),
+            "inspection": _value(oauth2.inspection),
+            "registrations": _value(oauth2.registrations),
+            "certificates": _value(oauth2.certificates),
+            "access": _value(Access(oauth2.guard, oauth2.clients, parts.directory)),
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
         middleware=[RequestSpan(parts.tracing)],
         before_send=[add_security_headers],
-        lifespan=lifespan or [],
+        lifespan=[*(lifespan or []), _following(oauth2.shared)],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )
+
+
+def _following(shared: SharedState) -> Lifespan:
+    @asynccontextmanager
+    async def follow(_app: Litestar) -> AsyncIterator[None]:
+        shared.follow()
+        try:
+            yield
+        finally:
+            await shared.close()
+
+    return follow
 
 
 def _value(value: Any) -> Provide:

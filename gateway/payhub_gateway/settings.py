@@ -1,11 +1,14 @@
 """The gateway's settings, read once from ``PAYHUB_*`` variables."""
 
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from payhub_gateway.oauth2.assembly import OAuth2Options
 from payhub_platform.errors import InvalidInputError
+from payhub_platform.tls import Tls
 
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -21,7 +24,16 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         internal_token: the credential between payhub's own processes.
         engines: engine id -> base URL.
         issuer: the public address that clients know this gateway by, without a trailing slash. Clients
-            sign their assertions for it. Empty means ``http://<host>:<port>``.
+            sign their assertions for it. Empty means ``http(s)://<host>:<port>``.
+        bearer_tokens: issue access tokens that are bound to no key, for channels that cannot prove one; only
+            where the issuer is on loopback.
+        dpop_nonces: DPoP proofs must carry a nonce of the process that they are sent to.
+        tls_cert: PEM file of the gateway's certificate where it ends TLS itself; empty behind a proxy.
+        tls_key: PEM file of its private key.
+        client_ca: PEM file of the authorities of clients' certificates (mutual TLS); may be empty.
+        client_cert_header: the header in which a proxy that ends TLS passes the client's certificate on.
+        trusted_proxies: networks of those proxies, such as ``10.0.0.0/8``.
+        statement_issuers: issuer -> JWK set of those whose software statements are believed.
         trace_file: where spans are written; empty records none.
         log_level: name of a level of the standard library.
     """
@@ -33,6 +45,14 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     engines: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
     host: str = "127.0.0.1"
     issuer: str = ""
+    bearer_tokens: bool = False
+    dpop_nonces: bool = False
+    tls_cert: str = ""
+    tls_key: str = ""
+    client_ca: str = ""
+    client_cert_header: str = ""
+    trusted_proxies: list[str] = []
+    statement_issuers: dict[str, dict[str, Any]] = {}
     trace_file: str = ""
     log_level: str = "INFO"
 
@@ -42,7 +62,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidInputError: code ``invalid-settings``; OAuth2 needs https, except on this machine alone.
         """
-        issuer = self.issuer or f"http://{self.host}:{self.port}"
+        scheme = "https" if self.tls_cert else "http"
+        issuer = self.issuer or f"{scheme}://{self.host}:{self.port}"
         parts = urlsplit(issuer)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK_HOSTS)
         if not secure or not parts.hostname or parts.query or parts.fragment or issuer.endswith("/"):
@@ -53,3 +74,45 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
                 "PAYHUB_ISSUER",
             )
         return issuer
+
+    def tls(self) -> Tls | None:
+        """Return the files for TLS; None where a proxy ends it.
+
+        Raises:
+            InvalidInputError: code ``invalid-settings``.
+        """
+        if not self.tls_cert and not self.tls_key and not self.client_ca:
+            return None
+        tls = Tls(self.tls_cert, self.tls_key, self.client_ca)
+        try:
+            tls.server_options()
+        except OSError as error:
+            raise InvalidInputError(
+                "invalid-settings", f"The PEM files for TLS cannot be used: {error}.", "PAYHUB_TLS_CERT"
+            ) from error
+        return tls
+
+    def oauth2_options(self) -> OAuth2Options:
+        """Return how the OAuth2 server behaves.
+
+        Raises:
+            InvalidInputError: code ``invalid-settings``.
+        """
+        if self.bearer_tokens and urlsplit(self.issuer_url()).hostname not in _LOOPBACK_HOSTS:
+            raise InvalidInputError(
+                "invalid-settings",
+                "Unbound bearer tokens are for one machine; channels elsewhere use DPoP or mutual TLS.",
+                "PAYHUB_BEARER_TOKENS",
+            )
+        try:
+            for network in self.trusted_proxies:
+                ip_network(network)
+        except ValueError as error:
+            raise InvalidInputError("invalid-settings", f"{error}.", "PAYHUB_TRUSTED_PROXIES") from error
+        return OAuth2Options(
+            bearer_tokens=self.bearer_tokens,
+            dpop_nonces=self.dpop_nonces,
+            certificate_header=self.client_cert_header,
+            trusted_proxies=self.trusted_proxies,
+            statement_issuers=self.statement_issuers,
+        )

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from payhub_platform.errors import PROBLEM_MEDIA_TYPE, InvalidInputError, PayhubError, UnavailableError
 from payhub_platform.settings import load
+from payhub_platform.tls import ShowsCertificate, Tls, shown_certificate
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 
@@ -44,9 +45,18 @@ class Server(uvicorn.Server):
 class Protocol(H11Protocol):
     """uvicorn's HTTP/1.1; what it refuses before the application sees it is a problem (RFC 9457) as well."""
 
+    _served: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin a connection; what its client showed in TLS is told to the application."""
+        super().connection_made(transport)
+        certificate = shown_certificate(transport)
+        app = self.config.loaded_app
+        self._served = app if certificate is None else ShowsCertificate(app, certificate)
+
     def handle_events(self) -> None:
         """Serve what has arrived, or ask to come again where too many connections are open."""
-        self.app = _refuse if len(self.connections) > CONNECTIONS_MAX else self.config.loaded_app
+        self.app = _refuse if len(self.connections) > CONNECTIONS_MAX else self._served
         super().handle_events()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced
@@ -62,8 +72,15 @@ class Protocol(H11Protocol):
         self.transport.close()
 
 
-def server(app: ASGIApp, host: str, port: int, lifespan: Literal["auto", "on", "off"] = "auto") -> Server:
+def server(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    lifespan: Literal["auto", "on", "off"] = "auto",
+    tls: Tls | None = None,
+) -> Server:
     """Return a server for an app; nothing is logged of single requests, whose paths name members."""
+    options = {} if tls is None else tls.server_options()
     return Server(
         uvicorn.Config(
             app,
@@ -77,6 +94,7 @@ def server(app: ASGIApp, host: str, port: int, lifespan: Literal["auto", "on", "
             http=Protocol,
             h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             timeout_graceful_shutdown=GRACE_S,
+            **options,
         )
     )
 

@@ -81,6 +81,7 @@ async def running(data_dir: Path, nats_url: str, engine_url: str) -> AsyncIterat
         "PAYHUB_INTERNAL_TOKEN": "secret",
         "PAYHUB_ENGINES": json.dumps({"north": engine_url}),
         "PAYHUB_TRACE_FILE": str(data_dir / "trace.jsonl"),
+        "PAYHUB_BEARER_TOKENS": "true",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "payhub_gateway", env=environment, stderr=asyncio.subprocess.PIPE

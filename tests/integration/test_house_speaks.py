@@ -110,7 +110,8 @@ async def test_credentials_that_do_not_hold(house: House) -> None:
 def gateway_token(house: House, **changes: Any) -> str:
     """Sign a token with the gateway's own key, as only the gateway could."""
     folder = house.installation.around.folder / "gateway"
-    key = ECKey.import_key(msgspec.json.decode((folder / "token-signing-key.json").read_bytes()))
+    held = msgspec.json.decode((folder / "token-signing-key.json").read_bytes())
+    key = ECKey.import_key(held["keys"][-1]["jwk"])
     genuine = house.channel.headers["Authorization"].removeprefix("Bearer ")
     token = jwt.decode(genuine, key, algorithms=["ES256"])
     return jwt.encode(token.header, {**token.claims, **changes}, key, algorithms=["ES256"])

@@ -1,63 +1,63 @@
-"""Who calls: the bearer token of a request, held against the tenants' present configuration."""
+"""Who calls: the token of a request, held against the tenants' present configuration."""
 
-from typing import Final
+from typing import Any
 
 import msgspec
-from litestar.datastructures import Headers
+from litestar.connection import ASGIConnection
 
 from payhub_gateway.channel.errors import InsufficientScopeError, TenantMismatchError
-from payhub_gateway.oauth2.errors import InvalidTokenError
-from payhub_gateway.oauth2.tokens import AccessTokens
+from payhub_gateway.oauth2 import tenants
+from payhub_gateway.oauth2.clients import ClientDirectory
+from payhub_gateway.oauth2.guard import TokenGuard
+from payhub_gateway.oauth2.model import AccessClaims
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import ForbiddenError
-
-HEADER_TENANT: Final = "Platform-TenantId"
 
 
 class Caller(msgspec.Struct, frozen=True):
     """A client that may do what it asks, and its tenant as configured now."""
 
     tenant: TenantConfig
-    client_id: str
+    claims: AccessClaims
+    scopes: list[str]  # that the client is registered for
+
+    @property
+    def client_id(self) -> str:
+        """The OAuth2 client."""
+        return self.claims.client_id
 
 
 class Access:
     """Decides who may call. The tenant comes from the token, and from nowhere else."""
 
-    def __init__(self, tokens: AccessTokens, directory: TenantDirectory) -> None:
-        self._tokens = tokens
+    def __init__(self, guard: TokenGuard, clients: ClientDirectory, directory: TenantDirectory) -> None:
+        self._guard = guard
+        self._clients = clients
         self._directory = directory
 
-    def require(self, headers: Headers, scope: str) -> Caller:
-        """Return the caller when its token covers the scope.
+    def require(self, request: ASGIConnection[Any, Any, Any, Any], scope: str) -> Caller:
+        """Return the caller when its token is its own and covers the scope.
 
         Raises:
             InvalidTokenError: 401 ``missing-token``, ``invalid-token`` or ``token-expired``.
+            InvalidProofError: 401 ``invalid-dpop-proof`` or ``dpop-nonce-wanted``.
             ForbiddenError: 403 ``unknown-tenant``, ``tenant-suspended``, ``unknown-client``,
                 ``insufficient-scope`` or ``tenant-mismatch``.
         """
-        claims = self._tokens.verify(_bearer(headers.getall("authorization", [])))
+        claims = self._guard.check(request)
         tenant = self._directory.get(claims.tenant)
         if tenant is None:
             raise ForbiddenError("unknown-tenant", "The tenant is not known here.", "header:Authorization")
         if tenant.status != "active":
             raise ForbiddenError("tenant-suspended", "The tenant is suspended.", "header:Authorization")
-        registered = next((c for c in tenant.clients if c.client_id == claims.client_id), None)
-        if registered is None:
+        client = self._clients.find(claims.client_id)
+        if client is None or client.tenant.tenant_id != tenant.tenant_id:
             raise ForbiddenError("unknown-client", "The client was removed.", "header:Authorization")
-        if scope not in claims.scope.split(" ") or scope not in registered.scopes:
+        elsewhere = tenants.mismatch(tenants.named_tenants(request), claims.tenant, claims.client_id)
+        if elsewhere is not None:
+            raise TenantMismatchError(elsewhere)
+        # A member's consent (a grant) is about that member's account; these APIs act for the whole tenant.
+        if claims.grant is not None or scope not in claims.scope.split(" ") or scope not in client.scopes:
             raise InsufficientScopeError(scope)
-        # Payment Hub EE's channels send this header; it is a hint that may agree, never a choice.
-        if any(named != tenant.tenant_id for named in headers.getall(HEADER_TENANT, [])):
-            raise TenantMismatchError(f"header:{HEADER_TENANT}")
-        return Caller(tenant, claims.client_id)
-
-
-def _bearer(values: list[str]) -> str:
-    if not values:
-        raise InvalidTokenError("Send an access token: Authorization: Bearer <token>.", "missing-token")
-    scheme, _, token = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not token:
-        raise InvalidTokenError("The Authorization header must be one Bearer token.")
-    return token.strip(" ")
+        return Caller(tenant, claims, client.scopes)

@@ -1,1 +1,1 @@
-"""The OAuth2 server: client_credentials with private_key_jwt, JWT access tokens (RFC 6749, 7523, 9068)."""
+"""The OAuth2 server: FAPI 2.0 Security Profile on Authlib. Read docs/oauth2.md first."""

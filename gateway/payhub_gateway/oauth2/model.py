@@ -1,24 +1,35 @@
 """What client assertions and access tokens must say. Pure: no keys, no clock, no I/O."""
 
-import base64
-import binascii
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from payhub_gateway.oauth2.errors import RefusedAssertionError
+from payhub_gateway.oauth2.signatures import ALGORITHMS, unbase64url
 
 SCOPE_READ: Final = "payments:read"
 SCOPE_WRITE: Final = "payments:write"
-SCOPES: Final = (SCOPE_WRITE, SCOPE_READ)
+SCOPE_REGISTER: Final = "clients:register"
+SCOPE_INTROSPECT: Final = "tokens:introspect"
+SCOPE_IDENTIFY: Final = "members:identify"
+PAYMENT_SCOPES: Final = (SCOPE_WRITE, SCOPE_READ)
+"""What a client gets that asks for nothing in particular (least privilege: the others are asked for)."""
+SCOPES: Final = (*PAYMENT_SCOPES, SCOPE_REGISTER, SCOPE_INTROSPECT, SCOPE_IDENTIFY)
 
-# FAPI 2.0 section 5.4: never RS256, HS256 or none. EdDSA is the old name of Ed25519 (RFC 9864).
-ASSERTION_ALGORITHMS: Final = ("ES256", "PS256", "EdDSA", "Ed25519")
+ASSERTION_ALGORITHMS: Final = ALGORITHMS
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-GRANT_TYPE: Final = "client_credentials"
+CLIENT_CREDENTIALS: Final = "client_credentials"
+AUTHORIZATION_CODE: Final = "authorization_code"
+REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the name of a grant
+GRANT_TYPES: Final = (AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN)
 AUTH_METHOD: Final = "private_key_jwt"
 
 TOKEN_LIFETIME_S: Final = 300
+CODE_LIFETIME_S: Final = 60  # FAPI 2.0 section 5.3.2.1 item 11
+PUSHED_LIFETIME_S: Final = 300  # FAPI 2.0 section 5.3.2.2: less than 600
+GRANT_LIFETIME_S: Final = 90 * 86_400
+# What two copies of the gateway cannot ask each other about must at least be this young.
+ALONE_AGE_MAX_S: Final = 60
 ASSERTION_AGE_MAX_S: Final = 300
 CLOCK_LEEWAY_S: Final = 10  # FAPI 2.0 section 5.3.2.1 item 13
 JWT_CHARS_MAX: Final = 8 * 1024
@@ -50,8 +61,18 @@ class AssertionClaims(msgspec.Struct, frozen=True, kw_only=True):
     nbf: NumericDate | None = None
 
 
-class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """Claims of an access token (RFC 9068 section 2.2), with the tenant it speaks for."""
+class Confirmation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose token it is (RFC 7800): the holder of a key (RFC 9449) or of a certificate (RFC 8705)."""
+
+    jkt: str | None = None
+    x5t: str | None = msgspec.field(default=None, name="x5t#S256")
+
+
+class AccessClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Claims of an access token (RFC 9068 section 2.2), with the tenant it speaks for.
+
+    ``sub`` is the client itself, or the member who consented; then ``grant`` names the consent.
+    """
 
     iss: str
     aud: str
@@ -62,6 +83,9 @@ class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
     iat: int
     exp: int
     jti: str
+    cnf: Confirmation | None = None
+    grant: str | None = None
+    authorization_details: list[dict[str, Any]] = []
 
 
 _HEADER: Final = msgspec.json.Decoder(JwtHeader)
@@ -78,17 +102,17 @@ def split_jwt(token: str) -> tuple[JwtHeader, bytes]:
     if len(token) > JWT_CHARS_MAX or len(segments) != _SEGMENTS:
         raise ValueError("not a compact JWS of reasonable length")
     try:
-        header = _HEADER.decode(_unbase64url(segments[0]))
-        payload = _unbase64url(segments[1])
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError, RecursionError) as error:
+        header = _HEADER.decode(unbase64url(segments[0]))
+        payload = unbase64url(segments[1])
+    except (ValueError, RecursionError) as error:
         raise ValueError("the JWS is malformed") from error
     if header.crit is not None or header.b64 is not None:
         raise ValueError("the JWS uses extensions")
     return header, payload
 
 
-def read_assertion(assertion: str) -> AssertionClaims:
-    """Read the claims of an assertion; nothing of it is verified yet.
+def read_assertion(assertion: str) -> tuple[JwtHeader, AssertionClaims]:
+    """Read header and claims of an assertion; nothing of it is verified yet.
 
     Raises:
         RefusedAssertionError: it is no JWT, its algorithm is not accepted, or claims are missing or wrong.
@@ -102,7 +126,7 @@ def read_assertion(assertion: str) -> AssertionClaims:
             f"The client assertion must be signed with one of {', '.join(ASSERTION_ALGORITHMS)}."
         )
     try:
-        return _ASSERTION.decode(payload)
+        return header, _ASSERTION.decode(payload)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise RefusedAssertionError(
             "The client assertion needs iss, sub, aud (one string), exp, iat and jti."
@@ -132,34 +156,12 @@ def check_assertion(claims: AssertionClaims, issuer: str, now_s: float) -> None:
 
 
 def granted_scopes(asked: str | None, allowed: list[str]) -> list[str]:
-    """Return the scopes a client gets: what it asks for, or all it may have when it asks for none.
+    """Return the scopes a client gets: what it asks for, or those of payments when it asks for none.
 
     An empty list means that it asked for something it may not have, or that nothing is left.
     """
-    offered: list[str] = [scope for scope in SCOPES if scope in allowed]
     if not asked:
-        return offered
+        return [scope for scope in PAYMENT_SCOPES if scope in allowed]
+    offered: list[str] = [scope for scope in SCOPES if scope in allowed]
     wanted = set(asked.split(" "))
     return [scope for scope in offered if scope in wanted] if wanted.issubset(offered) else []
-
-
-def metadata(issuer: str) -> dict[str, Any]:
-    """Describe the server to clients (RFC 8414 section 2)."""
-    return {
-        "issuer": issuer,
-        "token_endpoint": issuer + "/oauth2/token",
-        "jwks_uri": issuer + "/oauth2/jwks",
-        "response_types_supported": [],
-        "grant_types_supported": [GRANT_TYPE],
-        "scopes_supported": list(SCOPES),
-        "token_endpoint_auth_methods_supported": [AUTH_METHOD],
-        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
-    }
-
-
-def _unbase64url(segment: str) -> bytes:
-    # RFC 7515 section 2: URL-safe alphabet, no padding; Python's decoder would skip foreign characters.
-    if "=" in segment or "+" in segment or "/" in segment:
-        raise binascii.Error("not base64url")
-    padded = segment + "=" * (-len(segment) % 4)
-    return base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)

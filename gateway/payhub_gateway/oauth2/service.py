@@ -1,211 +1,283 @@
-"""Authlib's OAuth2 server, fed from the tenants' configuration in memory.
+"""Authlib's OAuth2 server between what is fetched for it and what is written after it."""
 
-Authlib is synchronous and only computes here: everything it asks for is already in memory, so it runs
-inside the event loop. Its classes ship without types, hence the ``type: ignore[misc]`` on subclasses.
-What it lacks against FAPI 2.0 (pinned algorithms, ``aud`` as one string) is put in by overriding.
-"""
-
-import logging
+import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from authlib.oauth2 import AuthorizationServer, OAuth2Request
-from authlib.oauth2.rfc6749 import (
-    InvalidClientError,
-    InvalidScopeError,
-    UnauthorizedClientError,
+from authlib.oauth2 import AuthorizationServer, OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError
+
+from payhub_gateway.oauth2 import metadata, model, records, tenants
+from payhub_gateway.oauth2.clients import Client, ClientDirectory
+from payhub_gateway.oauth2.dpop import Proofs
+from payhub_gateway.oauth2.errors import RefusedError
+from payhub_gateway.oauth2.grants import (
+    S256,
+    ClientGrant,
+    CodeGrant,
+    GrantRequest,
+    Issuer,
+    PrivateKeyJwt,
+    RefreshGrant,
 )
-from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
-from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
-from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
-
-from payhub_gateway.oauth2 import model
-from payhub_gateway.oauth2.errors import RefusedAssertionError
-from payhub_gateway.oauth2.keys import ASSERTION_REGISTRY, client_keys
-from payhub_gateway.oauth2.replay import ReplayStore
+from payhub_gateway.oauth2.records import Grant, IssuedCode
+from payhub_gateway.oauth2.replay import ReplayStore, use_everywhere
+from payhub_gateway.oauth2.shared import SharedState
+from payhub_gateway.oauth2.store import CODES, GRANTS, StateStore, StoreUnavailableError
 from payhub_gateway.oauth2.tokens import AccessTokens
-from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
-from payhub_platform.contracts.tenant import OAuthClient, TenantConfig
-
-_logger = logging.getLogger(__name__)
 
 _DESCRIPTION_CHARS_MAX: Final = 200
+_SEE_OTHER: Final = 303
+_OK: Final = 200
 
 
-class TokenAnswer(msgspec.Struct, frozen=True):
-    """What the token endpoint answers: RFC 6749 section 5.1 or 5.2."""
+class Asked(msgspec.Struct, frozen=True):
+    """A request at an endpoint of OAuth2.
+
+    Attributes:
+        form: the decoded form, each parameter once.
+        proofs: all values of the DPoP header.
+        certificate: thumbprint of the client's TLS certificate.
+        named_tenants: where it names a tenant, and which.
+    """
+
+    form: dict[str, str]
+    proofs: list[str] = []
+    certificate: str | None = None
+    named_tenants: list[tuple[str, str]] = []
+
+
+class Answer(msgspec.Struct):
+    """What an endpoint of OAuth2 answers; Authlib's extensions change ``location``."""
 
     status: int
-    body: dict[str, Any]
+    body: Any
     headers: dict[str, str]
-
-
-class _Client:
-    """A client with its tenant, as Authlib asks for it (``authlib.oauth2.rfc6749.ClientMixin``)."""
-
-    def __init__(self, tenant: TenantConfig, client: OAuthClient) -> None:
-        self.tenant = tenant
-        self.client_id = client.client_id
-        self.scopes = client.scopes
-        self.jwks = client.jwks
-
-    def get_client_id(self) -> str:
-        return self.client_id
-
-    def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        return method == model.AUTH_METHOD
-
-    def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == model.GRANT_TYPE
-
-
-class _FormRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no types
-    """A token request whose form was read before."""
-
-    def __init__(self, uri: str, form: dict[str, str]) -> None:
-        super().__init__("POST", uri)
-        self.payload = BasicOAuth2Payload(form)
-
-    @property
-    def form(self) -> dict[str, str]:
-        fields: dict[str, str] = self.payload.data
-        return fields
-
-
-class _PrivateKeyJwt(JWTBearerClientAssertion):  # type: ignore[misc] # Authlib ships no types
-    """private_key_jwt as FAPI 2.0 wants it."""
-
-    CLIENT_AUTH_METHOD = model.AUTH_METHOD
-
-    def __init__(self, issuer: str, replays: ReplayStore, clock: Clock) -> None:
-        super().__init__(leeway=model.CLOCK_LEEWAY_S)
-        self._issuer = issuer
-        self._replays = replays
-        self._clock = clock
-
-    def __call__(self, query_client: Any, request: Any) -> Any:
-        """Authenticate; a ``client_id`` beside the assertion must be the same (RFC 7521 section 4.2)."""
-        client = super().__call__(query_client, request)
-        if client and request.payload.client_id not in (None, client.client_id):
-            raise InvalidClientError(description="client_id and client_assertion name different clients.")
-        return client
-
-    def extract_assertion(self, assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Tell Authlib whose assertion this claims to be."""
-        return {}, {"sub": _readable(assertion).sub}
-
-    def resolve_client_public_key(self, client: _Client) -> KeySet:
-        """Return the keys the tenant registered for the client."""
-        try:
-            return client_keys(client.jwks)
-        except ValueError as error:
-            _logger.warning("client %s of %s: %s", client.client_id, client.tenant.tenant_id, error)
-            raise InvalidClientError(description="The client has no usable key.") from error
-
-    def process_assertion_claims(self, assertion: str, resolve_key: KeySet) -> None:
-        """Verify signature and claims, and use the assertion up."""
-        try:
-            jws.deserialize_compact(assertion, resolve_key, registry=ASSERTION_REGISTRY)
-        except (JoseError, ValueError, TypeError) as error:
-            raise InvalidClientError(description="The client assertion cannot be verified.") from error
-        claims = _readable(assertion)
-        now_ms = self._clock()
-        try:
-            model.check_assertion(claims, self._issuer, now_ms / 1000)
-        except RefusedAssertionError as error:
-            raise InvalidClientError(description=error.detail) from error
-        if not self._replays.use(claims.sub, claims.jti, now_ms):
-            raise InvalidClientError(description="The client assertion was used before.")
-
-
-class _ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships no types
-    """client_credentials for active tenants, with scopes the client is registered for."""
-
-    TOKEN_ENDPOINT_AUTH_METHODS = [model.AUTH_METHOD]
-
-    def validate_token_request(self) -> None:
-        super().validate_token_request()
-        if self.client.tenant.status != "active":
-            raise UnauthorizedClientError("The tenant is suspended.")
-
-    def validate_requested_scope(self) -> None:
-        if not model.granted_scopes(self.request.payload.scope, self.client.scopes):
-            raise InvalidScopeError("The client is not registered for the scope.")
+    location: str | None = None
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no types
-    """The token endpoint, apart from HTTP."""
+    """The OAuth2 server, apart from HTTP.
+
+    Args:
+        issuer: the issuer identifier.
+        clients: all clients.
+        tokens: issues access tokens.
+        store: what the gateway's copies share.
+        shared: what this copy knows of it.
+        proofs: verifies DPoP proofs.
+        clock: milliseconds since the Unix epoch.
+        bearer_tokens: whether tokens that are bound to nobody are issued; on one machine only.
+    """
 
     def __init__(
         self,
         issuer: str,
-        directory: TenantDirectory,
+        clients: ClientDirectory,
         tokens: AccessTokens,
-        replays: ReplayStore,
+        store: StateStore,
+        shared: SharedState,
+        proofs: Proofs,
         clock: Clock,
+        *,
+        bearer_tokens: bool,
     ) -> None:
         super().__init__()
         self.issuer = issuer
-        self._directory = directory
+        self.clock = clock
+        self.shared = shared
+        self.store = store
+        self._clients = clients
         self._tokens = tokens
-        self.register_client_auth_method(model.AUTH_METHOD, _PrivateKeyJwt(issuer, replays, clock))
-        self.register_grant(_ClientCredentials)
-        self.register_token_generator("default", self._generate)
+        self._proofs = proofs
+        self._bearer_tokens = bearer_tokens
+        self.register_client_auth_method(model.AUTH_METHOD, PrivateKeyJwt(issuer, ReplayStore(), clock))
+        self.register_grant(CodeGrant, [S256(required=True)])
+        self.register_grant(ClientGrant)
+        self.register_grant(RefreshGrant)
+        self.register_extension(Issuer(issuer))
 
-    def answer(self, form: dict[str, str]) -> TokenAnswer:
-        """Answer a token request.
+    async def token(self, asked: Asked) -> Answer:
+        """Answer a token request (RFC 6749 section 3.2).
 
-        Args:
-            form: the decoded form, each parameter once.
+        With the shared store down, only client_credentials go on: see ``_use_up``.
 
         Raises:
-            UnavailableError: code ``overloaded``; too many assertions are remembered.
+            OAuth2Error: the assertion, proof or code was used before.
+            PayhubError: the proof does not hold, or the shared store does not answer.
         """
-        answered: TokenAnswer = self.create_token_response(_FormRequest(self.issuer + "/oauth2/token", form))
-        return answered
+        request = self.request(metadata.PATH_TOKEN, asked)
+        code_key, code_revision = await self._fetch(request)
+        answer: Answer = self.create_token_response(request)
+        await self._use_up(request, alone=asked.form.get("grant_type") == model.CLIENT_CREDENTIALS)
+        if request.reused is not None:
+            await self._revoke_reused(request.reused)
+        elif answer.status == _OK:
+            await self._write(request, code_key, code_revision)
+        return self.with_nonce(answer)
 
-    def query_client(self, client_id: str) -> _Client | None:
-        """Find a client in the tenants' configuration."""
-        found = self._directory.by_client(client_id)
-        return None if found is None else _Client(*found)
+    def request(self, path: str, asked: Asked) -> GrantRequest:
+        """Return a request for Authlib, with its proof checked.
+
+        Raises:
+            InvalidProofError: its DPoP proof does not hold.
+        """
+        uri = self.issuer + path
+        proof = self._proofs.verify(asked.proofs, "POST", uri) if asked.proofs else None
+        return GrantRequest(uri, asked.form, proof, asked.certificate, asked.named_tenants)
+
+    async def authenticate(self, request: GrantRequest) -> Client:
+        """Return the client of a request at an endpoint that has no grant; its assertion is used up.
+
+        Raises:
+            OAuth2Error: ``invalid_client``.
+            StoreUnavailableError: whether the assertion was used elsewhere is not known.
+        """
+        client: Client = self.authenticate_client(request, [model.AUTH_METHOD])
+        request.client = client
+        await self._use_up(request, alone=False)
+        return client
+
+    def issue(
+        self,
+        request: GrantRequest,
+        scope: str,
+        subject: str | None = None,
+        grant_id: str | None = None,
+        details: list[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """Issue what a token response says (RFC 6749 section 5.1), bound to who asks."""
+        client: Client = request.client
+        bound = request.confirmation(client, bearer_tokens=self._bearer_tokens)
+        token: dict[str, Any] = {
+            "access_token": self._tokens.issue(
+                client.client_id,
+                client.tenant.tenant_id,
+                scope,
+                subject=subject,
+                confirmation=bound,
+                grant_id=grant_id,
+                details=details,
+            ),
+            "token_type": "DPoP" if bound is not None and bound.jkt is not None else "Bearer",
+            "expires_in": model.TOKEN_LIFETIME_S,
+            "scope": scope,
+        }
+        if request.issued_refresh is not None:
+            token["refresh_token"] = request.issued_refresh[0]
+        if details:
+            token["authorization_details"] = details
+        return token
+
+    def with_nonce(self, answer: Answer) -> Answer:
+        """Tell the nonce that the next proof needs (RFC 9449 section 8.2)."""
+        if self._proofs.nonces is not None:
+            answer.headers["DPoP-Nonce"] = self._proofs.nonces.current()
+        return answer
+
+    def query_client(self, client_id: str) -> Client | None:
+        """Find a client."""
+        return self._clients.find(client_id)
 
     def save_token(self, token: dict[str, Any], request: Any) -> None:
-        """Keep nothing: the token carries what it grants, and lasts five minutes."""
+        """Nothing here: ``_write`` keeps what must be kept."""
 
-    def create_oauth2_request(self, request: _FormRequest) -> _FormRequest:
+    def create_oauth2_request(self, request: GrantRequest) -> GrantRequest:
         """Take our own request as it is."""
         return request
 
-    def handle_response(
-        self, status: int, body: dict[str, Any], headers: Iterable[tuple[str, str]]
-    ) -> TokenAnswer:
+    def handle_response(self, status: int, body: Any, headers: Iterable[tuple[str, str]]) -> Answer:
         """Turn Authlib's answer into ours."""
-        if "error_description" in body:
-            # RFC 6749 section 5.2 allows no quotes, backslashes or other than ASCII here.
-            clean = "".join(c for c in body["error_description"] if " " <= c <= "~" and c not in '"\\')
-            body = {**body, "error_description": clean[:_DESCRIPTION_CHARS_MAX]}
-        return TokenAnswer(status, body, dict(headers))
+        return answer_of(status, body, headers)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens to Authlib's signals."""
 
-    def _generate(self, *, client: _Client, scope: str | None, **_: Any) -> dict[str, Any]:
-        granted = " ".join(model.granted_scopes(scope, client.scopes))
-        return {
-            "access_token": self._tokens.issue(client.client_id, client.tenant.tenant_id, granted),
-            "token_type": "Bearer",
-            "expires_in": model.TOKEN_LIFETIME_S,
-            "scope": granted,
-        }
+    async def _fetch(self, request: GrantRequest) -> tuple[str, int]:
+        """Fetch what the request's grant is about; return a code's key and revision."""
+        form = request.form
+        if form.get("grant_type") == model.AUTHORIZATION_CODE and form.get("code"):
+            key = records.key_of(form["code"])
+            entry = await self.store.get(CODES, key)
+            request.code = records.decode(entry, IssuedCode)
+            return key, entry.revision if entry is not None else 0
+        if form.get("grant_type") == model.REFRESH_TOKEN and form.get("refresh_token"):
+            found = await self.store.get(GRANTS, records.key_of(form["refresh_token"]))
+            request.grant = records.decode(found, Grant)
+        return "", 0
+
+    async def _use_up(self, request: GrantRequest, *, alone: bool) -> None:
+        """Note at all copies that the request's assertion and proof are used.
+
+        While the shared store is down, a copy that may act alone does, on what it knows itself, for an
+        assertion that is a minute old at most: nobody can wait that minute out at another copy.
+
+        Raises:
+            InvalidClientError: another copy saw one of them before.
+            InvalidProofError: this copy saw the proof before.
+            RefusedError: the request names another tenant.
+            StoreUnavailableError: that is not known, and matters.
+        """
+        claims = request.assertion
+        if claims is None:
+            return
+        if request.proof is not None:
+            self._proofs.use(request.proof)
+        client = self._clients.find(claims.sub)
+        if client and tenants.mismatch(request.named_tenants, client.tenant.tenant_id, client.client_id):
+            raise RefusedError("invalid_request", "The request names another tenant than the client's.")
+        used = [use_everywhere(self.store, f"assertion:{claims.sub}", claims.jti)]
+        if request.proof is not None:
+            used.append(use_everywhere(self.store, f"proof:{request.proof.thumbprint}", request.proof.jti))
+        try:
+            fresh = await asyncio.gather(*used)
+        except StoreUnavailableError:
+            young = claims.iat > self.clock() / 1000 - model.ALONE_AGE_MAX_S
+            if alone and young:
+                return
+            raise
+        if not all(fresh):
+            raise InvalidClientError(description="The client assertion or DPoP proof was used before.")
+
+    async def _write(self, request: GrantRequest, code_key: str, code_revision: int) -> None:
+        """Keep the refresh token, then mark the code as used; the one that marks it wins."""
+        code = request.code
+        if code is None:
+            return
+        refresh_key = ""
+        if request.issued_refresh is not None:
+            secret, grant = request.issued_refresh
+            refresh_key = records.key_of(secret)
+            await self.store.create(GRANTS, refresh_key, records.encode(grant))
+        used = msgspec.structs.replace(code, used=True, refresh_key=refresh_key)
+        if not await self.store.update(CODES, code_key, records.encode(used), code_revision):
+            # Two exchanges at once: none of them may keep what it got.
+            await self._revoke_reused(used)
+            won = records.decode(await self.store.get(CODES, code_key), IssuedCode)
+            await self._revoke_reused(won or used)
+            raise InvalidGrantError("The code was used before.")
+
+    async def _revoke_reused(self, code: IssuedCode) -> None:
+        """End everything that came of a code that is used again (RFC 6749 section 4.1.2)."""
+        await self.shared.revoke(code.grant_id)
+        if code.refresh_key:
+            await self.store.delete(GRANTS, code.refresh_key)
 
 
-def _readable(assertion: str) -> model.AssertionClaims:
-    try:
-        return model.read_assertion(assertion)
-    except RefusedAssertionError as error:
-        raise InvalidClientError(description=error.detail) from error
+def answer_of(status: int, body: Any, headers: Iterable[tuple[str, str]]) -> Answer:
+    """Turn what Authlib answers into ours; redirects are 303 (FAPI 2.0 section 5.3.2.2)."""
+    told_headers = dict(headers)
+    location = told_headers.pop("Location", None)
+    if isinstance(body, dict) and "error_description" in body:
+        # RFC 6749 section 5.2 allows no quotes, backslashes or other than ASCII here.
+        clean = "".join(c for c in body["error_description"] if " " <= c <= "~" and c not in '"\\')
+        body = {**body, "error_description": clean[:_DESCRIPTION_CHARS_MAX]}
+    return Answer(_SEE_OTHER if location else status, body, told_headers, location)
+
+
+def refusal(error: OAuth2Error) -> Answer:
+    """Tell an error as JSON, never by a redirect."""
+    error.redirect_uri = error.state = None
+    return answer_of(*error())

@@ -17,6 +17,9 @@ from unit.gateway.gateway_kit import (
 
 from payhub_gateway.app import Parts
 from payhub_gateway.limits import InFlight
+from payhub_gateway.oauth2.assembly import OAuth2Options
+from payhub_gateway.oauth2.signing_keys import SigningKeys
+from payhub_gateway.oauth2.store import MemoryStore
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -42,7 +45,10 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     clock, engine = StillClock(), MemoryEngine()
     parts = Parts(
         issuer=ISSUER,
-        signing_key=ECKey.generate_key("P-256"),
+        signing_keys=SigningKeys(tmp_path / "token-signing-key.json", clock),
+        oauth_store=MemoryStore(clock),
+        oauth_cache=tmp_path / "oauth2.cache",
+        oauth_options=OAuth2Options(bearer_tokens=True),
         directory=directory,
         engines=engine,
         tracing=Tracing("gateway"),
@@ -50,7 +56,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         in_flight=InFlight(per_client_max=2, total_max=3),
     )
     held = Gateway(parts, clock, engine, keys)
-    async with AsyncTestClient(held.app) as client:
+    async with AsyncTestClient(held.app, base_url=ISSUER) as client:
         held.client = client
         yield held
     parts.tracing.shutdown()

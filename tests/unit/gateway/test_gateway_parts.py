@@ -1,13 +1,9 @@
-import stat
-from pathlib import Path
-
 import msgspec
 import pytest
 from unit.gateway.gateway_kit import transfer
 
 from payhub_gateway.channel import model
 from payhub_gateway.limits import InFlight
-from payhub_gateway.oauth2.keys import SigningKeyError, load_or_create_signing_key
 from payhub_gateway.oauth2.replay import HOLD_MS, ReplayStore
 from payhub_gateway.settings import GatewaySettings
 from payhub_platform.contracts.channel import TransferRequest
@@ -51,32 +47,6 @@ def test_another_request_has_another_fingerprint(changes: dict[str, object]):
     assert model.fingerprint(one) != model.fingerprint(other)
 
 
-def test_the_signing_key_is_made_once_and_for_its_owner_only(tmp_path: Path):
-    path = tmp_path / "new" / "key.json"
-    made = load_or_create_signing_key(path)
-    again = load_or_create_signing_key(path)
-    assert made.thumbprint() == again.thumbprint() == again.kid
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [entry.name for entry in path.parent.iterdir()] == ["key.json"]
-
-
-def test_a_signing_key_that_others_can_read_is_refused(tmp_path: Path):
-    path = tmp_path / "key.json"
-    load_or_create_signing_key(path)
-    path.chmod(0o640)
-    with pytest.raises(SigningKeyError, match="signing-key-exposed"):
-        load_or_create_signing_key(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}'])
-def test_a_damaged_signing_key_is_refused(tmp_path: Path, content: bytes):
-    path = tmp_path / "key.json"
-    path.write_bytes(content)
-    path.chmod(0o600)
-    with pytest.raises(SigningKeyError, match="signing-key-damaged"):
-        load_or_create_signing_key(path)
-
-
 def test_replays_are_forgotten_when_they_can_do_no_harm():
     store = ReplayStore()
     assert store.use("c", "1", 0)
@@ -118,6 +88,19 @@ def test_settings_come_from_the_environment():
 def test_wrong_settings_are_refused(changes: dict[str, str]):
     with pytest.raises(InvalidInputError, match="invalid-settings"):
         load(GatewaySettings, {**ENVIRONMENT, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PAYHUB_BEARER_TOKENS": "true", "PAYHUB_ISSUER": "https://pay.example"},
+        {"PAYHUB_TRUSTED_PROXIES": '["10.0.0.0/99"]'},
+    ],
+)
+def test_options_that_are_not_safe_are_refused(changes: dict[str, str]):
+    settings = load(GatewaySettings, {**ENVIRONMENT, **changes})
+    with pytest.raises(InvalidInputError, match="invalid-settings"):
+        settings.oauth2_options()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,257 @@
+"""Dynamic client registration and its management (RFC 7591, RFC 7592).
+
+A client registers with an access token of the tenant that vouches for it, so it belongs to that tenant and
+never gets more scopes than the token's own client has.
+"""
+
+import hmac
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from payhub_gateway.oauth2 import model, records
+from payhub_gateway.oauth2.errors import RefusedError, RegistrationChangedError, UnknownClientError
+from payhub_gateway.oauth2.records import RegisteredClient
+from payhub_gateway.oauth2.shared import SharedState
+from payhub_gateway.oauth2.signatures import read_keys, unbase64url, verify_with_any
+from payhub_gateway.oauth2.store import CLIENTS, StateStore
+from payhub_platform import ids
+from payhub_platform.clock import Clock
+
+CLIENTS_PER_TENANT_MAX: Final = 200
+REDIRECT_URIS_MAX: Final = 10
+_URI_CHARS_MAX: Final = 512
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}", re.ASCII)  # a name, IPv4 or IPv6
+JWKS_BYTES_MAX: Final = 16 * 1024
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=_URI_CHARS_MAX)]
+
+
+class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client says of itself (RFC 7591 section 2). What it does not define is ignored, as it wants."""
+
+    client_name: _Text = "client"
+    redirect_uris: Annotated[list[_Uri], msgspec.Meta(max_length=REDIRECT_URIS_MAX)] = []
+    token_endpoint_auth_method: Literal["private_key_jwt"] = "private_key_jwt"  # noqa: S105 - a method
+    grant_types: Annotated[
+        list[Literal["authorization_code", "client_credentials", "refresh_token"]],
+        msgspec.Meta(min_length=1, max_length=3),
+    ] = msgspec.field(default_factory=lambda: [model.AUTHORIZATION_CODE])
+    response_types: Annotated[list[Literal["code"]], msgspec.Meta(max_length=1)] = msgspec.field(
+        default_factory=lambda: ["code"]
+    )
+    scope: _Text | None = None
+    jwks: dict[str, Any] | None = None
+    dpop_bound_access_tokens: bool = False
+    tls_client_certificate_bound_access_tokens: bool = False
+    software_id: _Text | None = None
+    software_version: _Text | None = None
+
+
+class _Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """Claims of a software statement that are looked at; the others are client metadata."""
+
+    iss: str
+    exp: model.NumericDate | None = None
+
+
+def read_metadata(sent: Any) -> ClientMetadata:
+    """Read client metadata and hold it against FAPI 2.0.
+
+    Raises:
+        RefusedError: ``invalid_redirect_uri`` or ``invalid_client_metadata``.
+    """
+    if isinstance(sent, dict) and "jwks_uri" in sent:
+        # A gateway that fetches what clients name can be sent anywhere; keys are registered themselves.
+        raise _refused("jwks_uri is not supported; register jwks.")
+    try:
+        metadata = msgspec.convert(sent, ClientMetadata)
+        if len(msgspec.json.encode(metadata.jwks)) > JWKS_BYTES_MAX:
+            raise _refused(f"jwks has {JWKS_BYTES_MAX} bytes at most.")
+        keys = read_keys(metadata.jwks or {})
+    except ValueError as error:
+        raise _refused("The client metadata does not fit, or has no usable key.") from error
+    if len(keys) != len((metadata.jwks or {}).get("keys", [])):
+        raise _refused("A key of jwks is private, too weak or of no accepted kind.")
+    if model.AUTHORIZATION_CODE in metadata.grant_types and not metadata.redirect_uris:
+        raise RefusedError("invalid_redirect_uri", "The code flow needs redirect_uris.")
+    if model.REFRESH_TOKEN in metadata.grant_types and model.AUTHORIZATION_CODE not in metadata.grant_types:
+        raise _refused("refresh_token comes with authorization_code.")
+    for uri in metadata.redirect_uris:
+        if not _is_redirect_uri(uri):
+            raise RefusedError(
+                "invalid_redirect_uri", "A redirect URI is https without fragment, or http on loopback."
+            )
+    return metadata
+
+
+class Registrations:
+    """Registers clients and manages their registrations.
+
+    Args:
+        store: what the gateway's copies share.
+        shared: what this copy knows of it.
+        clock: milliseconds since the Unix epoch.
+        statement_issuers: issuer -> key set, of those whose software statements are believed.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        shared: SharedState,
+        clock: Clock,
+        statement_issuers: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self._store = store
+        self._shared = shared
+        self._clock = clock
+        self._statement_issuers = {
+            issuer: read_keys(jwks) for issuer, jwks in (statement_issuers or {}).items()
+        }
+
+    async def register(
+        self, sent: dict[str, Any], vouching: model.AccessClaims, may_have: list[str]
+    ) -> tuple[RegisteredClient, str]:
+        """Register a client; return it and the token that manages it.
+
+        Args:
+            sent: the client metadata, perhaps with a ``software_statement``.
+            vouching: the access token that allows it.
+            may_have: the scopes of the vouching client.
+
+        Raises:
+            RefusedError: ``invalid_software_statement``, ``unapproved_software_statement``,
+                ``invalid_redirect_uri`` or ``invalid_client_metadata``.
+            StoreUnavailableError: 503.
+        """
+        metadata = self._checked(sent, may_have)
+        if self._shared.count_clients(vouching.tenant) >= CLIENTS_PER_TENANT_MAX:
+            raise _refused(f"A tenant has {CLIENTS_PER_TENANT_MAX} registered clients at most.")
+        token = records.new_secret()
+        # Derived from a secret, so that nobody chooses an id that somebody else trusts.
+        client = RegisteredClient(
+            client_id=ids.derive("oauth-client", vouching.tenant, records.new_secret()),
+            tenant_id=vouching.tenant,
+            registered_by=vouching.client_id,
+            registration_token_hash=records.key_of(token),
+            issued_at_s=self._clock() // 1000,
+            metadata=msgspec.to_builtins(metadata),
+        )
+        await self._store.create(CLIENTS, client.client_id, records.encode(client))
+        self._shared.take_client(client.client_id, client)
+        return client, token
+
+    async def read(self, client_id: str, token: str) -> RegisteredClient:
+        """Return a registration to the holder of its token.
+
+        Raises:
+            UnknownClientError: there is none, or the token is another's; which of both is not told.
+        """
+        return (await self._managed(client_id, token))[0]
+
+    async def replace(self, client_id: str, token: str, sent: dict[str, Any]) -> RegisteredClient:
+        """Replace the metadata of a registration (RFC 7592 section 2.2); scopes never grow.
+
+        Raises:
+            UnknownClientError: see ``read``.
+            RegistrationChangedError: somebody else changed it meanwhile.
+            RefusedError: see ``register``.
+        """
+        client, revision = await self._managed(client_id, token)
+        if sent.get("client_id") != client_id:
+            raise _refused("client_id must be the registered one.")
+        had = client.metadata.get("scope") or ""
+        changed = msgspec.structs.replace(
+            client, metadata=msgspec.to_builtins(self._checked(sent, had.split()))
+        )
+        if not await self._store.update(CLIENTS, client_id, records.encode(changed), revision):
+            raise RegistrationChangedError
+        self._shared.take_client(client_id, changed)
+        return changed
+
+    async def remove(self, client_id: str, token: str) -> None:
+        """Remove a registration; its tokens and grants end with it.
+
+        Raises:
+            UnknownClientError: see ``read``.
+        """
+        await self._managed(client_id, token)
+        await self._store.delete(CLIENTS, client_id)
+        self._shared.take_client(client_id, None)
+
+    async def _managed(self, client_id: str, token: str) -> tuple[RegisteredClient, int]:
+        entry = await self._store.get(CLIENTS, client_id) if ids.is_uuid(client_id) else None
+        client = records.decode(entry, RegisteredClient)
+        held = client.registration_token_hash if client else records.key_of("")
+        fits = hmac.compare_digest(held, records.key_of(token))
+        if client is None or entry is None or not fits:
+            raise UnknownClientError
+        return client, entry.revision
+
+    def _checked(self, sent: dict[str, Any], may_have: list[str]) -> ClientMetadata:
+        said = dict(sent)
+        statement = said.pop("software_statement", None)
+        if statement is not None:
+            said.update(self._stated(statement))  # RFC 7591 section 2.3: what is signed wins
+        metadata = read_metadata(said)
+        asked = (metadata.scope or "").split() or [
+            scope for scope in model.PAYMENT_SCOPES if scope in may_have
+        ]
+        # A registration cannot pass on the right to register or to identify members.
+        offered = set(may_have) & {*model.PAYMENT_SCOPES, model.SCOPE_INTROSPECT}
+        if not asked or not offered.issuperset(asked):
+            raise _refused("The scope is more than the registering client has.")
+        return msgspec.structs.replace(metadata, scope=" ".join(asked))
+
+    def _stated(self, statement: Any) -> dict[str, Any]:
+        try:
+            header, payload = model.split_jwt(statement if isinstance(statement, str) else "")
+            claims = msgspec.json.decode(payload, type=_Statement)
+            said = msgspec.json.decode(payload, type=dict[str, Any])
+        except (ValueError, RecursionError) as error:
+            raise RefusedError("invalid_software_statement", "The software statement is no JWT.") from error
+        keys = self._statement_issuers.get(claims.iss)
+        if keys is None:
+            raise RefusedError("unapproved_software_statement", "Its issuer is not known here.")
+        signed, _, signature = statement.rpartition(".")
+        try:
+            verify_with_any(keys, header.alg, header.kid, unbase64url(signature), signed.encode())
+        except ValueError as error:
+            raise RefusedError("invalid_software_statement", "Its signature does not hold.") from error
+        if claims.exp is not None and not claims.exp > self._clock() / 1000 - model.CLOCK_LEEWAY_S:
+            raise RefusedError("invalid_software_statement", "It has expired.")
+        return {
+            name: value for name, value in said.items() if name not in ("iss", "exp", "iat", "jti", "nbf")
+        }
+
+
+def _is_redirect_uri(uri: str) -> bool:
+    """Tell whether codes may be sent there (FAPI 2.0 section 5.3.2.2; RFC 8252 section 7.3 for loopback)."""
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        return False
+    if not _VISIBLE.fullmatch(uri) or "#" in uri or "\\" in uri or parts.username is not None:
+        return False
+    # The page's own policy names the host, so it must not hold anything that a policy would understand.
+    if not _HOST.fullmatch(host):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refused(description: str) -> RefusedError:
+    return RefusedError("invalid_client_metadata", description)
