@@ -45,6 +45,16 @@ demo: install ## Send 20 payments between four institutions over two engines, an
 test: install ## Run all tests
 	@$(BIN)/pytest -q
 
+# As root on Debian what is absent is installed; else the tests say what to install.
+.PHONY: interop
+interop: install ## Test against foreign software (Node.js packages, Redis), which is installed for it
+	@missing=""; command -v npm >/dev/null || missing="nodejs npm"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing $$missing ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "Not installed, and this is not root on Debian: $$missing" >&2; fi
+	@$(BIN)/pytest -q --timeout 900 tests/interop # npm takes its time
+
 .PHONY: sim
 sim: install ## Run more simulated faults than the tests do: make sim SEEDS=2000
 	@RAFT_SEEDS=$(SEEDS) ENGINE_SEEDS=$(SEEDS) $(BIN)/pytest -q --timeout 0 tests/simulation
@@ -73,7 +83,7 @@ lock: $(UV) ## Lock the newest allowed versions: everything for developers, and 
 
 .PHONY: clean
 clean: ## Remove what install, test and check made (data under .payhub stays)
-	@rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	@rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .interop dist
 	@find platform tenants gateway engines tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Everything comes from the lock files, the build backend too: nothing else is fetched.
