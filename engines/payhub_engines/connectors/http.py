@@ -1,5 +1,6 @@
 """HTTP as connectors use it: one bounded request, one bounded answer; failures are failed jobs."""
 
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
@@ -17,18 +18,31 @@ class UnreachableError(JobFailedError):
     """No answer, or no whole one: whether the other side has acted is not known."""
 
 
+class AnswerTooLongError(UnreachableError):
+    """The other side answers more than is read of it."""
+
+
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Status and body of an answer."""
+    """Status and body of an answer; headers by their lower-case names."""
 
     status: int
     body: bytes = b""
+    headers: dict[str, str] = {}
 
 
 class HttpClient(Protocol):
     """What connectors need of an HTTP client."""
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> HttpAnswer:
         """Send one request and read the whole answer.
 
@@ -38,9 +52,11 @@ class HttpClient(Protocol):
             headers: all headers but those of the transport.
             body: empty for none.
             timeout_s: for everything, from connecting to the last byte.
+            tls: whom to trust and who we are; None for the public authorities.
+            answer_bytes_max: of the answer's body.
 
         Raises:
-            UnreachableError: there is no answer within the limits.
+            UnreachableError: there is no answer within the limits; AnswerTooLongError where it is too long.
         """
 
 
@@ -51,7 +67,15 @@ class AiohttpClient:
         self._session = session
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> HttpAnswer:
         """Send one request; redirects are not followed, because they would leave the agreed host."""
         try:
@@ -62,8 +86,13 @@ class AiohttpClient:
                 data=body or None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
+                ssl=True if tls is None else tls,
             ) as response:
-                return HttpAnswer(status=response.status, body=await _read(response))
+                return HttpAnswer(
+                    status=response.status,
+                    body=await _read(response, answer_bytes_max),
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                )
         except TimeoutError as error:
             raise UnreachableError(f"{method}: no answer within {timeout_s} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -73,12 +102,12 @@ class AiohttpClient:
 HttpFactory = Callable[[aiohttp.ClientSession], HttpClient]
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         size += len(chunk)
-        if size > ANSWER_BYTES_MAX:
-            raise UnreachableError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+        if size > bytes_max:
+            raise AnswerTooLongError(f"the answer is longer than {bytes_max} bytes")
         chunks.append(chunk)
     return b"".join(chunks)

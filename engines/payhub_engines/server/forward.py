@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from payhub_engines.connectors import refusals
-from payhub_engines.connectors.mojaloop.headers import FspiopRefusal
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal
 from payhub_engines.server.leadership import Replica
 from payhub_platform.contracts.engine import HEADER_FORWARDED, HEADER_LEADER, PATH_REPLICA
 from payhub_platform.errors import PROBLEM_MEDIA_TYPE, InvalidInputError, PayhubError, UnavailableError

@@ -10,11 +10,14 @@ from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop.ingress import (
-    FspiopRefusal,
+    METHODS,
     Inbound,
+    must_be_signed,
+    route_of,
     translate,
     verify_signature,
 )
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing, not_served
 from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
@@ -25,8 +28,9 @@ from payhub_platform.errors import UnavailableError
 PREFIX: Final = "/fspiop"
 
 _MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
+_NOT_SERVED: Final = frozenset(("unknown-process", "no-start"))
 
-_METHODS: Final = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH]
+_METHODS: Final = [HttpMethod(method) for method in METHODS]
 
 
 @route(PREFIX + "/{path:path}", http_method=_METHODS)
@@ -43,8 +47,8 @@ async def fspiop(
     ):
         try:
             body = await request.body()
-            tenant = _tenant(engine, headers)
-            inbound = _read(engine, request.method, path, headers, body, tenant)
+            tenant = _tenant(engine, path, headers)
+            inbound = _read(engine, request, path, headers, body, tenant)
             if inbound.callback is not None:
                 await commit_callback(engine, tenant, inbound.callback)
         except FspiopRefusal as refusal:
@@ -56,8 +60,12 @@ async def fspiop(
     return Response(b"", status_code=inbound.status)
 
 
-def _tenant(engine: Engine, headers: Mapping[str, str]) -> TenantConfig:
-    tenant = engine.directory.by_fsp(headers.get("fspiop-destination", ""))
+def _tenant(engine: Engine, path: str, headers: Mapping[str, str]) -> TenantConfig:
+    """Find the institution by the path's prefix, else by FSPIOP-Destination."""
+    fsp_id = route_of(path).fsp_id or headers.get("fspiop-destination", "")
+    if not fsp_id:
+        raise missing("The header is missing.", "header:FSPIOP-Destination")
+    tenant = engine.directory.by_fsp(fsp_id)
     if tenant is None:
         # It may be on its way here, and a callback that the switch gives up on is a payment that waits.
         raise UnavailableError("unknown-tenant", "FSPIOP-Destination is no FSP that this engine knows yet.")
@@ -66,16 +74,18 @@ def _tenant(engine: Engine, headers: Mapping[str, str]) -> TenantConfig:
 
 def _read(
     engine: Engine,
-    method: str,
+    request: Request[Any, Any, Any],
     path: str,
     headers: Mapping[str, str],
     body: bytes,
     tenant: TenantConfig,
 ) -> Inbound:
-    """Check the signature with the key of FSPIOP-Source, then translate the message."""
-    source_key = engine.source_key(headers.get("fspiop-source", ""), tenant)
-    verify_signature(method, path, headers, body, source_key)
-    return translate(method, path, headers, body, tenant, engine.clock())
+    """Check the signature with the keys of FSPIOP-Source, then translate the message."""
+    method, now_ms = str(request.method), engine.clock()
+    if must_be_signed(method, route_of(path).resource, tenant.scheme):
+        source_keys = engine.source_keys(headers.get("fspiop-source", ""), tenant)
+        verify_signature(method, path, headers, body, source_keys)
+    return translate(method, path, headers, body, tenant, now_ms, request.url.query)
 
 
 async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
@@ -97,6 +107,8 @@ def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:
     """Tell the switch whether sending the same message again may help; what is refused is gone for good."""
     if reply.code == "key-reused":
         return FspiopRefusal(400, refusals.MODIFIED_REQUEST, "The same id was used before with another body.")
+    if reply.code in _NOT_SERVED:
+        return not_served("Nobody here serves this resource.")
     if reply.code in _MALFORMED:
         return FspiopRefusal(400, refusals.MALFORMED_SYNTAX, reply.detail)
     return UnavailableError(reply.code, reply.detail)

@@ -82,13 +82,14 @@ def test_mojaloop_refuses_what_was_changed_after_we_signed(mojaloop: Ask) -> Non
             if kind == "ES256"
             else {"lion": jws.public_pem(KEYS["ES256"])}
         )
-        for change in (
+        asked = {"action": "verify", "keys": keys, "headers": headers, "body": body}
+        changes: tuple[dict[str, Any], ...] = (
             {"body": other},
             {"headers": {**headers, "date": "Fri, 20 Nov 2026 23:24:29 GMT"}},
             {"headers": {**headers, "fspiop-uri": "/transfers/other"}},
             {"keys": stranger},
-        ):
-            questions.append({"action": "verify", "keys": keys, "headers": headers, "body": body, **change})
+        )
+        questions += [{**asked, **change} for change in changes]
     answers = mojaloop(questions)
     assert [answer["valid"] for answer in answers] == [False] * len(questions)
 

@@ -29,7 +29,14 @@ class FakeSwitch:
         self.error_code = ""
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        **_options: object,
     ) -> HttpAnswer:
         assert timeout_s > 0
         if self.down:
