@@ -5,15 +5,18 @@ from typing import Any, Final
 
 from litestar import HttpMethod, Request, Response, route
 from litestar.di import NamedDependency
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop.ingress import (
+    BODY_BYTES_MAX,
     METHODS,
     Inbound,
     must_be_signed,
     route_of,
+    too_large,
     translate,
     verify_signature,
 )
@@ -33,7 +36,7 @@ _NOT_SERVED: Final = frozenset(("unknown-process", "no-start"))
 _METHODS: Final = [HttpMethod(method) for method in METHODS]
 
 
-@route(PREFIX + "/{path:path}", http_method=_METHODS)
+@route(PREFIX + "/{path:path}", http_method=_METHODS, request_max_body_size=BODY_BYTES_MAX)
 async def fspiop(
     request: Request[Any, Any, Any], engine: NamedDependency[Engine], path: FromPath[str]
 ) -> Response[bytes]:
@@ -46,7 +49,7 @@ async def fspiop(
         engine=engine.settings.engine_id,
     ):
         try:
-            body = await request.body()
+            body = await _body(request)
             tenant = _tenant(engine, path, headers)
             inbound = _read(engine, request, path, headers, body, tenant)
             if inbound.callback is not None:
@@ -58,6 +61,13 @@ async def fspiop(
             busy = FspiopRefusal(error.status, refusals.SERVICE_UNAVAILABLE, error.detail)
             return _answer(busy, error.headers())
     return Response(b"", status_code=inbound.status)
+
+
+async def _body(request: Request[Any, Any, Any]) -> bytes:
+    try:
+        return await request.body()
+    except RequestEntityTooLarge as error:
+        raise too_large() from error
 
 
 def _tenant(engine: Engine, path: str, headers: Mapping[str, str]) -> TenantConfig:
@@ -107,6 +117,8 @@ def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:
     """Tell the switch whether sending the same message again may help; what is refused is gone for good."""
     if reply.code == "key-reused":
         return FspiopRefusal(400, refusals.MODIFIED_REQUEST, "The same id was used before with another body.")
+    if reply.code == "command-too-large":
+        return too_large()
     if reply.code in _NOT_SERVED:
         return not_served("Nobody here serves this resource.")
     if reply.code in _MALFORMED:

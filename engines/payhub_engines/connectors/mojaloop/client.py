@@ -16,7 +16,7 @@ from payhub_engines.connectors.mojaloop import media_types, ulids
 from payhub_engines.connectors.mojaloop.access import SchemeAccess
 from payhub_engines.connectors.mojaloop.iso20022.writing import Frame, write
 from payhub_engines.connectors.mojaloop.keys import KeyRing
-from payhub_engines.connectors.mojaloop.outgoing import Outgoing
+from payhub_engines.connectors.mojaloop.outgoing import Outgoing, fitted
 from payhub_platform.contracts.fspiop import ErrorResponse, Message
 from payhub_platform.contracts.tenant import SchemeConnection, TenantConfig
 from payhub_platform.security import jws
@@ -121,7 +121,7 @@ def _data_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> bytes:
     if message.body is None:
         return b""
     resource, *path = message.path
-    data = msgspec.json.encode(message.body)
+    data = msgspec.json.encode(fitted(message.body, media_types.version_sent(tenant.scheme)))
     if not media_types.is_iso(resource, tenant.scheme):
         return data
     frame = Frame(

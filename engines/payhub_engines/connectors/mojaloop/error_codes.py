@@ -23,7 +23,7 @@ NOT_FOUND_CODES: Final = {
 _TRANSFER_NOT_FOUND: Final = frozenset(
     (refusals.TRANSFER_NOT_FOUND, refusals.BULK_TRANSFER_NOT_FOUND, refusals.ID_NOT_FOUND)
 )
-_OUTCOME_OPEN: Final = frozenset("126789")  # communication, server, settlement, and what FSPIOP leaves open
+_OUTCOMES: Final = frozenset("345")  # client, payer, payee; what FSPIOP leaves open leaves the outcome open
 _TRANSIENT: Final = frozenset("12")
 
 
@@ -43,7 +43,7 @@ def reaction(code: str, resource: str) -> Reaction:
     if resource in MONEY_RESOURCES:
         if code in _TRANSFER_NOT_FOUND:
             return "retry"
-        if family in _OUTCOME_OPEN or code == refusals.MODIFIED_REQUEST:
+        if family not in _OUTCOMES or code == refusals.MODIFIED_REQUEST:
             return "ask"
         return "release"
     if family in _TRANSIENT and code != refusals.NOT_IMPLEMENTED:

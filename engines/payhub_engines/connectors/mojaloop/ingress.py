@@ -22,11 +22,14 @@ __all__ = [
     "Route",
     "must_be_signed",
     "route_of",
+    "too_large",
     "translate",
     "verify_signature",
 ]
 
-BODY_BYTES_MAX: Final = 5_242_880  # API Definition 1.1 section 3.2.1
+BODY_BYTES_MAX: Final = (
+    1024 * 1024
+)  # what one command may write; FSPIOP allows up to 5,242,880 (section 3.2.1)
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _ERROR: Final = "error"
@@ -104,9 +107,7 @@ def translate(
     if method not in METHODS:
         raise not_allowed()
     if len(body) > BODY_BYTES_MAX:
-        raise FspiopRefusal(
-            400, refusals.TOO_LARGE, f"A body has at most {BODY_BYTES_MAX} bytes.", "header:Content-Length"
-        )
+        raise too_large()
     content = fspiop_headers.check(
         headers,
         route.resource,
@@ -128,6 +129,13 @@ def translate(
         now_ms=now_ms,
     )
     return _READERS[route.resource](received)
+
+
+def too_large() -> FspiopRefusal:
+    """Refuse with 3104, too large payload."""
+    return FspiopRefusal(
+        400, refusals.TOO_LARGE, f"A body has at most {BODY_BYTES_MAX} bytes.", "header:Content-Length"
+    )
 
 
 def must_be_signed(method: str, resource: str, scheme: SchemeConnection) -> bool:

@@ -1,7 +1,7 @@
 """What a DFSP sends: one builder for each of FSPIOP's forms. The resource follows from the body's type."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -44,6 +44,13 @@ ANSWERED: Final[Mapping[type[Message], str]] = {
     fspiop_bulk.BulkTransferResponse: "bulkTransfers",
 }
 """Bodies of PUT and their resources."""
+
+_SINCE: Final[Mapping[type[Message], Mapping[str, str]]] = {
+    fspiop.ParticipantRegistration: {"extension_list": "1.1"},
+    fspiop.Party: {"supported_currencies": "2.0"},
+    fspiop.QuoteRequest: {"converter": "2.0", "currency_conversion": "2.0"},
+}
+"""Fields that a later version has added, all of them optional."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,3 +101,24 @@ def refuse(resource: str, *path: str, error: ErrorValue, to: str) -> Outgoing:
 def withdraw(resource: str, *path: str) -> Outgoing:
     """Take back what was registered: DELETE, of participants alone."""
     return Outgoing(method="DELETE", path=(resource, *path))
+
+
+def fitted(message: Message, version: str) -> Message:
+    """Return a message without what its version does not have: strict peers refuse unknown fields."""
+    fitting: Message = _without_newer(message, version)
+    return fitting
+
+
+def _without_newer(value: Any, version: str) -> Any:
+    if isinstance(value, list):
+        return [_without_newer(item, version) for item in value]
+    if not isinstance(value, Message):
+        return value
+    newer = {name for name, since in _SINCE.get(type(value), {}).items() if version < since}
+    held = {name: getattr(value, name) for name in value.__struct_fields__}
+    changes = {
+        name: None if name in newer else _without_newer(item, version)
+        for name, item in held.items()
+        if name in newer or isinstance(item, Message | list)
+    }
+    return msgspec.structs.replace(value, **changes) if changes else value
