@@ -114,6 +114,15 @@ def test_what_is_written_is_read_as_it_was(message):
     assert messages.convert(read(type(message), write(message, frame), []), type(message)) == message
 
 
+def test_an_organisation_is_read_as_mojaloops_transformer_writes_it():
+    frame = Frame(source="a", destination="b", resource="quotes", path=[], identity="", at_ms=NOW_MS)
+    body = write(QUOTE, frame)
+    identified = body["CdtTrfTxInf"]["Cdtr"]["Id"]["OrgId"]["Othr"]
+    body["CdtTrfTxInf"]["Cdtr"]["Id"]["PrvtId"] = {"Othr": {"Id": identified.pop("Id")}}
+    found = messages.convert(read(fspiop.QuoteRequest, body, []), fspiop.QuoteRequest)
+    assert found.payee.party_id_info == QUOTE.payee.party_id_info
+
+
 def test_a_quote_request_loses_only_what_iso_20022_does_not_carry():
     frame = Frame(source="a", destination="b", resource="quotes", path=[], identity="", at_ms=NOW_MS)
     found = messages.convert(read(fspiop.QuoteRequest, write(QUOTE, frame), []), fspiop.QuoteRequest)

@@ -133,14 +133,17 @@ def _read_fx_quote(value: Json, _path: list[str]) -> Json:
 
 
 def _party_in(value: Json, side: str, agent: str, account: str) -> Json:
-    identified = _at(value, side, "Id", "OrgId", "Othr") or _at(value, side, "Id", "PrvtId", "Othr") or {}
+    # Mojaloop's own transformer writes an organisation's type under OrgId and its identifier under PrvtId.
+    groups = [_at(value, side, "Id", group, "Othr") for group in ("OrgId", "PrvtId")]
+    kinds = [_at(group, "SchmeNm", "Prtry") for group in groups]
+    identifiers = [_at(group, "Id") for group in groups]
     names = (str(_at(value, side, "Nm") or "").split(";") + [""] * _NAMES)[:_NAMES]
     first, middle, last, display = (name.strip() or None for name in names)
     complex_name = _drop_absent({"firstName": first, "middleName": middle, "lastName": last})
     currency = _at(value, account, "Ccy")
     info = {
-        "partyIdType": _at(identified, "SchmeNm", "Prtry"),
-        "partyIdentifier": _at(identified, "Id"),
+        "partyIdType": kinds[0] or kinds[1],
+        "partyIdentifier": identifiers[0] or identifiers[1],
         "partySubIdOrType": _at(value, agent, "FinInstnId", "ClrSysMmbId", "MmbId"),
         "fspId": _at(value, agent, "FinInstnId", "Othr", "Id"),
     }
