@@ -66,9 +66,7 @@ class FspiopClient:
         query: str = "",
     ) -> None:
         """Send a message given by its parts; otherwise as ``deliver``."""
-        message = Outgoing(
-            method=method, path=tuple(path), body=body, destination=destination, query=query
-        )
+        message = Outgoing(method=method, path=tuple(path), body=body, destination=destination, query=query)
         await self.deliver(job, context, message)
 
     async def deliver(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
