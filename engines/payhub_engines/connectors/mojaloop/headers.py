@@ -7,7 +7,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
 
 from payhub_engines.connectors.mojaloop import media_types
-from payhub_engines.connectors.mojaloop.refusal import malformed, missing
+from payhub_engines.connectors.mojaloop.refusal import malformed, missing, not_served
 from payhub_platform.contracts.tenant import TenantConfig
 
 FSP_ID_CHARACTERS_MAX: Final = 32
@@ -37,13 +37,16 @@ def check(
 
     Raises:
         FspiopRefusal: 3102 for a missing header, 3101 for a malformed one, 3001 with status 406 for a
-            version that the tenant's scheme does not speak.
+            version that the tenant's scheme does not speak, 2002 with 501 for encrypted fields.
     """
     content = media_types.check_content(headers.get("content-type"), resource, tenant.scheme)
     if is_request:
         media_types.check_accept(headers.get("accept"), resource, tenant.scheme)
     _check_date(headers.get("date"))
     source_of(headers)
+    if headers.get("fspiop-encryption"):
+        # Ciphertext must not be taken for what it hides (Encryption 1.1); no scheme is known to use it.
+        raise not_served("Encrypted fields cannot be read here.")
     destination = headers.get("fspiop-destination", "")
     if not destination and not is_addressed:
         raise missing("The header is missing.", "header:FSPIOP-Destination")

@@ -416,6 +416,8 @@ def test_an_aborted_transfer_has_an_error(buffalo):
         ({"fspiop_source": "x" * 33}, 400, "3101"),
         ({"fspiop_destination": None}, 400, "3102"),
         ({"fspiop_destination": "rhino"}, 400, "3101"),
+        ({"fspiop_source": "li on"}, 400, "3101"),
+        ({"fspiop_encryption": '{"encryptedFields":{}}'}, 501, "2002"),
     ],
 )
 def test_headers_are_checked(buffalo, changed, status, code):
