@@ -114,6 +114,15 @@ def test_what_is_written_is_read_as_it_was(message):
     assert messages.convert(read(type(message), write(message, frame), []), type(message)) == message
 
 
+def test_a_party_that_is_not_verified_is_none():
+    frame = Frame(source="a", destination="b", resource="parties", path=["x"], identity="", at_ms=NOW_MS)
+    body = write(fspiop.PartyResponse(party=QUOTE.payer), frame)
+    body["Rpt"]["Vrfctn"] = False
+    with pytest.raises(FspiopRefusal) as refusal:
+        read(fspiop.PartyResponse, body, [])
+    assert refusal.value.where == "/Rpt/Vrfctn"
+
+
 def test_an_organisation_is_read_as_mojaloops_transformer_writes_it():
     frame = Frame(source="a", destination="b", resource="quotes", path=[], identity="", at_ms=NOW_MS)
     body = write(QUOTE, frame)

@@ -35,6 +35,9 @@ def read(kind: type[Message], value: Any, path: list[str]) -> Json:
 
 
 def _read_party(value: Json, path: list[str]) -> Json:
+    if _at(value, "Rpt", "Vrfctn") is False:
+        # A party that was not verified is told by the error form; taken for one, it would be paid.
+        raise malformed("The report verifies no party.", "/Rpt/Vrfctn")
     found = _at(value, "Rpt", "UpdtdPtyAndAcctId") or {}
     party = _party_in(found, "Pty", "Agt", "Acct")
     # The path has the identifier that was asked for; some reports leave it out.
