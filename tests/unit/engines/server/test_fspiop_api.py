@@ -10,10 +10,15 @@ from litestar import Litestar
 from litestar.di import Provide
 from unit.engines.connectors.connector_kit import NOW_MS, TRACE, make_tenant
 
+from payhub_engines.connectors.mojaloop import ilp
 from payhub_engines.connectors.mojaloop.headers import format_date
 from payhub_engines.connectors.mojaloop.keys import PublicKeys
+from payhub_engines.core.commands import StartInstance
+from payhub_engines.core.events import InstanceStarted
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.fspiop_api import fspiop
+from payhub_platform.clock import iso
+from payhub_platform.money import Money
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
@@ -31,7 +36,7 @@ class BareEngine(Engine):
 
 
 @pytest.fixture
-async def house(replica_on):
+async def house(replica_on, request):
     """An engine with two tenants, and a client that speaks to it as the switch would."""
     secrets = SecretBox(SecretBox.new_key())
     tenants = {}
@@ -39,7 +44,7 @@ async def house(replica_on):
         tenant = make_tenant(secrets, fsp, pem)
         scheme = msgspec.structs.replace(tenant.scheme, switch_public_key_pem=jws.public_pem(SWITCH))
         tenants[fsp] = msgspec.structs.replace(tenant, scheme=scheme)
-    replica = await replica_on()
+    replica = await replica_on(**({"xmls": request.param} if hasattr(request, "param") else {}))
     engine = BareEngine(
         stream=replica.stream,
         settings=SimpleNamespace(engine_id="north"),
@@ -169,3 +174,71 @@ async def test_a_bulk_of_a_thousand_fits_and_what_one_command_cannot_hold_is_310
     assert response.status_code == 200
     response = await send(house, "PUT", f"/bulkTransfers/{ID}", b" " * (1024 * 1024 + 1))
     assert (response.status_code, code_of(response)) == (400, "3104")
+
+
+def process(name, *steps):
+    """Return a process that runs its service tasks one after the other, each named by its job type."""
+    flow, last = "", "start"
+    for step in (*steps, "end"):
+        flow += f'<sequenceFlow id="to-{step}" sourceRef="{last}" targetRef="{step}"/>'
+        if step != "end":
+            flow += (
+                f'<serviceTask id="{step}"><extensionElements>'
+                f'<zeebe:taskDefinition type="{step}"/></extensionElements></serviceTask>'
+            )
+        last = step
+    return (
+        '<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" '
+        'xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" targetNamespace="t">'
+        f'<process id="{name}" isExecutable="true"><startEvent id="start"/>{flow}<endEvent id="end"/>'
+        "</process></definitions>"
+    ).encode()
+
+
+def prepare(expires_at_ms=NOW_MS + 10_000):
+    data = json.dumps({"quoteId": ID, "transactionId": ID}).encode()
+    body = {
+        "transferId": "22222222-2222-4222-8222-222222222222",
+        "payerFsp": "lion",
+        "payeeFsp": "buffalo",
+        "amount": {"amount": "100.5", "currency": "KES"},
+        "ilpPacket": ilp.build_packet_of(data, Money(10050, "KES"), "g.buffalo.msisdn.1"),
+        "condition": "A" * 43,
+        "expiration": iso(expires_at_ms),
+    }
+    return json.dumps(body).encode()
+
+
+def started(house, name):
+    found = [event for entry in house.replica.entries for event in entry.events]
+    return [event for event in found if isinstance(event, InstanceStarted) and event.process == name]
+
+
+XMLS = (process("refuse-query", "refuse"), process("payee-quote-transfer", "quote"))
+
+
+@pytest.mark.parametrize("house", [XMLS], indirect=True)
+async def test_a_transfer_without_a_quote_is_refused_once(house):
+    body = prepare()
+    for _ in range(2):
+        response = await send(house, "POST", "/transfers", body, key=LION, source="lion")
+        assert response.status_code == 202
+    (refused,) = started(house, "refuse-query")
+    assert refused.variables["query"] == {
+        "resource": "transfers",
+        "path": ["22222222-2222-4222-8222-222222222222"],
+    }
+    assert (refused.variables["queriedBy"], refused.variables["queryRefusal"]["code"]) == ("lion", "3205")
+
+
+@pytest.mark.parametrize("house", [XMLS], indirect=True)
+async def test_a_transfer_that_has_expired_or_whose_quote_is_being_answered_is_not_refused(house):
+    expired = await send(house, "POST", "/transfers", prepare(NOW_MS - 1), key=LION, source="lion")
+    assert expired.status_code == 202
+    quoting = StartInstance(
+        process="payee-quote-transfer", tenant="buffalo", payment=ID, fingerprint="f", variables={}
+    )
+    await house.replica.stream.submit(quoting, "buffalo")
+    early = await send(house, "POST", "/transfers", prepare(), key=LION, source="lion")
+    assert early.status_code == 202
+    assert started(house, "refuse-query") == []

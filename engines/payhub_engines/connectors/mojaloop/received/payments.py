@@ -3,12 +3,16 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop import error_codes, ilp, messages
 from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received
 from payhub_engines.connectors.mojaloop.refusal import malformed
 from payhub_engines.connectors.variables import TransferResult, builtin
+from payhub_platform import ids
+from payhub_platform.clock import parse_iso
 from payhub_platform.contracts.fspiop import (
     AuthorizationQuestion,
     AuthorizationResponse,
@@ -20,6 +24,7 @@ from payhub_platform.contracts.fspiop import (
     TransferFulfil,
     TransferPrepare,
 )
+from payhub_platform.contracts.handover import Callback
 
 NOT_FOUND = "NOT_FOUND"
 UNKNOWN = "UNKNOWN"
@@ -133,6 +138,35 @@ def _prepare(received: Received) -> Inbound:
     # Who asked for the quote is part of the key, so that nobody else's transfer reaches the one that waits.
     key = f"{received.source}/{transaction_id}"
     return Inbound(callback=received.callback(names.TRANSFER_PREPARE, key, variables), status=ACCEPTED)
+
+
+def refuse_unquoted(prepare: Callback, now_ms: int) -> Callback | None:
+    """Return what refuses a transfer that no quote here was asked for; None where it is over anyway.
+
+    The scheme itself ends a transfer that has expired; telling it more could only contradict it.
+
+    Args:
+        prepare: the callback of a ``transfer-prepare``.
+        now_ms: when it was received.
+    """
+    transfer = msgspec.convert(prepare.variables["transfer"], TransferPrepare)
+    if parse_iso(transfer.expiration) <= now_ms:
+        return None
+    source = prepare.correlation_key.partition("/")[0]
+    refusal = refusals.error_value(refusals.QUOTE_NOT_FOUND, "There is no such quote here, or it is over.")
+    fingerprint = prepare.variables["transferFingerprint"]
+    return msgspec.structs.replace(
+        prepare,
+        variables={
+            "query": {"resource": "transfers", "path": [transfer.transfer_id]},
+            "queriedBy": source,
+            "queryRefusal": refusal,
+        },
+        start_process=names.REFUSE_QUERY,
+        payment=ids.derive("unquoted", prepare.tenant, source, transfer.transfer_id, fingerprint),
+        fingerprint=fingerprint,
+        ttl_ms=0,
+    )
 
 
 def _transfer_state(received: Received) -> dict[str, Any]:
