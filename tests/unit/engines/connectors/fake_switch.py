@@ -15,6 +15,7 @@ class Sent:
     path: str
     headers: dict[str, str]
     raw: bytes
+    query: str = ""
 
     @property
     def body(self) -> Any:
@@ -41,7 +42,8 @@ class FakeSwitch:
         assert timeout_s > 0
         if self.down:
             raise UnreachableError("down")
-        self.sent.append(Sent(method, urlsplit(url).path, dict(headers), body))
+        parts = urlsplit(url)
+        self.sent.append(Sent(method, parts.path, dict(headers), body, parts.query))
         if self.error_code:
             information = {"errorCode": self.error_code, "errorDescription": "refused by the switch"}
             return HttpAnswer(status=self.status, body=json.dumps({"errorInformation": information}).encode())

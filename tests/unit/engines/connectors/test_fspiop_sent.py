@@ -10,6 +10,7 @@ from unit.engines.connectors.connector_kit import NOW_MS, PAYMENT, job
 
 from payhub_engines.connectors.mojaloop import ilp
 from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.ingress import FspiopRefusal, translate
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import (
     ANSWERED,
@@ -41,6 +42,7 @@ SELLER = fspiop.Party(
     merchant_classification_code="5411",
     supported_currencies=["KES"],
 )
+OWN_SHOP = msgspec.structs.replace(SELLER, party_id_info=msgspec.structs.replace(SHOP, fsp_id="buffalo"))
 BUYER = fspiop.Party(
     party_id_info=MEMBER,
     name="Ngũgĩ",
@@ -120,7 +122,7 @@ def messages(scheme):
         ask("parties", *member),
         ask("parties", *shop),
         answer(fspiop.PartyResponse(party=BUYER), *member, **to),
-        answer(fspiop.PartyResponse(party=SELLER), *shop, **to),
+        answer(fspiop.PartyResponse(party=OWN_SHOP), *shop, **to),
         refuse("parties", *member, error=ERROR, **to),
         refuse("parties", *shop, error=ERROR, **to),
         request(
@@ -381,3 +383,46 @@ async def test_an_iso_message_sent_again_has_the_same_id_and_another_has_not(sen
     again = await send("2.0-iso20022", f"PUT quotes/{ID}")
     other = await send("2.0-iso20022", "POST transfers")
     assert first.body["GrpHdr"]["MsgId"] == again.body["GrpHdr"]["MsgId"] != other.body["GrpHdr"]["MsgId"]
+
+
+PROVIDERS = {"services", "fxQuotes", "fxTransfers"}
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2.0", "2.0-iso20022"])
+@pytest.mark.parametrize("name", NAMES)
+async def test_what_one_tenant_sends_another_understands(send, lion, version, name):
+    if not is_in(version, name):
+        return
+    sent = await send(version, name)
+    scheme = scheme_of(version)
+    receiver = msgspec.structs.replace(lion, scheme=scheme)
+    headers = {header.lower(): value for header, value in sent.headers.items()} | {
+        "fspiop-destination": "lion"
+    }
+    parts = urlsplit(sent.path)
+    path = unquote(parts.path).removeprefix("/switch")
+    resource, is_registration = path.split("/")[1], sent.method in ("POST", "DELETE")
+    received = (sent.method, path, headers, sent.raw, receiver, NOW_MS, sent.query)
+    if resource in PROVIDERS or (resource == "participants" and is_registration):
+        with pytest.raises(FspiopRefusal) as refusal:
+            translate(*received)
+        assert refusal.value.status == 501
+        return
+    callback = translate(*received).callback
+    assert callback.tenant == "lion"
+    told = json.dumps(callback.variables)
+    body = messages(scheme)[name].body
+    if isinstance(body, fspiop.ErrorResponse):
+        assert callback.variables["error"]["code"] == ERROR.code
+    elif body is not None:
+        for value in ids_in(msgspec.to_builtins(body)):
+            assert value in told or value in callback.correlation_key
+
+
+def ids_in(value):
+    """Return the ids in a message, which are the same on both sides in every version."""
+    if isinstance(value, dict):
+        return [found for item in value.values() for found in ids_in(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in ids_in(item)]
+    return [value] if value in (ID, PAYMENT) else []
