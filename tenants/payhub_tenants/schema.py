@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 SCHEMA: Final = "tenants"
 VERSION_TABLE: Final = "schema_version"
-SCHEMA_VERSION: Final = "0001"  # the newest migration, which this code works with
+SCHEMA_VERSION: Final = "0002"  # the newest migration, which this code works with
 
 _metadata: Final = MetaData(schema=SCHEMA)
 
@@ -37,6 +37,9 @@ tenants: Final = Table(
     Column("request_fingerprint", Text),
     Column("created_at_ms", BigInteger),
     Column("updated_at_ms", BigInteger),
+    Column("scheme_settings", JSONB),
+    Column("earlier_keys", JSONB),
+    Column("ilp_secrets_sealed", ARRAY(Text)),
 )
 
 clients: Final = Table(

@@ -74,7 +74,7 @@ def private_key(house: House, fsp: str) -> jws.PrivateKey:
 
 def signed(key: jws.PrivateKey, source: str, to: str, method: str, path: str, body: bytes) -> dict[str, str]:
     headers = {
-        "Content-Type": fspiop_headers.media_type(path.split("/")[1]),
+        "Content-Type": f"application/vnd.interoperability.{path.split('/')[1]}+json;version=1.1",
         "Date": fspiop_headers.format_date(system_clock()),
         "FSPIOP-Source": source,
         "FSPIOP-Destination": to,

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import aiohttp
 
 from payhub_engines.connectors.context import ConnectorContext
+from payhub_engines.connectors.mojaloop.keys import PublicKeys
 from payhub_engines.connectors.registry import handlers
 from payhub_engines.consensus.disk import FileDisk
 from payhub_engines.consensus.peers import TcpNetwork
@@ -34,7 +35,7 @@ from payhub_platform.clock import Clock, system_clock
 from payhub_platform.contracts.engine import EngineLimits, ReplicaView
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
-from payhub_platform.security.jws import PublicKey, load_public_key
+from payhub_platform.security.jws import PublicKey
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -60,7 +61,7 @@ class Engine:
         self._log = _log(settings)
         self.disk = DiskSpace(settings.data_dir)
         self.stream = StreamProcessor(settings.data_dir / "state", self._log, clock, self._opening)
-        self._keys: dict[str, PublicKey] = {}
+        self._keys = PublicKeys(self.directory.by_fsp)
         self._tasks: list[asyncio.Task[None]] = []
         self._leading: list[asyncio.Task[None]] = []
         self._worker_failure: asyncio.Future[BaseException] | None = None
@@ -240,19 +241,9 @@ class Engine:
             raise UnavailableError("unknown-tenant", "This engine does not know the tenant (yet).")
         return config
 
-    def source_key(self, fsp_id: str, tenant: TenantConfig) -> PublicKey | None:
-        """Return the public key that messages of an FSP must be signed with; None where it is unknown."""
-        if fsp_id == tenant.scheme.switch_fsp_id:
-            pem = tenant.scheme.switch_public_key_pem
-        else:
-            peer = self.directory.by_fsp(fsp_id)
-            if peer is None:
-                return None
-            pem = peer.signing_key.public_key_pem
-        key = self._keys.get(pem)
-        if key is None:
-            key = self._keys[pem] = load_public_key(pem)
-        return key
+    def source_keys(self, fsp_id: str, tenant: TenantConfig) -> list[PublicKey]:
+        """Return the public keys that messages of an FSP may be signed with; none where it is unknown."""
+        return self._keys.of(fsp_id, tenant, self.clock())
 
     def _work(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -19,7 +19,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from payhub_engines.connectors import refusals
-from payhub_engines.connectors.mojaloop.headers import FspiopRefusal
+from payhub_engines.connectors.mojaloop.ingress import BODY_BYTES_MAX as SCHEME_BODY_BYTES_MAX
+from payhub_engines.connectors.mojaloop.ingress import too_large
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal
 from payhub_engines.server.leadership import Replica
 from payhub_platform.contracts.engine import HEADER_FORWARDED, HEADER_LEADER, PATH_REPLICA
 from payhub_platform.errors import PROBLEM_MEDIA_TYPE, InvalidInputError, PayhubError, UnavailableError
@@ -220,6 +222,8 @@ class Forwarder:
         if path.startswith(SCHEME_PREFIX) and isinstance(error, UnavailableError):
             refusal = FspiopRefusal(error.status, refusals.SERVICE_UNAVAILABLE, error.detail)
             body, media_type = refusal.body(), "application/json"
+        elif path.startswith(SCHEME_PREFIX) and isinstance(error, BodyTooLargeError):
+            body, media_type = too_large().body(), "application/json"
         else:
             body, media_type = msgspec.json.encode(error.problem(path)), PROBLEM_MEDIA_TYPE
         told = {"content-type": media_type, "content-length": str(len(body)), **error.headers()}
@@ -301,13 +305,15 @@ class _Request:
             BodyTooLargeError: it is longer than any handler takes.
             ClientGoneError: nobody waits for the answer any more.
         """
+        is_of_scheme = self.raw_path.startswith(SCHEME_PREFIX.encode())
+        bytes_max = SCHEME_BODY_BYTES_MAX if is_of_scheme else BODY_BYTES_MAX
         self._next, size, more = 0, 0, True
         while more:
             message = await self.receive()
             if message["type"] != "http.request":
                 raise ClientGoneError
             size += len(message["body"])
-            if size > BODY_BYTES_MAX:
+            if size > bytes_max:
                 raise BodyTooLargeError
             more = message["more_body"]
         body = b"".join(message["body"] for message in self._kept)

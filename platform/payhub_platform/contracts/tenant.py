@@ -5,6 +5,7 @@ from typing import Any, Literal
 from payhub_platform.contracts.base import Contract
 
 TenantStatus = Literal["active", "suspended"]
+FspiopVersion = Literal["1.0", "1.1", "2.0"]
 
 
 AmsKind = Literal["fineract", "contract"]
@@ -44,20 +45,57 @@ class AmsConnection(Contract, frozen=True, kw_only=True):
     time_zone: str = "UTC"  # IANA name; the dates of bookings are of this zone
 
 
+class VerificationKey(Contract, frozen=True, kw_only=True):
+    """A public key of an FSP, and when its signatures are believed; keys that follow one another overlap."""
+
+    fsp_id: str
+    public_key_pem: str
+    valid_from_ms: int = 0
+    valid_until_ms: int | None = None
+
+
+class SchemeTls(Contract, frozen=True, kw_only=True):
+    """Mutual TLS towards the switch: whom to trust, and who the tenant is."""
+
+    ca_pem: str = ""  # trusted instead of the public authorities
+    certificate_pem: str = ""
+    private_key_sealed: str = ""  # context "scheme-tls:<tenant_id>"
+
+
+class SchemeOAuth(Contract, frozen=True, kw_only=True):
+    """OAuth2 client credentials (RFC 6749 section 4.4), where the switch's gateway asks for a token."""
+
+    token_url: str
+    client_id: str
+    client_secret_sealed: str  # context "scheme-oauth:<tenant_id>"
+    scope: str = ""
+
+
 class SchemeConnection(Contract, frozen=True, kw_only=True):
-    """How an engine reaches the Mojaloop switch for this tenant."""
+    """How an engine reaches the Mojaloop switch for this tenant, and how it speaks there."""
 
     base_url: str
     switch_fsp_id: str  # FSPIOP-Source of messages that the switch itself sends
     switch_public_key_pem: str
+    versions: tuple[FspiopVersion, ...] = ("1.1", "1.0")  # the first is sent, all are understood
+    iso20022: bool = False  # contents of version 2.0 in ISO 20022, where there is such a form
+    ilp_version: Literal[1, 4] = 1  # 4 wherever contents are ISO 20022
+    signs: bool = True  # FSPIOP-Signature on what is sent
+    verifies: bool = True  # nothing is believed without a valid signature
+    signs_parties: bool = True  # some schemes exempt PUT /parties, for a hub that forwards it changed
+    verifies_parties: bool = True
+    peer_keys: list[VerificationKey] = []  # of FSPs elsewhere, and the switch's further ones
+    tls: SchemeTls | None = None
+    oauth: SchemeOAuth | None = None
 
 
 class SigningKey(Contract, frozen=True, kw_only=True):
-    """The tenant's FSPIOP signing key (ES256)."""
+    """The tenant's FSPIOP signing key: EC P-256 signs ES256, RSA signs RS256."""
 
     key_id: str
     public_key_pem: str
     private_key_sealed: str  # context "jws:<tenant_id>"
+    earlier: list[VerificationKey] = []  # what was signed before a rotation is still on its way
 
 
 class OAuthClient(Contract, frozen=True, kw_only=True):
@@ -85,6 +123,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     signing_key: SigningKey
     clients: list[OAuthClient]
     quote_validity_ms: int = 30_000
+    ilp_secrets_sealed: list[str] = []  # newest first, context "ilp:<tenant_id>"; none: of the signing key
 
     @property
     def home_engine(self) -> str:

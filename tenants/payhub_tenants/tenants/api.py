@@ -17,6 +17,7 @@ from payhub_tenants.tenants.model import (
     TenantPage,
     TenantView,
 )
+from payhub_tenants.tenants.scheme import ChangeScheme, ReplaceSigningKey
 from payhub_tenants.tenants.service import TenantService
 
 PAGE_MAX: Final = 200
@@ -25,6 +26,8 @@ _TENANT_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _create: Final = msgspec.json.Decoder(CreateTenant)
 _placement: Final = msgspec.json.Decoder(ChangePlacement)
 _status: Final = msgspec.json.Decoder(ChangeStatus)
+_scheme: Final = msgspec.json.Decoder(ChangeScheme)
+_signing_key: Final = msgspec.json.Decoder(ReplaceSigningKey)
 
 
 def known_form(tenant_id: str) -> str:
@@ -88,3 +91,25 @@ class TenantController(Controller):
         """Suspend or activate a tenant."""
         body: ChangeStatus = decode_body(await request.body(), _status.decode)
         return await tenants.set_status(known_form(tenant_id), body.status)
+
+    @put("/{tenant_id:str}/scheme")
+    async def set_scheme(
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        tenants: NamedDependency[TenantService],
+    ) -> TenantView:
+        """Change how a tenant speaks at its scheme."""
+        body: ChangeScheme = decode_body(await request.body(), _scheme.decode)
+        return await tenants.set_scheme(known_form(tenant_id), body)
+
+    @put("/{tenant_id:str}/signing-key")
+    async def replace_signing_key(
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        tenants: NamedDependency[TenantService],
+    ) -> TenantView:
+        """Give a tenant a new signing key."""
+        body: ReplaceSigningKey = decode_body(await request.body(), _signing_key.decode)
+        return await tenants.replace_signing_key(known_form(tenant_id), body)

@@ -38,3 +38,14 @@ class UnsuitableKeyError(InvalidInputError):
 
     def __init__(self, detail: str, where: str) -> None:
         super().__init__("unsuitable-key", detail, where)
+
+
+class SigningKeyReplacedError(ConflictError):
+    """The key that is to be replaced is not the tenant's signing key."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "signing-key-replaced",
+            "This is not the tenant's signing key; read the tenant and name its present one.",
+            "/replaces",
+        )

@@ -1,11 +1,8 @@
 """A tenant, what creates and changes it, and how it is shown and published. Pure."""
 
-import hashlib
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert
 from msgspec.structs import replace
 
 from payhub_platform.contracts.tenant import (
@@ -15,10 +12,10 @@ from payhub_platform.contracts.tenant import (
     SigningKey,
     TenantConfig,
     TenantStatus,
+    VerificationKey,
 )
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import CURRENCIES
-from payhub_platform.security import jws
 from payhub_tenants.clients.model import Client, ClientView, client_view
 from payhub_tenants.fields import (
     Body,
@@ -35,11 +32,12 @@ from payhub_tenants.fields import (
     base_url,
 )
 from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, identifier_view
-from payhub_tenants.tenants.errors import UnknownEngineError, UnsuitableKeyError
+from payhub_tenants.tenants.errors import UnknownEngineError
+from payhub_tenants.tenants.keys import checked_public_key
+from payhub_tenants.tenants.scheme import SchemeView, connection_of, scheme_view
 
 PLACEMENT_MAX: Final = 16
 QUOTE_VALIDITY_MS: Final = 30_000
-KEY_ID_CHARS: Final = 16
 
 Placement = Annotated[list[EngineId], Meta(min_length=1, max_length=PLACEMENT_MAX)]
 QuoteValidityMs = Annotated[int, Meta(ge=100, le=3_600_000)]
@@ -114,14 +112,9 @@ class Tenant(Struct, frozen=True, kw_only=True):
     request_fingerprint: str
     created_at_ms: int
     updated_at_ms: int
-
-
-class SchemeView(View, frozen=True, kw_only=True):
-    """How the switch is reached."""
-
-    base_url: str
-    switch_fsp_id: str
-    switch_public_key_pem: str
+    scheme_settings: dict[str, Any] = {}  # of SchemeConnection, what has no column of its own
+    earlier_keys: list[dict[str, Any]] = []  # VerificationKey: of its own keys, the ones before
+    ilp_secrets_sealed: list[str] = []
 
 
 class AmsView(View, frozen=True, kw_only=True):
@@ -218,40 +211,6 @@ def check_placement(placement: list[str], engines: frozenset[str]) -> None:
             raise UnknownEngineError(engine, f"/placement/{index}")
 
 
-def checked_public_key(pem: str, where: str) -> str:
-    """Return a public key's PEM as it is kept; refuse what is no P-256 or RSA public key."""
-    try:
-        key = jws.load_public_key(pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UnsuitableKeyError("This is no public key in PEM form.", where) from error
-    except InvalidInputError as error:
-        raise UnsuitableKeyError(error.detail, where) from error
-    # Written anew, because whatever stands beside the key, such as its private half, would be kept and shown.
-    return key.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    ).decode()
-
-
-def checked_private_key(pem: str, where: str) -> str:
-    """Return a private key's PEM as it is kept; refuse what is no P-256 or RSA key without a password."""
-    try:
-        jws.load_private_key(pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        # The library's words may quote the key, so they are not passed on.
-        raise UnsuitableKeyError("This is no unencrypted private key in PEM form.", where) from error
-    except InvalidInputError as error:
-        raise UnsuitableKeyError(error.detail, where) from error
-    return pem.strip() + "\n"
-
-
-def key_id_of(public_key_pem: str) -> str:
-    """Name a key by the SHA-256 of its SubjectPublicKeyInfo, shortened."""
-    der = jws.load_public_key(public_key_pem).public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return hashlib.sha256(der).hexdigest()[:KEY_ID_CHARS]
-
-
 def with_placement(tenant: Tenant, placement: list[str], at_ms: int) -> Tenant:
     """Move a tenant: epoch and version grow; moving to where it is changes nothing."""
     if placement == tenant.placement:
@@ -283,11 +242,7 @@ def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
         version=tenant.version,
         epoch=tenant.epoch,
         placement=tenant.placement,
-        scheme=SchemeConnection(
-            base_url=tenant.scheme_base_url,
-            switch_fsp_id=tenant.switch_fsp_id,
-            switch_public_key_pem=tenant.switch_public_key_pem,
-        ),
+        scheme=_connection(tenant),
         ams=AmsConnection(
             base_url=tenant.ams_base_url,
             platform_tenant=tenant.ams_platform_tenant,
@@ -298,13 +253,20 @@ def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
             key_id=tenant.key_id,
             public_key_pem=tenant.public_key_pem,
             private_key_sealed=tenant.private_key_sealed,
+            earlier=convert(tenant.earlier_keys, list[VerificationKey]),
         ),
         clients=[
             OAuthClient(client_id=client.client_id, name=client.name, jwks=client.jwks, scopes=client.scopes)
             for client in clients
         ],
         quote_validity_ms=tenant.quote_validity_ms,
+        ilp_secrets_sealed=tenant.ilp_secrets_sealed,
     )
+
+
+def _connection(tenant: Tenant) -> SchemeConnection:
+    base = (tenant.scheme_base_url, tenant.switch_fsp_id, tenant.switch_public_key_pem)
+    return connection_of(*base, tenant.scheme_settings)
 
 
 def tenant_view(
@@ -321,11 +283,7 @@ def tenant_view(
         epoch=tenant.epoch,
         published=tenant.published_version >= tenant.version,
         placement=tenant.placement,
-        scheme=SchemeView(
-            base_url=tenant.scheme_base_url,
-            switch_fsp_id=tenant.switch_fsp_id,
-            switch_public_key_pem=tenant.switch_public_key_pem,
-        ),
+        scheme=scheme_view(_connection(tenant)),
         ams=AmsView(
             base_url=tenant.ams_base_url,
             platform_tenant=tenant.ams_platform_tenant,

@@ -1,30 +1,35 @@
 """Creates, shows and changes tenants."""
 
 from collections.abc import Callable
+from secrets import token_urlsafe
 from typing import Final
 
+from msgspec import convert
+from msgspec.structs import replace
+
 from payhub_platform.clock import Clock
-from payhub_platform.contracts.tenant import TenantStatus
+from payhub_platform.contracts.tenant import TenantStatus, VerificationKey
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.store import Store, Transaction
 from payhub_tenants.tenants.errors import FspTakenError, TenantExistsError, TenantNotFoundError
+from payhub_tenants.tenants.keys import checked_private_key, key_id_of
 from payhub_tenants.tenants.model import (
     CreateTenant,
     IdentifierCounts,
     Tenant,
     TenantPage,
     TenantView,
+    changed,
     check_placement,
-    checked_private_key,
     checked_request,
-    key_id_of,
     tenant_summary,
     tenant_view,
     with_placement,
     with_status,
 )
+from payhub_tenants.tenants.scheme import ChangeScheme, ReplaceSigningKey, key_changes, scheme_changes
 
 IDENTIFIERS_SHOWN_MAX: Final = 100
 
@@ -111,6 +116,37 @@ class TenantService:
         """
         return await self._change(tenant_id, lambda tenant, now: with_status(tenant, status, now))
 
+    async def set_scheme(self, tenant_id: str, request: ChangeScheme) -> TenantView:
+        """Change how a tenant speaks at its scheme, and whose signatures are believed there.
+
+        Raises:
+            TenantNotFoundError: there is none of this id.
+            InvalidInputError: the settings are refused; see ``scheme_changes``.
+        """
+
+        def step(tenant: Tenant, now: int) -> Tenant:
+            changes = scheme_changes(request, tenant.tenant_id, tenant.fsp_id, self._secrets)
+            return changed(replace(tenant, **changes), now)
+
+        return await self._change(tenant_id, step)
+
+    async def replace_signing_key(self, tenant_id: str, request: ReplaceSigningKey) -> TenantView:
+        """Give a tenant a new signing key; what the one before has signed is believed for a while.
+
+        Raises:
+            TenantNotFoundError: there is none of this id.
+            SigningKeyReplacedError: another key than the present one is to be replaced.
+            InvalidInputError: ``unsuitable-key``.
+        """
+
+        def step(tenant: Tenant, now: int) -> Tenant:
+            present = VerificationKey(fsp_id=tenant.fsp_id, public_key_pem=tenant.public_key_pem)
+            earlier = convert(tenant.earlier_keys, list[VerificationKey])
+            changes = key_changes(request, present, earlier, tenant.tenant_id, self._secrets, now)
+            return changed(replace(tenant, **changes), now) if changes else tenant
+
+        return await self._change(tenant_id, step)
+
     async def _change(self, tenant_id: str, step: Callable[[Tenant, int], Tenant]) -> TenantView:
         async with self._store.transaction() as transaction:
             tenant = await transaction.tenants.lock(tenant_id)
@@ -154,6 +190,8 @@ class TenantService:
             request_fingerprint=self._fingerprints.of(request),
             created_at_ms=now,
             updated_at_ms=now,
+            # Of its own, so that a new signing key leaves open quotes as they are.
+            ilp_secrets_sealed=[self._secrets.seal(token_urlsafe(32), f"ilp:{request.tenant_id}")],
         )
 
 

@@ -76,6 +76,46 @@ def test_rubbish_in_the_signature_header_never_raises_anything_else(rubbish: byt
             check({**signed(), "fspiop-signature": value})
 
 
+@pytest.mark.parametrize(
+    "protected", ["[1]", "7", '"x"', "null", "[" * 50_000, '{"alg":"ES256","crit":["b64"]}']
+)
+def test_a_protected_header_of_another_form_is_no_signature(protected: str) -> None:
+    head = base64.urlsafe_b64encode(protected.encode()).decode()
+    value = json.dumps({"signature": "AA", "protectedHeader": head})
+    with pytest.raises(jws.SignatureError):
+        check({**signed(), "fspiop-signature": value})
+
+
+@pytest.mark.parametrize(("algorithm", "other"), [("ES256", "RS256"), ("RS256", "ES256")])
+def test_a_key_signs_and_verifies_its_own_algorithm_alone(algorithm: jws.Algorithm, other: str) -> None:
+    key = jws.load_private_key(jws.new_private_key_pem(algorithm))
+    assert jws.algorithm_of(key) == algorithm
+    made = received(jws.sign(BODY, HEADERS, "/transfers", "POST", key))
+    jws.verify(BODY, made, "/transfers", "POST", key.public_key())
+    parts = json.loads(made["fspiop-signature"])
+    protected = json.loads(base64.urlsafe_b64decode(parts["protectedHeader"] + "=="))
+    for alg in (other, "none", "HS256", None):
+        head = base64.urlsafe_b64encode(json.dumps({**protected, "alg": alg}).encode()).decode().rstrip("=")
+        value = json.dumps({**parts, "protectedHeader": head})
+        with pytest.raises(jws.SignatureError):
+            jws.verify(BODY, {**made, "fspiop-signature": value}, "/transfers", "POST", key.public_key())
+
+
+@pytest.mark.parametrize(
+    ("path", "signed_path"),
+    [
+        ("/fspiop/transfers/1", "/transfers/1"),
+        ("/fspiop/lion/fxQuotes/1/error", "/fxQuotes/1/error"),
+        ("/t/services/FXP/KES/UGX", "/services/FXP/KES/UGX"),
+        ("/transactions/1", "/transactions/1"),
+        ("/transactionRequests/1", "/transactionRequests/1"),
+        ("/x/parties/ALIAS/quotes", "/parties/ALIAS/quotes"),
+    ],
+)
+def test_the_signed_uri_begins_at_the_resource(path: str, signed_path: str) -> None:
+    assert jws.signed_uri(path) == signed_path
+
+
 def test_weak_and_foreign_keys_are_refused() -> None:
     with pytest.raises((InvalidInputError, ValueError)):
         jws.load_private_key("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")

@@ -12,8 +12,13 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import HttpAnswer, HttpFactory
 from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_engines.connectors.mojaloop import headers as fspiop_headers
+from payhub_engines.connectors.mojaloop import media_types, ulids
+from payhub_engines.connectors.mojaloop.access import SchemeAccess
+from payhub_engines.connectors.mojaloop.iso20022.writing import Frame, write
 from payhub_engines.connectors.mojaloop.keys import KeyRing
+from payhub_engines.connectors.mojaloop.outgoing import Outgoing, fitted
 from payhub_platform.contracts.fspiop import ErrorResponse, Message
+from payhub_platform.contracts.tenant import SchemeConnection, TenantConfig
 from payhub_platform.security import jws
 from payhub_platform.telemetry.tracing import traceparent_of
 
@@ -21,9 +26,10 @@ TIMEOUT_S: Final = 5.0
 RETRY_AFTER_MS: Final = 500
 
 _SEGMENT_SAFE: Final = "!$&'()*+,;=:@"  # RFC 3986 pchar: written as they are
-_REQUESTS: Final = frozenset(("GET", "POST"))
+_REQUESTS: Final = frozenset(("GET", "POST", "DELETE"))
 _SUCCESS: Final = frozenset((200, 202))
-_BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406))
+_BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406, 501))
+_UNAUTHORIZED: Final = 401
 
 
 class SchemeRefusalError(Exception):
@@ -41,11 +47,12 @@ class SchemeRefusalError(Exception):
 
 
 class FspiopClient:
-    """Sends messages in the name of a job's tenant."""
+    """Sends messages in the name of a job's tenant, as the tenant's scheme wants them."""
 
     def __init__(self, http: HttpFactory, keys: KeyRing) -> None:
         self._http = http
         self._keys = keys
+        self._access = SchemeAccess()
 
     async def send(
         self,
@@ -56,45 +63,96 @@ class FspiopClient:
         *,
         body: Message | None = None,
         destination: str = "",
+        query: str = "",
     ) -> None:
+        """Send a message given by its parts; otherwise as ``deliver``."""
+        message = Outgoing(method=method, path=tuple(path), body=body, destination=destination, query=query)
+        await self.deliver(job, context, message)
+
+    async def deliver(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
         """Send one message and make sure that the switch took it.
 
         Args:
             job: for whom, and in which trace.
             context: the connector's context.
-            method: HTTP method.
-            path: segments from the resource on, not encoded.
-            body: the message; None for GET.
-            destination: FSP id, empty where the switch has to find it.
+            message: what one of the builders made.
 
         Raises:
-            SchemeRefusalError: refused for what it is (status 400, 404, 405 or 406).
+            SchemeRefusalError: refused for what it is (status 400, 404, 405, 406 or 501).
             JobFailedError: not taken now; to be sent again with the same ids.
         """
         tenant = context.tenant(job.tenant)
-        uri = "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in path)
+        resource = message.path[0]
+        client = self._http(context.http)
         with context.tracing.span(
-            f"{method} {path[0]}", job.trace, SpanKind.CLIENT, element=job.element
+            f"{message.method} {resource}", job.trace, SpanKind.CLIENT, element=job.element
         ) as span:
-            sent = {
-                "Content-Type": fspiop_headers.media_type(path[0]),
-                "Date": fspiop_headers.format_date(context.clock()),
-                "FSPIOP-Source": tenant.fsp_id,
-            }
-            if method in _REQUESTS:
-                sent["Accept"] = fspiop_headers.media_type(path[0])
-            if destination:
-                sent["FSPIOP-Destination"] = destination
+            uri, data = _uri_of(message, tenant.scheme), _data_of(message, tenant, context.clock())
+            headers = _headers_of(message, tenant, context.clock())
             if job.trace:
-                sent["traceparent"] = traceparent_of(span)
-            data = b"" if body is None else msgspec.json.encode(body)
-            if data:
+                headers["traceparent"] = traceparent_of(span)
+            if data and _is_signed(message, tenant.scheme):
                 key = self._keys.of(tenant, context.secrets).private_key
-                sent |= jws.sign(data, sent, uri, method, key)
-            url = tenant.scheme.base_url.rstrip("/") + uri
-            client = self._http(context.http)
-            answer = await client.request(method, url, headers=sent, body=data, timeout_s=TIMEOUT_S)
-        _judge(answer, f"{method} /{path[0]}")
+                headers |= jws.sign(data, headers, uri, message.method, key)
+            bearer = await self._access.bearer(tenant, context, client)
+            if bearer:
+                headers["Authorization"] = f"Bearer {bearer}"
+            query = f"?{message.query}" if message.query else ""
+            answer = await client.request(
+                message.method,
+                tenant.scheme.base_url.rstrip("/") + uri + query,
+                headers=headers,
+                body=data,
+                timeout_s=TIMEOUT_S,
+                tls=self._access.tls(tenant, context),
+            )
+        if answer.status == _UNAUTHORIZED and bearer:
+            self._access.refused(tenant, bearer)
+        _judge(answer, f"{message.method} /{resource}")
+
+
+def _uri_of(message: Outgoing, scheme: SchemeConnection) -> str:
+    iso = media_types.is_iso(message.path[0], scheme)
+    segments = (ulids.written(segment) for segment in message.path) if iso else message.path
+    return "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
+
+
+def _data_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> bytes:
+    """Return compact JSON: validators read it and write it again before they verify the signature."""
+    if message.body is None:
+        return b""
+    resource, *path = message.path
+    data = msgspec.json.encode(fitted(message.body, media_types.version_sent(tenant.scheme)))
+    if not media_types.is_iso(resource, tenant.scheme):
+        return data
+    frame = Frame(
+        source=tenant.fsp_id,
+        destination=message.destination,
+        resource=resource,
+        path=path,
+        identity=data.decode(),
+        at_ms=now_ms,
+    )
+    return msgspec.json.encode(write(message.body, frame))
+
+
+def _headers_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> dict[str, str]:
+    media_type = media_types.written(message.path[0], tenant.scheme)
+    headers = {
+        "Content-Type": media_type,
+        "Date": fspiop_headers.format_date(now_ms),
+        "FSPIOP-Source": tenant.fsp_id,
+    }
+    if message.method in _REQUESTS:
+        headers["Accept"] = media_type
+    if message.destination:
+        headers["FSPIOP-Destination"] = message.destination
+    return headers
+
+
+def _is_signed(message: Outgoing, scheme: SchemeConnection) -> bool:
+    is_party = message.method == "PUT" and message.path[0] == "parties"
+    return scheme.signs and (scheme.signs_parties or not is_party)
 
 
 def _judge(answer: HttpAnswer, what: str) -> None:

@@ -198,15 +198,16 @@ class MojaloopJobs:
         priced = read(job, PricedQuote)
         given = priced.quote_terms
         transaction = ilp.transaction_of(priced.quote, given.transfer_amount, given.expiration)
-        packet = ilp.build_packet(transaction)
-        fulfilment = ilp.fulfilment_of(packet, self._ilp_secret(job, context))
+        tenant = context.tenant(job.tenant)
+        secret = self._keys.of(tenant, context.secrets).ilp_secret
+        agreed = ilp.agree(transaction, secret, tenant.scheme)
         body = QuoteResponse(
             transfer_amount=given.transfer_amount,
             payee_receive_amount=given.payee_receive_amount,
             payee_fsp_fee=FspMoney(amount="0", currency=given.transfer_amount.currency),
             expiration=given.expiration,
-            ilp_packet=packet,
-            condition=ilp.condition_of(fulfilment),
+            ilp_packet=agreed.packet,
+            condition=agreed.condition,
         )
         await self._answer(job, context, ["quotes", priced.quote.quote_id], body, priced.requester_fsp)
         wait_ms = max(0, parse_iso(given.expiration) - context.clock()) + PREPARE_GRACE_MS
@@ -231,7 +232,10 @@ class MojaloopJobs:
         """
         prepared = read(job, PreparedTransfer)
         transfer = prepared.transfer
-        fulfilment = ilp.fulfilment_of(transfer.ilp_packet, self._ilp_secret(job, context))
+        secrets = self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secrets
+        # Where no secret fits any more, the newest makes a fulfilment that the scheme refuses: nothing moves.
+        secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets) or secrets[0]
+        fulfilment = ilp.fulfilment_of(transfer.ilp_packet, secret)
         body = TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
         try:
             await self._client.send(
@@ -255,9 +259,6 @@ class MojaloopJobs:
         transfer_id = read(job, TransferReference).transfer_id
         await self._refuse(job, context, ["transfers", transfer_id])
         return {}
-
-    def _ilp_secret(self, job: Job, context: ConnectorContext) -> str:
-        return self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secret
 
     async def _ask(
         self,

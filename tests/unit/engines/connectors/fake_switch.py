@@ -15,6 +15,7 @@ class Sent:
     path: str
     headers: dict[str, str]
     raw: bytes
+    query: str = ""
 
     @property
     def body(self) -> Any:
@@ -29,12 +30,20 @@ class FakeSwitch:
         self.error_code = ""
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        **_options: object,
     ) -> HttpAnswer:
         assert timeout_s > 0
         if self.down:
             raise UnreachableError("down")
-        self.sent.append(Sent(method, urlsplit(url).path, dict(headers), body))
+        parts = urlsplit(url)
+        self.sent.append(Sent(method, parts.path, dict(headers), body, parts.query))
         if self.error_code:
             information = {"errorCode": self.error_code, "errorDescription": "refused by the switch"}
             return HttpAnswer(status=self.status, body=json.dumps({"errorInformation": information}).encode())

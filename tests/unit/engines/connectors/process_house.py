@@ -16,6 +16,7 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import HttpAnswer, UnreachableError
 from payhub_engines.connectors.job import BpmnError, Job, JobFailedError
 from payhub_engines.connectors.mojaloop import headers as fspiop_headers
+from payhub_engines.connectors.mojaloop import media_types
 from payhub_engines.connectors.mojaloop.ingress import translate, verify_signature
 from payhub_engines.connectors.payment import start_variables, transfer_status
 from payhub_engines.connectors.registry import handlers
@@ -106,7 +107,7 @@ class House:
         )
         source = self.tenants[message.headers["fspiop-source"]]
         key = jws.load_public_key(source.signing_key.public_key_pem)
-        verify_signature(method, message.path, message.headers, body, key)
+        verify_signature(method, message.path, message.headers, body, [key])
         self.sent.append(message)
         fates = self.weather.get(message.name, [])
         fate = fates.pop(0) if fates else ""
@@ -251,7 +252,7 @@ class House:
     def say(self, method: str, path: str, body: dict[str, Any], fsp: str, *, source: str) -> None:
         """Put a message on its way to an institution, whoever claims to have sent it."""
         headers = {
-            "content-type": fspiop_headers.media_type(path.split("/")[1]),
+            "content-type": media_types.written(path.split("/")[1], self.tenants[fsp].scheme),
             "date": fspiop_headers.format_date(self.engine.now_ms),
             "fspiop-source": source,
             "fspiop-destination": fsp,

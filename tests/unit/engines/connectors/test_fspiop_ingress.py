@@ -5,7 +5,12 @@ from unit.engines.connectors.connector_kit import NOW_MS, PAYMENT, TRACE
 
 from payhub_engines.connectors.mojaloop import headers as fspiop_headers
 from payhub_engines.connectors.mojaloop import ilp
-from payhub_engines.connectors.mojaloop.ingress import FspiopRefusal, translate, verify_signature
+from payhub_engines.connectors.mojaloop.ingress import (
+    MESSAGE_NAMES,
+    FspiopRefusal,
+    translate,
+    verify_signature,
+)
 from payhub_platform.clock import iso
 from payhub_platform.money import Money
 from payhub_platform.security import jws
@@ -41,6 +46,46 @@ PREPARE = {
     "condition": HASH,
     "expiration": iso(NOW_MS),
 }
+TRANSACTION = {"transactionState": "COMPLETED", "completedTimestamp": iso(NOW_MS)}
+REQUEST = {
+    "transactionRequestId": QUOTE_ID,
+    "payee": PARTY,
+    "payer": PAYER["partyIdInfo"],
+    "amount": AMOUNT,
+    "transactionType": {"scenario": "PAYMENT", "initiator": "PAYEE", "initiatorType": "BUSINESS"},
+    "authenticationType": "OTP",
+}
+ENTERED = {
+    "responseType": "ENTERED",
+    "authenticationInfo": {"authentication": "OTP", "authenticationValue": "1234"},
+}
+ASKED = "authenticationType=OTP&retriesLeft=2&amount=100.5&currency=KES"
+INDIVIDUAL = {name: QUOTE[name] for name in QUOTE if name not in ("payer", "extensionList")}
+BULK_QUOTE = {"bulkQuoteId": QUOTE_ID, "payer": PAYER, "individualQuotes": [INDIVIDUAL]}
+BULK_QUOTED = {
+    "expiration": iso(NOW_MS),
+    "individualQuoteResults": [{"quoteId": QUOTE_ID, "transferAmount": AMOUNT}],
+}
+BULK_TRANSFER = {
+    "bulkTransferId": TRANSFER_ID,
+    "bulkQuoteId": QUOTE_ID,
+    "payerFsp": "lion",
+    "payeeFsp": "buffalo",
+    "individualTransfers": [
+        {"transferId": TRANSFER_ID, "transferAmount": AMOUNT, "ilpPacket": PACKET, "condition": HASH}
+    ],
+    "expiration": iso(NOW_MS),
+}
+BULK_DONE = {"bulkTransferState": "COMPLETED", "individualTransferResults": [{"transferId": TRANSFER_ID}]}
+CONVERSION = {
+    "conversionId": TRANSFER_ID,
+    "initiatingFsp": "buffalo",
+    "counterPartyFsp": "lion",
+    "amountType": "SEND",
+    "sourceAmount": AMOUNT,
+    "targetAmount": {"currency": "UGX", "amount": "2900"},
+    "expiration": iso(NOW_MS),
+}
 REFUSED = {"errorInformation": {"errorCode": "5104", "errorDescription": "Payee rejected"}}
 
 
@@ -62,66 +107,238 @@ def headers(resource, **changed):
 
 def send(buffalo, method, path, body=None, **changed):
     raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    return translate(method, path, headers(path.split("/")[1], **changed), raw, buffalo, NOW_MS)
+    path, _, query = path.partition("?")
+    return translate(method, path, headers(path.split("/")[1], **changed), raw, buffalo, NOW_MS, query)
 
 
+REGISTERED = {"partyList": [{"partyId": PARTY["partyIdInfo"]}], "currency": "KES"}
+PATHS = {  # resource: what is received of it, as method, path behind the resource, body, message and key
+    "participants": [
+        ("GET", "/MSISDN/254700200001", None, "participant-request", "MSISDN/254700200001"),
+        ("GET", "/ALIAS/shop/till-1", None, "participant-request", "ALIAS/shop/till-1"),
+        ("PUT", "/MSISDN/1", {"fspId": "lion"}, "participant-response", "MSISDN/1"),
+        ("PUT", "/MSISDN/1/error", REFUSED, "participant-response", "MSISDN/1"),
+        ("PUT", "/ALIAS/shop/till-1", {}, "participant-response", "ALIAS/shop/till-1"),
+        ("PUT", "/ALIAS/shop/till-1/error", REFUSED, "participant-response", "ALIAS/shop/till-1"),
+        ("PUT", f"/{QUOTE_ID}", REGISTERED, "participants-response", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "participants-response", QUOTE_ID),
+    ],
+    "parties": [
+        ("GET", "/MSISDN/254700200001", None, "party-request", "MSISDN/254700200001"),
+        ("GET", "/ALIAS/shop/till-1", None, "party-request", "ALIAS/shop/till-1"),
+        ("PUT", "/MSISDN/254700100001", {"party": PARTY}, "party-response", "MSISDN/254700100001"),
+        ("PUT", "/MSISDN/254700100001/error", REFUSED, "party-response", "MSISDN/254700100001"),
+        ("PUT", "/ALIAS/shop/till-1/error", REFUSED, "party-response", "ALIAS/shop/till-1"),
+    ],
+    "transactionRequests": [
+        ("POST", "", REQUEST, "transaction-request", QUOTE_ID),
+        ("GET", f"/{QUOTE_ID}", None, "transaction-request-query", QUOTE_ID),
+        (
+            "PUT",
+            f"/{QUOTE_ID}",
+            {"transactionRequestState": "RECEIVED"},
+            "transaction-request-response",
+            QUOTE_ID,
+        ),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "transaction-request-response", QUOTE_ID),
+    ],
+    "quotes": [
+        ("POST", "", QUOTE, "quote-request", PAYMENT),
+        ("GET", f"/{QUOTE_ID}", None, "quote-query", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}", QUOTED, "quote-response", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "quote-response", QUOTE_ID),
+    ],
+    "authorizations": [
+        ("GET", f"/{QUOTE_ID}?{ASKED}", None, "authorization-request", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}", ENTERED, "authorization-response", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "authorization-response", QUOTE_ID),
+    ],
+    "transfers": [
+        ("POST", "", PREPARE, "transfer-prepare", f"lion/{PAYMENT}"),
+        ("GET", f"/{TRANSFER_ID}", None, "transfer-query", TRANSFER_ID),
+        ("PUT", f"/{TRANSFER_ID}", {"transferState": "RESERVED"}, "transfer-response", TRANSFER_ID),
+        ("PUT", f"/{TRANSFER_ID}/error", REFUSED, "transfer-response", TRANSFER_ID),
+        ("PATCH", f"/{TRANSFER_ID}", {"transferState": "COMMITTED"}, "transfer-settled", TRANSFER_ID),
+        ("PATCH", f"/{TRANSFER_ID}/error", REFUSED, "transfer-settled", TRANSFER_ID),
+    ],
+    "transactions": [
+        ("GET", f"/{PAYMENT}", None, "transaction-query", PAYMENT),
+        ("PUT", f"/{PAYMENT}", TRANSACTION, "transaction-response", PAYMENT),
+        ("PUT", f"/{PAYMENT}/error", REFUSED, "transaction-response", PAYMENT),
+    ],
+    "bulkQuotes": [
+        ("POST", "", BULK_QUOTE, "bulk-quote-request", QUOTE_ID),
+        ("GET", f"/{QUOTE_ID}", None, "bulk-quote-query", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}", BULK_QUOTED, "bulk-quote-response", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "bulk-quote-response", QUOTE_ID),
+    ],
+    "bulkTransfers": [
+        ("POST", "", BULK_TRANSFER, "bulk-transfer-prepare", f"lion/{QUOTE_ID}"),
+        ("GET", f"/{TRANSFER_ID}", None, "bulk-transfer-query", TRANSFER_ID),
+        ("PUT", f"/{TRANSFER_ID}", BULK_DONE, "bulk-transfer-response", TRANSFER_ID),
+        ("PUT", f"/{TRANSFER_ID}/error", REFUSED, "bulk-transfer-response", TRANSFER_ID),
+        ("PATCH", f"/{TRANSFER_ID}", BULK_DONE, "bulk-transfer-settled", TRANSFER_ID),
+    ],
+    "services": [
+        ("PUT", "/FXP", {"providers": ["lion"]}, "services-response", "FXP"),
+        ("PUT", "/FXP/KES/UGX", {"providers": []}, "services-response", "FXP/KES/UGX"),
+        ("PUT", "/FXP/KES/UGX/error", REFUSED, "services-response", "FXP/KES/UGX"),
+    ],
+    "fxQuotes": [
+        ("PUT", f"/{QUOTE_ID}", {"conversionTerms": CONVERSION}, "fx-quote-response", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "fx-quote-response", QUOTE_ID),
+    ],
+    "fxTransfers": [
+        ("PUT", f"/{QUOTE_ID}", {"conversionState": "RESERVED"}, "fx-transfer-response", QUOTE_ID),
+        ("PUT", f"/{QUOTE_ID}/error", REFUSED, "fx-transfer-response", QUOTE_ID),
+    ],
+}
 TABLE = [
-    ("GET", "/parties/MSISDN/254700200001", None, 202, "party-request", "MSISDN/254700200001"),
-    ("GET", "/parties/ALIAS/shop/till-1", None, 202, "party-request", "ALIAS/shop/till-1"),
-    ("PUT", "/parties/MSISDN/254700100001", {"party": PARTY}, 200, "party-response", "MSISDN/254700100001"),
-    ("PUT", "/parties/MSISDN/254700100001/error", REFUSED, 200, "party-response", "MSISDN/254700100001"),
-    ("PUT", "/parties/ALIAS/shop/till-1/error", REFUSED, 200, "party-response", "ALIAS/shop/till-1"),
-    ("POST", "/quotes", QUOTE, 202, "quote-request", PAYMENT),
-    ("PUT", f"/quotes/{QUOTE_ID}", QUOTED, 200, "quote-response", QUOTE_ID),
-    ("PUT", f"/quotes/{QUOTE_ID}/error", REFUSED, 200, "quote-response", QUOTE_ID),
-    ("POST", "/transfers", PREPARE, 202, "transfer-prepare", f"lion/{PAYMENT}"),
-    (
-        "PUT",
-        f"/transfers/{TRANSFER_ID}",
-        {"transferState": "RESERVED"},
-        200,
-        "transfer-response",
-        TRANSFER_ID,
-    ),
-    ("PUT", f"/transfers/{TRANSFER_ID}/error", REFUSED, 200, "transfer-response", TRANSFER_ID),
-    (
-        "PATCH",
-        f"/transfers/{TRANSFER_ID}",
-        {"transferState": "COMMITTED"},
-        200,
-        "transfer-settled",
-        TRANSFER_ID,
-    ),
+    (method, f"/{resource}{path}", body, name, key)
+    for resource, received in PATHS.items()
+    for method, path, body, name, key in received
 ]
+LOOK_UPS = {"party-response", "participant-response", "services-response"}
 
 
-@pytest.mark.parametrize(("method", "path", "body", "status", "name", "key"), TABLE)
-def test_every_message_becomes_its_callback(buffalo, method, path, body, status, name, key):
+@pytest.mark.parametrize(("method", "path", "body", "name", "key"), TABLE)
+def test_every_message_becomes_its_callback(buffalo, method, path, body, name, key):
     inbound = send(buffalo, method, path, body)
-    assert inbound.status == status
+    assert inbound.status == (200 if method in ("PUT", "PATCH") else 202)
     callback = inbound.callback
     assert callback is not None
     assert (callback.tenant, callback.name, callback.correlation_key) == ("buffalo", name, key)
     assert callback.trace == TRACE
-    assert callback.broadcast == (name == "party-response")
-    assert "error" in callback.variables
-    assert callback.variables["error"] == (
-        {"code": "5104", "description": "Payee rejected"} if path.endswith("error") else None
-    )
+    assert callback.broadcast == (name in LOOK_UPS)
+    if method in ("PUT", "PATCH"):
+        assert callback.variables["answeredBy"] == "lion"
+        assert callback.variables["error"] == (
+            {"code": "5104", "description": "Payee rejected"} if path.endswith("error") else None
+        )
+
+
+def test_every_message_that_a_process_may_wait_for_can_be_received():
+    assert {name for *_, name, _ in TABLE} == MESSAGE_NAMES
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "body"),
     [
-        ("GET", f"/transfers/{TRANSFER_ID}", 202),
-        ("PATCH", f"/transfers/{TRANSFER_ID}/error", 200),
-        ("PUT", "/participants/MSISDN/254700200001", 200),
-        ("PUT", "/participants/MSISDN/254700200001/error", 200),
+        ("POST", "/participants", REGISTERED),
+        ("POST", "/participants/MSISDN/1", {"fspId": "lion"}),
+        ("DELETE", "/participants/MSISDN/1", None),
+        ("GET", "/services/FXP/KES/UGX", None),
+        ("POST", "/fxQuotes", CONVERSION),
+        ("GET", f"/fxQuotes/{QUOTE_ID}", None),
+        ("POST", "/fxTransfers", CONVERSION),
+        ("PATCH", f"/fxTransfers/{QUOTE_ID}", {"conversionState": "COMMITTED"}),
     ],
 )
-def test_some_messages_are_only_acknowledged(buffalo, method, path, status):
-    inbound = send(buffalo, method, path, REFUSED)
-    assert (inbound.status, inbound.callback) == (status, None)
+def test_what_only_a_scheme_or_provider_serves_is_not_implemented(buffalo, method, path, body):
+    with pytest.raises(FspiopRefusal) as refusal:
+        send(buffalo, method, path, body)
+    assert (refusal.value.status, refusal.value.error_code) == (501, "2002")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [row[:3] for row in TABLE if row[2] is not None and row[2] != {}]
+)
+def test_extra_properties_are_ignored_and_rubbish_is_refused_everywhere(buffalo, method, path, body):
+    plain = send(buffalo, method, path, body).callback
+    extended = send(buffalo, method, path, {**body, "schemeSpecific": {"a": [1]}}).callback
+    for name in ("fingerprint", "transferFingerprint", "bulkTransferFingerprint"):
+        plain.variables.pop(name, None), extended.variables.pop(name, None)
+    assert extended.variables == plain.variables
+    for rubbish in (b"", b"[]", b"7", b"{", b"\xff", b"null"):
+        if not rubbish and method == "PUT" and path.startswith("/participants"):
+            continue  # an empty answer to a registration is an answer
+        with pytest.raises(FspiopRefusal) as refusal:
+            send(buffalo, method, path, rubbish)
+        assert refusal.value.error_code == "3101"
+
+
+def test_a_query_changes_nothing_in_the_instance_that_answers_it(buffalo):
+    for path in (f"/quotes/{QUOTE_ID}", f"/transfers/{QUOTE_ID}", f"/transactions/{QUOTE_ID}"):
+        callback = send(buffalo, "GET", path).callback
+        assert set(callback.variables) == {"query", "queriedBy", "queryRefusal"}
+        assert callback.start_process == "refuse-query"
+        assert callback.variables["query"] == {"resource": path.split("/")[1], "path": [QUOTE_ID]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "code"),
+    [
+        ("transactionRequests", "3206"),
+        ("quotes", "3205"),
+        ("transactions", "3207"),
+        ("transfers", "3208"),
+        ("bulkQuotes", "3209"),
+        ("bulkTransfers", "3210"),
+    ],
+)
+def test_an_unknown_id_is_told_in_the_resources_own_code(buffalo, resource, code):
+    callback = send(buffalo, "GET", f"/{resource}/{QUOTE_ID}").callback
+    assert callback.variables["queryRefusal"]["code"] == code
+
+
+def test_a_path_may_name_the_institution(buffalo):
+    changed = headers("parties", fspiop_destination=None)
+    for destination in ({}, {"fspiop-destination": "buffalo"}):
+        found = translate("GET", "/buffalo/parties/MSISDN/1", changed | destination, b"", buffalo, NOW_MS)
+        assert found.callback.name == "party-request"
+    with pytest.raises(FspiopRefusal) as refusal:
+        translate("GET", "/lion/parties/MSISDN/1", changed, b"", buffalo, NOW_MS)
+    assert refusal.value.error_code == "3102"
+
+
+def test_a_body_may_not_be_larger_than_the_scheme_allows(buffalo):
+    with pytest.raises(FspiopRefusal) as refusal:
+        send(buffalo, "POST", "/quotes", b" " * (1024 * 1024 + 1))
+    assert refusal.value.error_code == "3104"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "where"),
+    [
+        ({**QUOTE, "amount": {"amount": "5.50", "currency": "KES"}}, "3101", "/amount/amount"),
+        ({**QUOTE, "amount": {"amount": "5.505", "currency": "KES"}}, "3101", "/amount"),
+        (
+            {**QUOTE, "payer": {"partyIdInfo": {"partyIdType": "MSISDN"}}},
+            "3102",
+            "/payer/partyIdInfo/partyIdentifier",
+        ),
+        (
+            {**QUOTE, "extensionList": {"extension": [{"key": "k", "value": "v"}] * 17}},
+            "3103",
+            "/extensionList/extension",
+        ),
+        (
+            {**QUOTE, "extensionList": {"extension": [{"key": "k"}]}},
+            "3102",
+            "/extensionList/extension/0/value",
+        ),
+    ],
+)
+def test_a_refusal_names_the_field(buffalo, body, code, where):
+    with pytest.raises(FspiopRefusal) as refusal:
+        send(buffalo, "POST", "/quotes", body)
+    assert (refusal.value.error_code, refusal.value.where) == (code, where)
+    assert json.loads(refusal.value.body())["errorInformation"]["errorDescription"].startswith(f"{where}: ")
+
+
+def test_a_commit_error_after_reserved_is_asked_about(buffalo):
+    callback = send(buffalo, "PATCH", f"/transfers/{TRANSFER_ID}/error", REFUSED).callback
+    assert callback.variables["transferResult"] == {
+        "state": "UNKNOWN",
+        "fulfilment": None,
+        "completedTimestamp": None,
+    }
+    assert "transferRefusal" not in callback.variables
+
+
+@pytest.mark.parametrize("identifier", ["01JBVM19DFKNRWC21FGJNTHRAT", "0190b7c8-1111-7111-8111-111111111111"])
+def test_ids_of_version_two_are_read(buffalo, identifier):
+    assert send(buffalo, "POST", "/quotes", {**QUOTE, "quoteId": identifier}).callback is not None
 
 
 def test_a_quote_request_starts_a_process_once(buffalo):
@@ -199,6 +416,8 @@ def test_an_aborted_transfer_has_an_error(buffalo):
         ({"fspiop_source": "x" * 33}, 400, "3101"),
         ({"fspiop_destination": None}, 400, "3102"),
         ({"fspiop_destination": "rhino"}, 400, "3101"),
+        ({"fspiop_source": "li on"}, 400, "3101"),
+        ({"fspiop_encryption": '{"encryptedFields":{}}'}, 501, "2002"),
     ],
 )
 def test_headers_are_checked(buffalo, changed, status, code):
@@ -268,17 +487,17 @@ def test_signatures_are_checked_against_the_key_of_the_source():
     sent = {"FSPIOP-Source": "lion", "FSPIOP-Destination": "buffalo", "Date": "Tue"}
     sent |= jws.sign(body, sent, path, "PUT", key)
     received = {name.lower(): value for name, value in sent.items()}
-    verify_signature("PUT", "/fspiop/parties/EMAIL/a b@c", received, body, public)
-    verify_signature("GET", "/parties/MSISDN/1", {}, b"", None)
+    verify_signature("PUT", "/fspiop/parties/EMAIL/a b@c", received, body, [public])
+    verify_signature("GET", "/parties/MSISDN/1", {}, b"", [])
     wrong = [
-        ("PUT", path, received, body + b" ", public),
-        ("PUT", "/parties/EMAIL/other", received, body, public),
-        ("POST", path, received, body, public),
-        ("PUT", path, received, body, None),
-        ("PUT", path, {}, body, public),
-        ("PUT", path, {**received, "fspiop-source": "rhino"}, body, public),
-        ("PUT", path, {**received, "fspiop-http-method": "POST"}, body, public),
-        ("PUT", path, without(received, "fspiop-http-method"), body, public),
+        ("PUT", path, received, body + b" ", [public]),
+        ("PUT", "/parties/EMAIL/other", received, body, [public]),
+        ("POST", path, received, body, [public]),
+        ("PUT", path, received, body, []),
+        ("PUT", path, {}, body, [public]),
+        ("PUT", path, {**received, "fspiop-source": "rhino"}, body, [public]),
+        ("PUT", path, {**received, "fspiop-http-method": "POST"}, body, [public]),
+        ("PUT", path, without(received, "fspiop-http-method"), body, [public]),
     ]
     for arguments in wrong:
         with pytest.raises(FspiopRefusal) as refusal:

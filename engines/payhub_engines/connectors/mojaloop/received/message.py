@@ -1,0 +1,166 @@
+"""One message of the switch, its headers checked, and how it becomes a callback."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from payhub_engines.connectors import refusals
+from payhub_engines.connectors.mojaloop import error_codes, messages, ulids
+from payhub_engines.connectors.mojaloop.iso20022 import reading
+from payhub_engines.connectors.mojaloop.received.names import REFUSE_QUERY
+from payhub_engines.connectors.mojaloop.refusal import malformed, not_allowed, unknown_uri
+from payhub_engines.connectors.variables import CALLBACK_TIMEOUT, builtin
+from payhub_platform import ids
+from payhub_platform.contracts.fspiop import ErrorResponse, Message
+from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.tenant import TenantConfig
+
+ACCEPTED: Final = 202
+OK: Final = 200
+MESSAGE_TTL_MS: Final = 60_000  # an answer may overtake the commit of the job that asked for it
+LOOKUP_TTL_MS: Final = 3_000  # a look-up that is asked again meanwhile must not get an old answer for long
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A translated message: what to correlate (if anything), and the HTTP status that acknowledges it."""
+
+    callback: Callback | None
+    status: int
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the switch for a tenant; ``path`` follows the resource, decoded, without ``error``."""
+
+    method: str
+    resource: str
+    path: list[str]
+    is_error: bool
+    is_iso: bool
+    query_string: str
+    headers: Mapping[str, str]
+    body: bytes
+    source: str
+    tenant: TenantConfig
+    now_ms: int
+
+    @property
+    def is_of_switch(self) -> bool:
+        """Tell whether the switch itself speaks."""
+        return self.source == self.tenant.scheme.switch_fsp_id
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes the body what it is: the same message again has the same, however it is written."""
+        value = messages.parse(self.body)
+        if self.is_iso and isinstance(value, dict):
+            value.pop("GrpHdr", None)  # says when it was sent; what is agreed stands elsewhere
+        return hashlib.sha256(messages.canonical(value)).hexdigest()
+
+    def read(self, kind: type[MessageT]) -> MessageT:
+        """Read the body; ISO 20022 contents are transformed into FSPIOP's.
+
+        Raises:
+            FspiopRefusal: 3101, 3102 or 3103, with the field.
+        """
+        if self.is_iso:
+            return messages.convert(reading.read(kind, messages.parse(self.body), self.path), kind)
+        return messages.decode(self.body, kind)
+
+    def error(self) -> dict[str, str]:
+        """Read an ``/error`` body as the variable ``error``."""
+        information = self.read(ErrorResponse).error_information
+        return refusals.error_value(information.error_code, information.error_description)
+
+    def id(self, name: str) -> str:
+        """Return the id that the path ends with; other paths are unknown."""
+        if len(self.path) != 1:
+            raise unknown_uri()
+        return ulids.read(messages.correlation_id(self.path[0], f"/{name}"))
+
+    def require(self, *methods: str) -> None:
+        """Refuse what is none of these methods; an error form exists of PUT and PATCH alone."""
+        if self.method not in methods or (self.is_error and self.method not in ("PUT", "PATCH")):
+            raise not_allowed()
+
+    def callback(self, name: str, key: str, variables: dict[str, Any], **more: Any) -> Callback:
+        """Build a callback of this message."""
+        return Callback(
+            tenant=self.tenant.tenant_id,
+            name=name,
+            correlation_key=key,
+            variables=variables,
+            trace=self.headers.get("traceparent", ""),
+            **{"ttl_ms": MESSAGE_TTL_MS, **more},
+        )
+
+    def answer(self, name: str, key: str, variable: str, kind: type[Message]) -> Inbound:
+        """Take an answer: its body in a variable, or the variable ``error``.
+
+        The process believes it only of who may give it, so ``answeredBy`` says who did.
+        """
+        self.require("PUT")
+        told = (
+            {"error": self.error()} if self.is_error else {variable: builtin(self.read(kind)), "error": None}
+        )
+        callback = self.callback(name, key, {**told, "answeredBy": self.source})
+        return Inbound(callback=callback, status=OK)
+
+    def start(self, name: str, key: str, variables: dict[str, Any], *, process: str, payment: str) -> Inbound:
+        """Take a request that starts a process once: its id again with another body is refused."""
+        given = {
+            **variables,
+            "requesterFsp": self.source,
+            "receivedAtMs": self.now_ms,
+            "switchFsp": self.tenant.scheme.switch_fsp_id,
+            "callbackTimeout": CALLBACK_TIMEOUT,
+            "error": None,
+        }
+        callback = self.callback(
+            name,
+            key,
+            given,
+            start_process=process,
+            payment=payment,
+            fingerprint=self.fingerprint,
+            ttl_ms=0,
+        )
+        return Inbound(callback=callback, status=ACCEPTED)
+
+    def look_up(self, name: str, key: str, variables: dict[str, Any], *, process: str) -> Inbound:
+        """Take a question that starts a process for each conversation, if nothing waits for it."""
+        # The same look-up sent again by the switch has the same trace and date; a new one does not.
+        conversation = self.headers.get("traceparent", "") + self.headers["date"]
+        callback = self.callback(
+            name,
+            key,
+            variables,
+            start_process=process,
+            payment=ids.derive(name, self.tenant.tenant_id, self.source, key, conversation),
+            fingerprint=hashlib.sha256(key.encode()).hexdigest(),
+            ttl_ms=0,
+        )
+        return Inbound(callback=callback, status=ACCEPTED)
+
+    def query(self, name: str, key: str) -> Inbound:
+        """Take the question how something of ours stands.
+
+        The instance that it is about answers; where none waits for the question, ``refuse-query`` says so.
+        Its variables have names of their own, so that a question changes nothing in the instance.
+        """
+        code = error_codes.NOT_FOUND_CODES[self.resource]
+        variables = {
+            "query": {"resource": self.resource, "path": self.path},
+            "queriedBy": self.source,
+            "queryRefusal": refusals.error_value(code, "It is not known here, or over."),
+        }
+        return self.look_up(name, key, variables, process=REFUSE_QUERY)
+
+
+def check_same(named: str, path: str, where: str) -> None:
+    """Check that a body is about what its path names."""
+    if named != path:
+        raise malformed("It is another than the path's.", where)

@@ -1,0 +1,45 @@
+"""Names of the messages that processes may wait for, and of the processes that some of them start."""
+
+from typing import Final
+
+PARTICIPANT_REQUEST: Final = "participant-request"
+PARTICIPANT_RESPONSE: Final = "participant-response"
+PARTICIPANTS_RESPONSE: Final = "participants-response"
+PARTY_REQUEST: Final = "party-request"
+PARTY_RESPONSE: Final = "party-response"
+TRANSACTION_REQUEST: Final = "transaction-request"
+TRANSACTION_REQUEST_RESPONSE: Final = "transaction-request-response"
+TRANSACTION_REQUEST_QUERY: Final = "transaction-request-query"
+QUOTE_REQUEST: Final = "quote-request"
+QUOTE_RESPONSE: Final = "quote-response"
+QUOTE_QUERY: Final = "quote-query"
+AUTHORIZATION_REQUEST: Final = "authorization-request"
+AUTHORIZATION_RESPONSE: Final = "authorization-response"
+TRANSFER_PREPARE: Final = "transfer-prepare"
+TRANSFER_RESPONSE: Final = "transfer-response"
+TRANSFER_SETTLED: Final = "transfer-settled"
+TRANSFER_QUERY: Final = "transfer-query"
+TRANSACTION_RESPONSE: Final = "transaction-response"
+TRANSACTION_QUERY: Final = "transaction-query"
+BULK_QUOTE_REQUEST: Final = "bulk-quote-request"
+BULK_QUOTE_RESPONSE: Final = "bulk-quote-response"
+BULK_QUOTE_QUERY: Final = "bulk-quote-query"
+BULK_TRANSFER_PREPARE: Final = "bulk-transfer-prepare"
+BULK_TRANSFER_RESPONSE: Final = "bulk-transfer-response"
+BULK_TRANSFER_SETTLED: Final = "bulk-transfer-settled"
+BULK_TRANSFER_QUERY: Final = "bulk-transfer-query"
+SERVICES_RESPONSE: Final = "services-response"
+FX_QUOTE_RESPONSE: Final = "fx-quote-response"
+FX_TRANSFER_RESPONSE: Final = "fx-transfer-response"
+
+MESSAGE_NAMES: Final = frozenset(
+    value for name, value in list(globals().items()) if name.isupper() and isinstance(value, str)
+)
+"""The messages that processes may wait for."""
+
+PAYEE_PARTICIPANT_LOOKUP: Final = "payee-participant-lookup"
+PAYEE_PARTY_LOOKUP: Final = "payee-party-lookup"
+PAYEE_QUOTE_TRANSFER: Final = "payee-quote-transfer"
+PAYEE_BULK_QUOTE_TRANSFER: Final = "payee-bulk-quote-transfer"
+PAYER_TRANSACTION_REQUEST: Final = "payer-transaction-request"
+REFUSE_QUERY: Final = "refuse-query"

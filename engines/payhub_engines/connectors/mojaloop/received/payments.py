@@ -1,0 +1,200 @@
+"""One payment's way: the request to pay, its authorization, the quote, the transfer, the transaction."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from payhub_engines.connectors import refusals
+from payhub_engines.connectors.mojaloop import error_codes, ilp, messages
+from payhub_engines.connectors.mojaloop.received import names
+from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received
+from payhub_engines.connectors.mojaloop.refusal import malformed
+from payhub_engines.connectors.variables import TransferResult, builtin
+from payhub_platform import ids
+from payhub_platform.clock import parse_iso
+from payhub_platform.contracts.fspiop import (
+    AuthorizationQuestion,
+    AuthorizationResponse,
+    QuoteRequest,
+    QuoteResponse,
+    TransactionRequest,
+    TransactionRequestResponse,
+    TransactionResponse,
+    TransferFulfil,
+    TransferPrepare,
+)
+from payhub_platform.contracts.handover import Callback
+
+NOT_FOUND = "NOT_FOUND"
+UNKNOWN = "UNKNOWN"
+ABORTED = "ABORTED"
+
+
+def transaction_requests(received: Received) -> Inbound:
+    """POST asks our member to pay; PUT says what became of a request of ours; GET asks how one stands."""
+    if not received.path:
+        received.require("POST")
+        request = received.read(TransactionRequest)
+        request_id = request.transaction_request_id
+        return received.start(
+            names.TRANSACTION_REQUEST,
+            request_id,
+            {"transactionRequest": builtin(request), "transactionRequestId": request_id},
+            process=names.PAYER_TRANSACTION_REQUEST,
+            payment=request_id,
+        )
+    request_id = received.id("transactionRequestId")
+    if received.method == "GET":
+        received.require("GET")
+        return received.query(names.TRANSACTION_REQUEST_QUERY, request_id)
+    return received.answer(
+        names.TRANSACTION_REQUEST_RESPONSE,
+        request_id,
+        "transactionRequestResponse",
+        TransactionRequestResponse,
+    )
+
+
+def authorizations(received: Received) -> Inbound:
+    """GET asks for what the payer enters on our device; PUT brings what was entered on another's."""
+    request_id = received.id("transactionRequestId")
+    if received.method == "GET":
+        received.require("GET")
+        asked = dict(parse_qsl(received.query_string, max_num_fields=16))
+        question = messages.convert(asked, AuthorizationQuestion)
+        variables = {"authorizationQuestion": builtin(question), "askedBy": received.source}
+        callback = received.callback(names.AUTHORIZATION_REQUEST, request_id, variables)
+        return Inbound(callback=callback, status=ACCEPTED)
+    return received.answer(
+        names.AUTHORIZATION_RESPONSE, request_id, "authorizationResponse", AuthorizationResponse
+    )
+
+
+def quotes(received: Received) -> Inbound:
+    """POST asks for our terms; PUT brings another's; GET asks for ours again."""
+    if not received.path:
+        received.require("POST")
+        quote = received.read(QuoteRequest)
+        variables = {
+            "quote": builtin(quote),
+            "quoteId": quote.quote_id,
+            "transactionId": quote.transaction_id,
+        }
+        return received.start(
+            names.QUOTE_REQUEST,
+            quote.transaction_id,
+            variables,
+            process=names.PAYEE_QUOTE_TRANSFER,
+            payment=quote.transaction_id,
+        )
+    quote_id = received.id("quoteId")
+    if received.method == "GET":
+        received.require("GET")
+        return received.query(names.QUOTE_QUERY, quote_id)
+    return received.answer(names.QUOTE_RESPONSE, quote_id, "quoteResponse", QuoteResponse)
+
+
+def transfers(received: Received) -> Inbound:
+    """POST prepares a transfer to us; PUT fulfils ours; PATCH says what the scheme did; GET asks."""
+    if not received.path:
+        received.require("POST")
+        return _prepare(received)
+    transfer_id = received.id("transferId")
+    if received.method == "GET":
+        received.require("GET")
+        return received.query(names.TRANSFER_QUERY, transfer_id)
+    received.require("PUT", "PATCH")
+    name = names.TRANSFER_SETTLED if received.method == "PATCH" else names.TRANSFER_RESPONSE
+    variables = _transfer_error(received) if received.is_error else _transfer_state(received)
+    callback = received.callback(name, transfer_id, {**variables, "answeredBy": received.source})
+    return Inbound(callback=callback, status=OK)
+
+
+def transactions(received: Received) -> Inbound:
+    """GET asks how a transaction of ours stands; PUT says it of another's."""
+    transaction_id = received.id("transactionId")
+    if received.method == "GET":
+        received.require("GET")
+        return received.query(names.TRANSACTION_QUERY, transaction_id)
+    return received.answer(
+        names.TRANSACTION_RESPONSE, transaction_id, "transactionResponse", TransactionResponse
+    )
+
+
+def _prepare(received: Received) -> Inbound:
+    prepare = received.read(TransferPrepare)
+    try:
+        packet = ilp.parse_packet(prepare.ilp_packet)
+    except ilp.PacketError as error:
+        raise malformed(error.detail, error.where) from error
+    transaction_id = messages.correlation_id(packet.ids.transaction_id, "/ilpPacket")
+    variables = {
+        "transfer": builtin(prepare),
+        "transferId": prepare.transfer_id,
+        "transferFingerprint": received.fingerprint,
+        "error": None,
+    }
+    # Who asked for the quote is part of the key, so that nobody else's transfer reaches the one that waits.
+    key = f"{received.source}/{transaction_id}"
+    return Inbound(callback=received.callback(names.TRANSFER_PREPARE, key, variables), status=ACCEPTED)
+
+
+def refuse_unquoted(prepare: Callback, now_ms: int) -> Callback | None:
+    """Return what refuses a transfer that no quote here was asked for; None where it is over anyway.
+
+    The scheme itself ends a transfer that has expired; telling it more could only contradict it.
+
+    Args:
+        prepare: the callback of a ``transfer-prepare``.
+        now_ms: when it was received.
+    """
+    transfer = msgspec.convert(prepare.variables["transfer"], TransferPrepare)
+    if parse_iso(transfer.expiration) <= now_ms:
+        return None
+    source = prepare.correlation_key.partition("/")[0]
+    refusal = refusals.error_value(refusals.QUOTE_NOT_FOUND, "There is no such quote here, or it is over.")
+    fingerprint = prepare.variables["transferFingerprint"]
+    return msgspec.structs.replace(
+        prepare,
+        variables={
+            "query": {"resource": "transfers", "path": [transfer.transfer_id]},
+            "queriedBy": source,
+            "queryRefusal": refusal,
+        },
+        start_process=names.REFUSE_QUERY,
+        payment=ids.derive("unquoted", prepare.tenant, source, transfer.transfer_id, fingerprint),
+        fingerprint=fingerprint,
+        ttl_ms=0,
+    )
+
+
+def _transfer_state(received: Received) -> dict[str, Any]:
+    fulfil = received.read(TransferFulfil)
+    result = TransferResult(
+        state=fulfil.transfer_state,
+        fulfilment=fulfil.fulfilment,
+        completed_timestamp=fulfil.completed_timestamp,
+    )
+    error = None
+    if fulfil.transfer_state == ABORTED:
+        error = refusals.error_value(refusals.SERVER_ERROR, "The scheme aborted the transfer.")
+    return {"transferResult": builtin(result), "error": error}
+
+
+def _transfer_error(received: Received) -> dict[str, Any]:
+    """Classify an error about a transfer by what it says of the transfer's outcome.
+
+    Only a refusal is an outcome. That the scheme could not answer (10xx, 20xx), or knows the transfer
+    with other contents (3106), says nothing of whether money has moved. Nor does PATCH /error, which 1.2 has
+    for a payee that answered COMMITTED: payhub answers RESERVED, so it asks.
+    """
+    error = received.error()
+    meaning = error_codes.reaction(error["code"], received.resource)
+    if meaning == "ask" or received.method == "PATCH":
+        state = UNKNOWN
+    else:
+        state = NOT_FOUND if meaning == "retry" else ABORTED
+    result: dict[str, Any] = {"transferResult": builtin(TransferResult(state=state)), "error": error}
+    # A payee's reason is kept while the process asks the switch, which may know only that it is over.
+    return result | ({"transferRefusal": error} if state == ABORTED else {})

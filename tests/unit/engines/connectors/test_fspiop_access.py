@@ -1,0 +1,199 @@
+"""How an engine is let in at a scheme: tokens, certificates, and what is signed."""
+
+import datetime as dt
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from unit.engines.connectors.connector_kit import job
+
+from payhub_engines.connectors.context import ConnectorContext
+from payhub_engines.connectors.http import HttpAnswer
+from payhub_engines.connectors.job import JobFailedError
+from payhub_engines.connectors.mojaloop.client import FspiopClient, SchemeRefusalError
+from payhub_engines.connectors.mojaloop.keys import KeyRing
+from payhub_engines.connectors.mojaloop.outgoing import answer, ask
+from payhub_platform.contracts.fspiop import Party, PartyIdInfo, PartyResponse
+from payhub_platform.contracts.tenant import SchemeOAuth, SchemeTls
+
+TOKEN_URL = "https://idp.test/token"
+PARTY = PartyResponse(
+    party=Party(party_id_info=PartyIdInfo(party_id_type="MSISDN", party_identifier="1", fsp_id="buffalo"))
+)
+
+
+class Scheme:
+    """A scheme behind an authorization server: gives tokens, takes messages that carry the last one."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, list[str]]] = []
+        self.sent: list[dict[str, str]] = []
+        self.contexts: list[Any] = []
+        self.life_s: int | None = 600
+        self.token = "token-0"
+        self.token_answer: HttpAnswer | None = None
+        self.status = 202
+        self.body = b""
+
+    async def request(self, _method, url, *, headers, body, timeout_s, tls=None, **_options) -> HttpAnswer:
+        assert timeout_s > 0
+        self.contexts.append(tls)
+        if url == TOKEN_URL:
+            self.asked.append(parse_qs(body.decode()) | {"authorization": [headers["Authorization"]]})
+            self.token = f"token-{len(self.asked)}"
+            if self.token_answer is not None:
+                return self.token_answer
+            told = {"access_token": self.token, "token_type": "bearer"}
+            told |= {} if self.life_s is None else {"expires_in": self.life_s}
+            return HttpAnswer(status=200, body=json.dumps(told).encode())
+        self.sent.append(dict(headers))
+        given = headers.get("Authorization", "")
+        if given and given != f"Bearer {self.token}":
+            return HttpAnswer(status=401)
+        return HttpAnswer(status=self.status, body=self.body)
+
+
+@pytest.fixture
+def scheme():
+    return Scheme()
+
+
+@pytest.fixture
+def deliver(scheme, context, buffalo, secrets):
+    client = FspiopClient(lambda _session: scheme, KeyRing())
+
+    async def delivered(message=None, **settings):
+        tenant = msgspec.structs.replace(buffalo, scheme=msgspec.structs.replace(buffalo.scheme, **settings))
+        own = ConnectorContext(
+            tenant=lambda _: tenant,
+            http=context.http,
+            secrets=secrets,
+            clock=context.clock,
+            tracing=context.tracing,
+        )
+        await client.deliver(job("any", {}), own, message or ask("parties", "MSISDN", "1"))
+
+    return delivered
+
+
+@pytest.fixture
+def oauth(secrets):
+    sealed = secrets.seal("s e/cret", "scheme-oauth:buffalo")
+    return SchemeOAuth(token_url=TOKEN_URL, client_id="buffalo", client_secret_sealed=sealed, scope="fspiop")
+
+
+async def test_a_token_is_asked_for_once_and_renewed_before_it_ends(deliver, scheme, oauth, clock):
+    for _ in range(3):
+        await deliver(oauth=oauth)
+    assert [headers["Authorization"] for headers in scheme.sent] == ["Bearer token-1"] * 3
+    assert scheme.asked[0]["grant_type"] == ["client_credentials"]
+    assert scheme.asked[0]["scope"] == ["fspiop"]
+    assert scheme.asked[0]["authorization"][0].startswith("Basic ")
+    clock.now_ms += 595_000
+    await deliver(oauth=oauth)
+    assert scheme.sent[-1]["Authorization"] == "Bearer token-2"
+
+
+async def test_a_refused_token_is_replaced(deliver, scheme, oauth):
+    await deliver(oauth=oauth)
+    scheme.token = "revoked-by-the-server"
+    with pytest.raises(JobFailedError):
+        await deliver(oauth=oauth)
+    await deliver(oauth=oauth)
+    assert len(scheme.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        HttpAnswer(status=401),
+        HttpAnswer(status=200, body=b"<html>"),
+        HttpAnswer(status=200, body=b'{"access_token":"a b","token_type":"bearer"}'),
+        HttpAnswer(status=200, body=b'{"access_token":"a\\r\\nX-A: b","token_type":"bearer"}'),
+        HttpAnswer(status=200, body=b'{"access_token":"a","token_type":"mac"}'),
+        HttpAnswer(status=200, body=b'{"token_type":"bearer"}'),
+    ],
+)
+async def test_without_a_token_nothing_is_sent_and_it_is_tried_again(deliver, scheme, oauth, given):
+    scheme.token_answer = given
+    with pytest.raises(JobFailedError):
+        await deliver(oauth=oauth)
+    assert scheme.sent == []
+
+
+async def test_a_scheme_without_an_authorization_server_gets_no_token(deliver, scheme):
+    await deliver()
+    assert "Authorization" not in scheme.sent[0]
+    assert scheme.asked == []
+
+
+def identity():
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "buffalo")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
+
+
+async def test_a_tenant_shows_its_own_certificate(deliver, scheme, secrets, oauth):
+    certificate, key = identity()
+    tls = SchemeTls(
+        ca_pem=certificate,
+        certificate_pem=certificate,
+        private_key_sealed=secrets.seal(key, "scheme-tls:buffalo"),
+    )
+    await deliver(tls=tls, oauth=oauth)
+    await deliver(tls=tls, oauth=oauth)
+    first, *others = scheme.contexts
+    assert first is not None
+    assert all(context is first for context in others)
+    await deliver(tls=msgspec.structs.replace(tls, ca_pem=identity()[0]), oauth=oauth)
+    assert scheme.contexts[-1] is not first
+
+
+async def test_unusable_certificates_are_said_and_nothing_is_sent(deliver, scheme, secrets):
+    certificate, _ = identity()
+    tls = SchemeTls(
+        certificate_pem=certificate,
+        private_key_sealed=secrets.seal(identity()[1], "scheme-tls:buffalo"),
+    )
+    for unusable in (tls, SchemeTls(ca_pem="no certificate")):
+        with pytest.raises(JobFailedError, match="TLS settings"):
+            await deliver(tls=unusable)
+    assert scheme.sent == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_signed"), [({}, True), ({"signs": False}, False), ({"signs_parties": False}, False)]
+)
+async def test_a_scheme_says_whether_messages_are_signed(deliver, scheme, settings, is_signed):
+    await deliver(answer(PARTY, "MSISDN", "1", to="lion"), **settings)
+    assert ("FSPIOP-Signature" in scheme.sent[0]) == is_signed
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 406, 501])
+async def test_a_refusal_keeps_the_switchs_code(deliver, scheme, status):
+    scheme.status = status
+    spoken = [{"key": "1", "value": "1"}]  # as a bare array, which some peers write
+    told = {"errorCode": "3001", "errorDescription": "x", "extensionList": spoken}
+    scheme.body = json.dumps({"errorInformation": told}).encode()
+    with pytest.raises(SchemeRefusalError) as refusal:
+        await deliver()
+    assert refusal.value.code == "3001"
