@@ -266,7 +266,14 @@ async def test_switch_administration(http):
     for _ in range(2):
         assert (await http.post("/switch/admin/participants", json=participant)).status_code == 200
     assert (await http.get("/switch/admin/positions")).json() == [
-        {"fspId": "lion", "currency": "KES", "position": 0, "reserved": 0, "netDebitCap": 100_000_000}
+        {
+            "fspId": "lion",
+            "currency": "KES",
+            "position": 0,
+            "reserved": 0,
+            "settled": 0,
+            "netDebitCap": 100_000_000,
+        }
     ]
     assert (await http.get("/switch/admin/transfers")).json() == []
     assert (await http.get("/switch/admin/conversations")).json() == {"total": 0, "perIndex": {}}
