@@ -26,6 +26,9 @@ HEADERS = {
 }
 BODY = '{"note":"Ödhiambo","amount":"10.5"}'.encode()
 
+OURS = {pem: jws.load_private_key(pem) for pem in KEYS.values()}
+THEIRS = {pem: read_private_key(pem) for pem in KEYS.values()}
+
 texts = st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=4)
 
 
@@ -34,11 +37,11 @@ def lower(headers):
 
 
 def ours(body, pem):
-    return HEADERS | jws.sign(body, HEADERS, PATH, "PUT", jws.load_private_key(pem))
+    return HEADERS | jws.sign(body, HEADERS, PATH, "PUT", OURS[pem])
 
 
 def theirs(body, pem):
-    return HEADERS | signature_headers(body, HEADERS, PATH, "PUT", read_private_key(pem))
+    return HEADERS | signature_headers(body, HEADERS, PATH, "PUT", THEIRS[pem])
 
 
 @pytest.mark.parametrize("pem", KEYS.values(), ids=KEYS)
@@ -46,7 +49,7 @@ def theirs(body, pem):
 @settings(max_examples=20, deadline=None)
 def test_what_one_signs_the_other_verifies(pem, body):
     data = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-    public = public_pem_of(read_private_key(pem))
+    public = public_pem_of(THEIRS[pem])
     check_signature(lower(ours(data, pem)), data, PATH, "PUT", read_public_key(public))
     jws.verify(data, lower(theirs(data, pem)), PATH, "PUT", jws.load_public_key(public))
 
