@@ -27,8 +27,23 @@ _NOT_READY: Final = 503
 
 def create_app(settings: SandboxSettings, clock: Clock) -> Litestar:
     """Build the application with fresh books."""
-    switch = SwitchService(clock)
-    banks = {seed.fsp_id: BankService(seed, clock, quirks=settings.quirks) for seed in BANKS}
+    switch = SwitchService(
+        clock,
+        algorithm=settings.algorithm,
+        forced_cases=settings.forced_cases,
+        climate=settings.climate,
+    )
+    switch.hub.context.voice.manner = settings.manner
+    banks = {
+        seed.fsp_id: BankService(
+            seed,
+            clock,
+            quirks=settings.quirks,
+            version=settings.fineract,
+            forced_cases=settings.forced_cases,
+        )
+        for seed in BANKS
+    }
     handlers = exception_handlers()
     handlers = {
         **handlers,

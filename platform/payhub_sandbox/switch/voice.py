@@ -16,8 +16,8 @@ SWITCH_FSP_ID: Final = "switch"
 EXTRA_PROPERTY: Final = "hubReference"
 
 
-class Manner(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """How the switch says things, as hubs differ; may be changed while it runs.
+class Manner(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """How the switch says things, as hubs differ; may be replaced while it runs.
 
     Attributes:
         extra_properties: its own bodies carry a property that stands in no specification.

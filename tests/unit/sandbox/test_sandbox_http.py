@@ -238,8 +238,8 @@ async def test_new_accounts_are_opened_from_the_vault(http):
         row = (await http.post("/banks/lion/admin/accounts", json=new)).json()
         assert (row["balance"], row["subStatus"], row["msisdn"]) == (1_250, "BLOCK", "254799")
     ledger = (await http.get("/banks/lion/admin/ledger")).json()
-    assert ledger["trialBalance"] == {"debits": 5_001_250, "credits": 5_001_250}
-    assert (ledger["currency"], ledger["entries"]) == ("KES", 6)
+    assert ledger["trialBalance"] == {"debits": 12_001_250, "credits": 12_001_250}
+    assert (ledger["currency"], ledger["entries"]) == ("KES", 11)
     wrong = await http.post("/banks/lion/admin/accounts", json=new | {"balance": "1e3", "accountId": "N2"})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid-amount")
     unknown = await http.post("/banks/lion/admin/accounts", json=new | {"vip": True})
