@@ -17,6 +17,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
         quirks: whether the banks behave as Fineract really does, its known bugs included.
         fineract: which Fineract the banks are: ``1.8``, or ``current`` for 1.9 and later.
         forced_cases: whether the amounts and identifiers of docs/sandbox.md force errors and behaviours.
+        residents: whether a test DFSP and a currency provider take part in the scheme.
         algorithm: with which the switch signs: ``ES256`` or ``RS256``.
         climate: what happens by chance to every message of the switch, as JSON.
         manner: how the switch says things, as JSON.
@@ -28,6 +29,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     quirks: bool = True
     fineract: FineractVersion = "current"
     forced_cases: bool = False
+    residents: bool = False
     algorithm: Algorithm = "ES256"
     climate: Climate = Climate()
     manner: Manner = Manner()

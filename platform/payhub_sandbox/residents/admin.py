@@ -1,0 +1,87 @@
+"""What an integrator tells the test DFSP, for the loopback interface only."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from payhub_platform.http import decode_body
+from payhub_sandbox.loopback import require_loopback
+from payhub_sandbox.residents.counterparty import Counterparty
+from payhub_sandbox.residents.payer import Order, Payment
+from payhub_sandbox.switch.api import json_response
+from payhub_sandbox.switch.message import Incoming
+
+PREFIX: Final = "/testbank/admin"
+
+AnyRequest = Request[Any, Any, Any]
+
+_orders: Final = msgspec.json.Decoder(Order)
+
+
+def resident_handlers(dfsp: Counterparty, send: Callable[[Incoming], None]) -> list[HTTPRouteHandler]:
+    """Return the handlers for payments and members of the test DFSP.
+
+    Args:
+        dfsp: the test DFSP.
+        send: hands a message to the switch.
+    """
+
+    @post(PREFIX + "/payments", guards=[require_loopback], status_code=202)
+    async def order(request: AnyRequest) -> Response[bytes]:
+        payment, messages = dfsp.payer.order(decode_body(await request.body(), _orders.decode))
+        for message in messages:
+            send(message)
+        return json_response(payment_row(payment), 202)
+
+    @post(PREFIX + "/payments/{payment_id:str}/ask", guards=[require_loopback], status_code=202)
+    async def ask(request: AnyRequest) -> Response[bytes]:
+        for message in dfsp.payer.ask(request.path_params["payment_id"]):
+            send(message)
+        return json_response({}, 202)
+
+    @get(PREFIX + "/payments", guards=[require_loopback])
+    async def payments() -> Response[bytes]:
+        return json_response([payment_row(one) for one in dfsp.payer.payments()])
+
+    @get(PREFIX + "/credits", guards=[require_loopback])
+    async def received() -> Response[bytes]:
+        rows = [
+            {
+                "transferId": transfer_id,
+                "member": one.member.key,
+                "amount": one.amount.minor,
+                "currency": one.amount.currency,
+                "state": one.state,
+            }
+            for transfer_id, one in dfsp.payee.credits().items()
+        ]
+        return json_response(rows)
+
+    @get(PREFIX + "/members", guards=[require_loopback])
+    async def members() -> Response[bytes]:
+        rows = [
+            {"member": one.key, "name": one.name, "balances": one.balances, "held": one.held}
+            for one in dfsp.members.values()
+        ]
+        return json_response(rows)
+
+    return [order, ask, payments, received, members]
+
+
+def payment_row(payment: Payment) -> dict[str, Any]:
+    """Return a payment; the amount is minor units."""
+    return {
+        "paymentId": payment.payment_id,
+        "kind": payment.kind,
+        "state": payment.state,
+        "errorCode": payment.error_code or None,
+        "member": payment.member.key,
+        "peer": payment.peer or None,
+        "amount": payment.amount.minor,
+        "currency": payment.amount.currency,
+        "quoteId": payment.quote_id,
+        "transferId": payment.transfer_id,
+    }
