@@ -6,12 +6,11 @@ from typing import Any, Final
 import msgspec
 
 from payhub_platform.clock import Clock
-from payhub_sandbox.switch.headers import ASKING
 from payhub_sandbox.switch.message import Incoming, Outgoing
 from payhub_sandbox.switch.refusal import error_information
 from payhub_sandbox.switch.signature import public_pem_of, read_private_key, signature_headers
 from payhub_sandbox.switch.target import resource_of
-from payhub_sandbox.switch.versions import Version, body_version, media_type
+from payhub_sandbox.switch.versions import ASKING, Version, body_version, media_type
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,11 @@ from litestar import Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Method
 
-from payhub_sandbox.switch.headers import ASKING
 from payhub_sandbox.switch.message import Incoming
 from payhub_sandbox.switch.refusal import FspiopRefusalError
 from payhub_sandbox.switch.service import RETRY_AFTER_S, SwitchService
 from payhub_sandbox.switch.target import resource_of
-from payhub_sandbox.switch.versions import media_type
+from payhub_sandbox.switch.versions import ASKING, media_type
 
 PREFIX: Final = "/switch"
 

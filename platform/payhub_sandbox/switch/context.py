@@ -7,12 +7,11 @@ import msgspec
 from payhub_platform.clock import Clock
 from payhub_sandbox.switch.conversations import Conversations
 from payhub_sandbox.switch.forced import LATE_MS, ForcedCase, ForcedCases
-from payhub_sandbox.switch.headers import ASKING
 from payhub_sandbox.switch.message import Addressee, Incoming, Outgoing, end_to_end_headers
 from payhub_sandbox.switch.participants import Participants
 from payhub_sandbox.switch.refusal import DESTINATION_FSP_ERROR, FspiopRefusalError
 from payhub_sandbox.switch.target import resource_of
-from payhub_sandbox.switch.versions import answer_version
+from payhub_sandbox.switch.versions import ASKING, answer_version
 from payhub_sandbox.switch.voice import Voice
 from payhub_sandbox.switch.weather import Weather
 
@@ -40,6 +39,8 @@ class SwitchContext:
         """Pass a message on as it came: the same bytes and the same signed headers."""
         headers = end_to_end_headers(incoming)
         headers["FSPIOP-Destination"] = destination
+        if incoming.method not in ASKING:
+            headers.pop("Accept", None)  # an HTTP client's, which callbacks do not carry
         return Outgoing(
             destination=destination,
             method=incoming.method,
@@ -53,7 +54,7 @@ class SwitchContext:
 
     def addressee(self, incoming: Incoming, lane: int) -> Addressee:
         """Return who sent a message, as somebody to be answered."""
-        version = answer_version(incoming.headers, resource_of(incoming.path))
+        version = answer_version(incoming.method, incoming.headers, resource_of(incoming.path))
         return Addressee(fsp_id=incoming.source, lane=lane, trace=incoming.trace, version=version)
 
     @staticmethod

@@ -10,11 +10,9 @@ from payhub_sandbox.switch.refusal import (
     TOO_LARGE_PAYLOAD,
     FspiopRefusalError,
 )
-from payhub_sandbox.switch.versions import answer_version, body_version
+from payhub_sandbox.switch.versions import ASKING, answer_version, body_version
 
 BODY_BYTES_MAX: Final = 5_242_880  # FSPIOP 1.1 section 3.2.1.1
-ASKING: Final = frozenset({"GET", "POST", "DELETE"})
-"""Methods that are answered 202 and ask for a callback."""
 
 _UNADDRESSED: Final = frozenset({"participants", "services"})  # the switch answers them itself
 _DATE_FORMAT: Final = "%a, %d %b %Y %H:%M:%S GMT"
@@ -38,7 +36,7 @@ def check_headers(incoming: Incoming, resource: str) -> None:
             raise FspiopRefusalError(MISSING_ELEMENT, f"The header {name} is missing.")
     _check_date(incoming.headers["date"])
     body_version(incoming.headers, resource)
-    answer_version(incoming.headers, resource)
+    answer_version(incoming.method, incoming.headers, resource)
 
 
 def _check_date(text: str) -> None:

@@ -8,6 +8,8 @@ from payhub_sandbox.switch.refusal import MALFORMED_SYNTAX, UNACCEPTABLE_VERSION
 
 Version = Literal["1.0", "1.1", "2.0"]
 VERSIONS: Final[tuple[Version, ...]] = ("1.0", "1.1", "2.0")
+ASKING: Final = frozenset({"GET", "POST", "DELETE"})
+"""Methods that are answered 202 and ask for a callback."""
 FX_RESOURCES: Final = frozenset({"fxQuotes", "fxTransfers", "services"})
 """Resources that came with version 2.0."""
 
@@ -49,19 +51,18 @@ def body_version(headers: Mapping[str, str], resource: str) -> Version:
     return version
 
 
-def answer_version(headers: Mapping[str, str], resource: str) -> Version:
+def answer_version(method: str, headers: Mapping[str, str], resource: str) -> Version:
     """Return the version in which the sender of a message wants to be answered.
 
-    A major version alone means any minor one of it, no version means the latest; without Accept, which
-    callbacks never carry, it is the version that the sender speaks itself.
+    A major version alone means any minor one of it, no version means the latest. On a callback Accept means
+    nothing, although HTTP clients add one: there it is the version that the sender speaks itself.
 
     Raises:
         FspiopRefusalError: 3101 malformed, or 3001 (HTTP 406) with the versions that are spoken.
     """
-    accept = headers.get("accept")
-    if accept is None:
+    if method not in ASKING:
         return body_version(headers, resource)
-    matches = [_MEDIA.fullmatch(value.strip()) for value in accept.split(",")]
+    matches = [_MEDIA.fullmatch(value.strip()) for value in headers["accept"].split(",")]
     fitting = [found for found in matches if found is not None and found[1] == resource]
     if not fitting:
         raise FspiopRefusalError(MALFORMED_SYNTAX, f"The header Accept does not name {resource}.")

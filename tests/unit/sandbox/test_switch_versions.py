@@ -111,3 +111,14 @@ def test_a_commit_that_fails_may_be_told_by_patch_error(hub, buffalo, rhino, clo
     to_payer, to_payee = hub.receive(rhino.fulfil("COMMITTED"))
     assert (to_payer.method, to_payer.path) == ("PUT", f"/transfers/{TRANSFER_ID}/error")
     assert (to_payee.method, to_payee.path) == ("PATCH", f"/transfers/{TRANSFER_ID}/error")
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/html", "application/vnd.interoperability.transfers+json;version=9"]
+)
+def test_on_a_callback_accept_means_nothing(hub, buffalo, rhino, accept):
+    hub.receive(buffalo.prepare())
+    body = json.loads(rhino.fulfil("RESERVED").body)
+    path = f"/transfers/{TRANSFER_ID}"
+    _, told = hub.receive(rhino.message("PUT", path, body, to="buffalo", Accept=accept))
+    assert told.headers["Content-Type"] == media("transfers", "1.1")
