@@ -99,7 +99,7 @@ def _members(fsp_id: str, bank_number: int) -> tuple[MemberSeed, ...]:
 
 def _businesses(fsp_id: str) -> tuple[BusinessSeed, ...]:
     name, upper = fsp_id.capitalize(), fsp_id.upper()
-    shop, agent, fees = f"{fsp_id}-shop", f"{fsp_id}-agent", f"{fsp_id}-fees"
+    shop, agent, fees = f"{fsp_id}-shop", f"{fsp_id}-agency", f"{fsp_id}-fees"
     rows = (
         (101, f"{name} Stores", shop, "till-1", "0", "0", False),
         (102, f"{name} Stores", shop, "till-2", "0", "0", False),

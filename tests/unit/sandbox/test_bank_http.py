@@ -216,7 +216,7 @@ async def test_fees_in_percent(bank):
 
 
 async def test_tills_and_floats_are_reached_by_business_and_sub_id(bank):
-    for path, account in (("shop/till-1", 101), ("shop/till-2", 102), ("agent/float-1", 103)):
+    for path, account in (("shop/till-1", 101), ("shop/till-2", 102), ("agency/float-1", 103)):
         answer = await bank.call("GET", f"{INTEROP}/parties/BUSINESS/buffalo-{path}")
         assert answer.json()["accountId"] == f"BUFFALO-{account:06d}"
     assert (await bank.call("GET", f"{INTEROP}/parties/BUSINESS/buffalo-shop")).status_code == 404

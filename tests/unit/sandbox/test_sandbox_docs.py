@@ -1,0 +1,68 @@
+"""docs/sandbox.md and the guide page print the tables of the code, and nothing else."""
+
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from payhub_sandbox.app import Sandbox
+from payhub_sandbox.bank import cases
+from payhub_sandbox.page import page
+from payhub_sandbox.settings import SandboxSettings
+from payhub_sandbox.switch import forced, rates
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
+TABLES = {
+    ("from", "to", "rate"): [(*pair, str(rate)) for pair, rate in rates.RATES.items()],
+    ("resource", "amount ends in", "identifier begins", "behaviour", "error"): [
+        (row.resource, row.amount, row.identifier, row.behaviour, row.error_code) for row in forced.TABLE
+    ],
+    ("operation", "amount ends in", "identifier begins", "behaviour"): [
+        (row.operation, row.amount, row.identifier, row.behaviour) for row in cases.TABLE
+    ],
+}
+
+
+def printed(heads):
+    """Return the rows of a table of the document, without the marks of code."""
+    lines = iter(DOCUMENT.splitlines())
+    head = f"| {' | '.join(heads)} |"
+    assert DOCUMENT.count(head) == 1
+    for line in lines:
+        if line == head:
+            break
+    assert next(lines).startswith("|---")
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            return rows
+        rows.append(tuple(cell.strip().strip("`") for cell in line.strip("|").split("|")))
+    return rows
+
+
+@pytest.mark.parametrize("heads", TABLES, ids=lambda heads: heads[0])
+def test_the_document_prints_the_tables_of_the_code(heads):
+    assert printed(heads) == TABLES[heads]
+
+
+@pytest.mark.parametrize("behaviours", [forced.BEHAVIOURS, cases.BEHAVIOURS])
+def test_the_document_explains_each_behaviour(behaviours):
+    for name, meaning in behaviours.items():
+        assert f"| `{name}` | {meaning} |" in DOCUMENT
+
+
+def test_the_guide_page_prints_the_same():
+    settings = SandboxSettings(residents=True, forced_cases=True)
+    sandbox = Sandbox(settings, lambda: 1_790_000_000_000)
+    text = page(sandbox.guide("http://127.0.0.1:1"))
+    for rows in TABLES.values():
+        for row in rows:
+            assert "".join(f"<td>{escape(cell)}</td>" for cell in row) in text
+    bare = Sandbox(SandboxSettings(), lambda: 1_790_000_000_000).guide("http://x")
+    assert {"forcedCases", "counterparties"} & set(bare) == set()
+    assert "Forced cases" not in page(bare)
+
+
+def test_the_page_escapes_what_it_is_told():
+    document = Sandbox(SandboxSettings(), lambda: 1_790_000_000_000).guide("http://<script>")
+    assert "<script>" not in page(document)
