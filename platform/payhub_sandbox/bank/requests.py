@@ -187,7 +187,8 @@ class _Reader:
         if not isinstance(value, dict):
             raise server_error()
         self._refuse_unknown(value, _TYPE_FIELDS)
-        if any(value.get(name) not in words for name, words in _TYPE_ENUMS.items()):
+        # Compared as text: a list or an object is none of the words either.
+        if any(str(value.get(name)) not in words for name, words in _TYPE_ENUMS.items()):
             raise server_error()
 
     def finish(self) -> None:

@@ -207,7 +207,7 @@ class PayerSide:
         payment = self._by_id.get(request_id)
         if payment is None or payment.state != "AUTHORIZING":
             return []
-        value = body.get("authenticationInfo", {}).get("authenticationValue")
+        value = (body.get("authenticationInfo") or {}).get("authenticationValue")
         if body["responseType"] == "ENTERED" and value == OTP:
             return self._transfer(payment)
         return self._give_up(payment, "4100")

@@ -62,10 +62,10 @@ class Provider:
         """Fill in the other side's amount; None where there is no rate or nothing is left of it."""
         source, target = terms["sourceAmount"], terms["targetAmount"]
         other: Money | None
-        if terms["amountType"] == "SEND" and "amount" in source:
+        if terms["amountType"] == "SEND" and source.get("amount"):
             other = target_of(read_amount(source), target["currency"])
             filled = {"targetAmount": fspiop_amount(other)} if other is not None else {}
-        elif "amount" in target:
+        elif target.get("amount"):
             other = source_of(read_amount(target), source["currency"])
             filled = {"sourceAmount": fspiop_amount(other)} if other is not None else {}
         else:

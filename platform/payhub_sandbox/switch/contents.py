@@ -58,6 +58,14 @@ class Registrations(Content, frozen=True, kw_only=True):
     currency: str | None = None
 
 
+class TransactionType(Content, frozen=True, kw_only=True):
+    """What kind of transaction it is; the words are between payer and payee."""
+
+    scenario: str
+    initiator: str
+    initiator_type: str
+
+
 class QuoteRequest(Content, frozen=True, kw_only=True):
     """POST /quotes."""
 
@@ -67,7 +75,7 @@ class QuoteRequest(Content, frozen=True, kw_only=True):
     payer: Party
     amount_type: Literal["SEND", "RECEIVE"]
     amount: Amount
-    transaction_type: msgspec.Raw
+    transaction_type: TransactionType
 
 
 class QuoteAnswer(Content, frozen=True, kw_only=True):
@@ -86,7 +94,7 @@ class TransactionRequest(Content, frozen=True, kw_only=True):
     payee: Party
     payer: PartyIdInfo
     amount: Amount
-    transaction_type: msgspec.Raw
+    transaction_type: TransactionType
 
 
 class TransactionRequestAnswer(Content, frozen=True, kw_only=True):
@@ -95,9 +103,17 @@ class TransactionRequestAnswer(Content, frozen=True, kw_only=True):
     transaction_request_state: TransactionRequestState
 
 
+class AuthenticationInfo(Content, frozen=True, kw_only=True):
+    """What the payer entered."""
+
+    authentication: str
+    authentication_value: str
+
+
 class AuthorizationAnswer(Content, frozen=True, kw_only=True):
     """PUT /authorizations/{ID}."""
 
+    authentication_info: AuthenticationInfo | None = None
     response_type: Literal["ENTERED", "REJECTED", "RESEND"]
 
 
@@ -115,7 +131,7 @@ class IndividualQuote(Content, frozen=True, kw_only=True):
     payee: Party
     amount_type: Literal["SEND", "RECEIVE"]
     amount: Amount
-    transaction_type: msgspec.Raw
+    transaction_type: TransactionType
 
 
 class BulkQuoteRequest(Content, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ def check_signature(headers: Mapping[str, str], body: bytes, path: str, method: 
         parts = msgspec.json.decode(headers["fspiop-signature"], type=_Parts)
         protected = msgspec.json.decode(_decode(parts.protected_header), type=dict[str, Any])
         raw = _decode(parts.signature)
-    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+    except (msgspec.DecodeError, binascii.Error, ValueError, RecursionError) as error:
         raise _invalid("FSPIOP-Signature is malformed.") from error
     expected = {
         "alg": _algorithm(key),
@@ -153,7 +153,7 @@ def _verifies(key: PublicKey, raw: bytes, signed: bytes) -> bool:
 def _stringified(body: bytes) -> bytes:
     try:
         return msgspec.json.encode(msgspec.json.decode(body))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return body
 
 

@@ -79,7 +79,7 @@ class Case:
             "payee": party(self.number),
             "amountType": "SEND",
             "amount": self.amount,
-            "transactionType": {"scenario": "TRANSFER"},
+            "transactionType": {"scenario": "TRANSFER", "initiator": "PAYER", "initiatorType": "CONSUMER"},
         }
         prepare = json.loads(self._buffalo.prepare().body)
         sides = {name: prepare[name] for name in ("payerFsp", "payeeFsp", "expiration")}
