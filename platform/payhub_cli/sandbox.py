@@ -81,7 +81,8 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
     for bank in banks:
         user = f"{bank['username']} / {bank['password']}"
         click.echo(f"Bank      {bank['amsBaseUrl']}  tenant {bank['platformTenant']}, {user}")
-    click.echo(f"Key of the switch, {switch['fspId']}:\n{switch['publicKeyPem'].strip()}")
+    for signer in (switch, *document["counterparties"]):
+        click.echo(f"Key of {signer['fspId']}:\n{signer['publicKeyPem'].strip()}")
     click.echo("Ctrl-C ends it; nothing is kept.")
 
 

@@ -112,8 +112,9 @@ def _counterparties(document: dict[str, Any]) -> str:
         f" The OTP is 1234.</p>{parties}"
         "<p>It pays one of your members when it is told to; kind <code>request-to-pay</code> asks your"
         f" member to pay instead, with <code>otp</code> for one that needs a code.</p>{_code(order)}"
+        f"<p>It signs with this key:</p>{_code(dfsp['publicKeyPem'])}"
         f"<h2>Currency provider {_word(provider['fspId'])}</h2>"
-        f"<p>Fixed rates, rounded to its advantage.</p>{rates}"
+        f"<p>Fixed rates, rounded to its advantage.</p>{rates}{_code(provider['publicKeyPem'])}"
     )
 
 

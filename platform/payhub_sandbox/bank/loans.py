@@ -12,11 +12,19 @@ import msgspec
 from payhub_platform.clock import Clock
 from payhub_sandbox.bank.amounts import is_exact, number, rounded_minor
 from payhub_sandbox.bank.ledger import OVERPAYMENTS, SETTLEMENT, Entry, Ledger, loan_portfolio
-from payhub_sandbox.bank.refusal import LOAN_NOT_FOUND, invalid, not_found, parameter_error, rule_violation
+from payhub_sandbox.bank.refusal import (
+    LOAN_NOT_FOUND,
+    invalid,
+    not_found,
+    parameter_error,
+    rule_violation,
+    unavailable,
+)
 from payhub_sandbox.bank.requests import exact_decimal
 from payhub_sandbox.bank.times import business_date, date_array
 
 LOANS_MAX: Final = 10_000
+REPAYMENTS_MAX: Final = 100_000  # of one loan; the bank refuses rather than forgets one
 FUTURE_DATE: Final = "error.msg.loan.transaction.cannot.be.a.future.date"
 NOT_ACTIVE: Final = "error.msg.loan.not.active"
 
@@ -115,6 +123,8 @@ class LoanDesk:
         loan = self._loan(account_no)
         amount, day = self._read(values)
         outstanding = self.outstanding(loan)
+        if len(loan.repayments) >= REPAYMENTS_MAX:
+            raise unavailable()
         if outstanding <= 0:
             raise rule_violation(NOT_ACTIVE, "The loan is not active.", account_no)
         if day > business_date(self._clock()):

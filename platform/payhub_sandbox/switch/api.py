@@ -11,7 +11,7 @@ from payhub_sandbox.switch.message import Incoming
 from payhub_sandbox.switch.refusal import FspiopRefusalError
 from payhub_sandbox.switch.service import RETRY_AFTER_S, SwitchService
 from payhub_sandbox.switch.target import resource_of
-from payhub_sandbox.switch.versions import ASKING, media_type
+from payhub_sandbox.switch.versions import ASKING, FX_RESOURCES, media_type
 
 PREFIX: Final = "/switch"
 
@@ -44,9 +44,8 @@ def on_refusal(request: Request[Any, Any, Any], error: FspiopRefusalError) -> Re
     """Answer with FSPIOP's errorInformation."""
     resource = resource_of(request.url.path.removeprefix(PREFIX))
     headers = {"Retry-After": str(RETRY_AFTER_S)} if error.http_status == _UNAVAILABLE else {}
-    return Response(
-        error.body(), status_code=error.http_status, headers=headers, media_type=media_type(resource)
-    )
+    media = media_type(resource, "2.0" if resource in FX_RESOURCES else "1.1")
+    return Response(error.body(), status_code=error.http_status, headers=headers, media_type=media)
 
 
 def json_response(value: Any, status: int = _OK) -> Response[bytes]:
