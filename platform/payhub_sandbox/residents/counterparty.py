@@ -12,7 +12,6 @@ from payhub_sandbox.residents.payee import PayeeSide
 from payhub_sandbox.residents.payer import PayerSide
 from payhub_sandbox.residents.speaker import Line, Speaker
 from payhub_sandbox.switch.message import Incoming, Outgoing
-from payhub_sandbox.switch.refusal import TRANSACTION_NOT_FOUND, TRANSACTION_REQUEST_NOT_FOUND
 from payhub_sandbox.switch.target import OperationKey
 
 TEST_DFSP_ID: Final = "testbank"
@@ -63,7 +62,7 @@ class Counterparty:
         return answer(message, key, body) if answer is not None else []
 
     def _table(self) -> dict[OperationKey, Answer]:
-        payee, payer, speaker = self.payee, self.payer, self.speaker
+        payee, payer = self.payee, self.payer
         return {
             ("parties", "GET", False): lambda message, key, _: [payee.find(message, key)],
             ("parties", "PUT", False): payer.found,
@@ -77,12 +76,10 @@ class Counterparty:
                 message, body
             ),
             ("transactionRequests", "PUT", False): lambda _, key, body: payer.answered(key, body),
-            ("transactionRequests", "GET", False): lambda message, *_: [
-                speaker.refuse(message, TRANSACTION_REQUEST_NOT_FOUND, "Ask by sending it again.")
+            ("transactionRequests", "GET", False): lambda message, key, _: [
+                payer.request_again(message, key)
             ],
-            ("transactions", "GET", False): lambda message, *_: [
-                speaker.refuse(message, TRANSACTION_NOT_FOUND, "The test DFSP keeps no transactions.")
-            ],
+            ("transactions", "GET", False): lambda message, key, _: [payee.transaction(message, key)],
             ("authorizations", "GET", False): lambda message, *_: [payee.enter_otp(message)],
             ("authorizations", "PUT", False): lambda _, key, body: payer.authorized(key, body),
             ("bulkQuotes", "POST", False): lambda message, _, body: [payee.quote_bulk(message, body)],

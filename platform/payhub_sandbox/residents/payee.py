@@ -21,6 +21,7 @@ from payhub_sandbox.switch.refusal import (
     PAYEE_UNSUPPORTED_CURRENCY,
     QUOTE_EXPIRED,
     QUOTE_NOT_FOUND,
+    TRANSACTION_NOT_FOUND,
     error_information,
 )
 
@@ -38,6 +39,7 @@ class Quoted(msgspec.Struct, frozen=True, kw_only=True):
     packet: str
     condition: str
     answer: dict[str, Any]
+    transaction_id: str
 
 
 class Credit(msgspec.Struct, kw_only=True):
@@ -46,6 +48,7 @@ class Credit(msgspec.Struct, kw_only=True):
     member: Member
     amount: Money
     fulfilment: str
+    transaction_id: str
     state: str = "RESERVED"
 
 
@@ -155,6 +158,15 @@ class PayeeSide:
             self._settle(credit, state)
         return []
 
+    def transaction(self, message: Outgoing, transaction_id: str) -> Incoming:
+        """GET /transactions/{ID}: tell what became of a transaction that was paid for."""
+        found = (one for one in self._credits.values() if one.transaction_id == transaction_id)
+        credit = next(found, None)
+        if credit is None:
+            return self._speaker.refuse(message, TRANSACTION_NOT_FOUND, "There is no such transaction.")
+        states = {"RESERVED": "PENDING", "COMMITTED": "COMPLETED", "ABORTED": "REJECTED"}
+        return self._speaker.answer(message, {"transactionState": states[credit.state]})
+
     def enter_otp(self, message: Outgoing) -> Incoming:
         """GET /authorizations/{ID}: the member always enters the same code."""
         info = {"authentication": "OTP", "authenticationValue": OTP}
@@ -195,6 +207,7 @@ class PayeeSide:
             packet=packet,
             condition=condition,
             answer=answer,
+            transaction_id=body["transactionId"],
         )
         _remember(self._by_packet, packet, quoted)
         return quoted
@@ -209,7 +222,12 @@ class PayeeSide:
         if quoted.expires_at_ms < self._clock():
             return QUOTE_EXPIRED, "The quote has expired."
         fulfilment = ilp.fulfilment_of(self._secret, packet)
-        return Credit(member=quoted.member, amount=quoted.amount, fulfilment=fulfilment)
+        return Credit(
+            member=quoted.member,
+            amount=quoted.amount,
+            fulfilment=fulfilment,
+            transaction_id=quoted.transaction_id,
+        )
 
     @staticmethod
     def _settle(credit: Credit, state: str) -> None:

@@ -1,6 +1,7 @@
 """The test DFSP as the payer's side: it pays when it is told to, or asked to by a request to pay."""
 
 import uuid
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import quote as percent_encoded
@@ -16,7 +17,7 @@ from payhub_sandbox.residents.payee import OTP
 from payhub_sandbox.residents.speaker import Line, Speaker, line_back
 from payhub_sandbox.switch.condition import opens
 from payhub_sandbox.switch.message import Incoming, Outgoing
-from payhub_sandbox.switch.refusal import PARTY_NOT_FOUND
+from payhub_sandbox.switch.refusal import PARTY_NOT_FOUND, TRANSACTION_REQUEST_NOT_FOUND
 from payhub_sandbox.switch.target import PARTY_TYPES
 from payhub_sandbox.switch.versions import Version
 
@@ -94,6 +95,7 @@ class PayerSide:
         self._members = members
         self._payments: dict[str, Payment] = {}
         self._by_id: dict[str, Payment] = {}  # by quote, transfer and request id
+        self._answers: OrderedDict[str, dict[str, Any]] = OrderedDict()  # to requests to pay
 
     def payments(self) -> list[Payment]:
         """Return all payments, oldest first."""
@@ -148,7 +150,8 @@ class PayerSide:
             return [self._speaker.refuse(message, PARTY_NOT_FOUND, "There is no such member.", path)]
         amount = read_amount(body["amount"])
         if known is None and not member.can_pay(amount):
-            return [self._speaker.answer(message, {"transactionRequestState": "REJECTED"}, path)]
+            rejected = self._keep_answer(request_id, {"transactionRequestState": "REJECTED"})
+            return [self._speaker.answer(message, rejected, path)]
         back = line_back(message)
         payment = known or self._new(
             "asked-to-pay",
@@ -159,13 +162,27 @@ class PayerSide:
             otp=body.get("authenticationType") == "OTP",
         )
         accepted = {"transactionId": payment.transaction_id, "transactionRequestState": "ACCEPTED"}
-        answer = self._speaker.answer(message, accepted, path)
+        said = self._answers.get(request_id) or self._keep_answer(request_id, accepted)
+        answer = self._speaker.answer(message, said, path)
         if known is not None:
             return [answer]
         payment.peer, payment.trace, payment.request_id = back.to, back.trace, request_id
         self._by_id[request_id] = payment
         kind = body["transactionType"]
         return [answer, self._quote(payment, kind | {"initiator": "PAYEE"})]
+
+    def request_again(self, message: Outgoing, request_id: str) -> Incoming:
+        """GET /transactionRequests/{ID}."""
+        answer = self._answers.get(request_id)
+        if answer is None:
+            return self._speaker.refuse(message, TRANSACTION_REQUEST_NOT_FOUND, "There is no such request.")
+        return self._speaker.answer(message, answer)
+
+    def _keep_answer(self, request_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+        self._answers[request_id] = answer
+        if len(self._answers) > PAYMENTS_MAX:
+            self._answers.popitem(last=False)
+        return answer
 
     def found(self, message: Outgoing, key: str, body: dict[str, Any]) -> list[Incoming]:
         """PUT /parties: quote, or request to be paid."""
@@ -326,6 +343,7 @@ class PayerSide:
         if not payment.request_id:
             return []  # a payer that does not like a quote lets it expire
         body = {"transactionRequestState": "REJECTED", "transactionId": payment.transaction_id}
+        self._keep_answer(payment.request_id, body)
         path = f"/transactionRequests/{payment.request_id}"
         return [self._speaker.say(payment.line, "PUT", path, body)]
 

@@ -7,7 +7,8 @@ verify.
 
 import base64
 import binascii
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -129,10 +130,8 @@ def check_signature(headers: Mapping[str, str], body: bytes, path: str, method: 
         raise _invalid(f"The protected header {wrong} does not match the message.")
     if headers["fspiop-uri"] != path or headers["fspiop-http-method"] != method:
         raise _invalid("FSPIOP-URI or FSPIOP-HTTP-Method does not match the request.")
-    candidates = [body, _stringified(body)]
-    if not any(
-        _verifies(key, raw, f"{parts.protected_header}.{_encode(one)}".encode()) for one in candidates
-    ):
+    head = parts.protected_header
+    if not any(_verifies(key, raw, f"{head}.{_encode(one)}".encode()) for one in _readings(body)):
         raise _invalid("The signature does not match the message.")
 
 
@@ -150,11 +149,11 @@ def _verifies(key: PublicKey, raw: bytes, signed: bytes) -> bool:
     return True
 
 
-def _stringified(body: bytes) -> bytes:
-    try:
-        return msgspec.json.encode(msgspec.json.decode(body))
-    except (msgspec.DecodeError, RecursionError):
-        return body
+def _readings(body: bytes) -> Iterator[bytes]:
+    """Return the body as received, and then as JSON that was read and written again."""
+    yield body
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        yield msgspec.json.encode(msgspec.json.decode(body))
 
 
 def _algorithm(key: PrivateKey | PublicKey) -> str:

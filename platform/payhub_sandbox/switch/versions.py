@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from payhub_sandbox.switch.refusal import MALFORMED_SYNTAX, UNACCEPTABLE_VERSION, FspiopRefusalError
@@ -14,6 +15,7 @@ FX_RESOURCES: Final = frozenset({"fxQuotes", "fxTransfers", "services"})
 """Resources that came with version 2.0."""
 
 _NOT_ACCEPTABLE: Final = 406
+_SEEN_MAX: Final = 256  # header values that are remembered: a DFSP sends the same ones all day
 _BLANK_MAX: Final = " ?"  # Mojaloop's own services allow one space round the semicolon, no more
 _MEDIA: Final = re.compile(
     rf"application/vnd\.interoperability\.(\w+)\+json(?:{_BLANK_MAX};{_BLANK_MAX}version=(\d+)(?:\.(\d+))?)?"
@@ -40,7 +42,12 @@ def body_version(headers: Mapping[str, str], resource: str) -> Version:
     Raises:
         FspiopRefusalError: 3101 malformed, or 3001 (HTTP 406) with the versions that are spoken.
     """
-    found = _MEDIA.fullmatch(headers["content-type"].strip())
+    return _version_of_body(headers["content-type"], resource)
+
+
+@lru_cache(_SEEN_MAX)
+def _version_of_body(content_type: str, resource: str) -> Version:
+    found = _MEDIA.fullmatch(content_type.strip())
     if found is None or found[1] != resource:
         raise FspiopRefusalError(MALFORMED_SYNTAX, f"The header Content-Type does not name {resource}.")
     if found[3] is None:
@@ -62,7 +69,12 @@ def answer_version(method: str, headers: Mapping[str, str], resource: str) -> Ve
     """
     if method not in ASKING:
         return body_version(headers, resource)
-    matches = [_MEDIA.fullmatch(value.strip()) for value in headers["accept"].split(",")]
+    return _version_to_answer(headers["accept"], resource)
+
+
+@lru_cache(_SEEN_MAX)
+def _version_to_answer(accept: str, resource: str) -> Version:
+    matches = [_MEDIA.fullmatch(value.strip()) for value in accept.split(",")]
     fitting = [found for found in matches if found is not None and found[1] == resource]
     if not fitting:
         raise FspiopRefusalError(MALFORMED_SYNTAX, f"The header Accept does not name {resource}.")

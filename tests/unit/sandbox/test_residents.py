@@ -302,3 +302,29 @@ def test_orders_that_are_refused(scheme, fields, error):
     with pytest.raises(NotFoundError):
         scheme.tested.payer.ask("nothing")
     assert scheme.tested.payer.payments() == []
+
+
+def test_requests_and_transactions_are_told_again(scheme):
+    def ask(line, path):
+        [forwarded] = scheme.hub.receive(scheme.tested.speaker.say(line, "GET", path))
+        [answer] = scheme.testbank.receive(forwarded)
+        scheme.hub.receive(answer)
+        return json.loads(answer.body)
+
+    accepted, messages = scheme.order(kind="request-to-pay")
+    scheme.run(messages)
+    rejected, messages = scheme.order(kind="request-to-pay", amount="10000.01")
+    scheme.run(messages)
+    states = [
+        ask(one.line, f"/transactionRequests/{one.request_id}")["transactionRequestState"]
+        for one in (accepted, rejected)
+    ]
+    assert states == ["ACCEPTED", "REJECTED"]
+    paid, messages = scheme.order()
+    scheme.run(messages)
+    assert ask(paid.line, f"/transactions/{paid.transaction_id}") == {"transactionState": "COMPLETED"}
+    for path, code in ((f"/transactions/{paid.quote_id}", "3207"),):
+        assert ask(paid.line, path)["errorInformation"]["errorCode"] == code
+    again = scheme.tested.payer._request(accepted)  # delivered once more, after everything
+    scheme.run([again])
+    assert len(scheme.testbank.payer.payments()) == 1
