@@ -3,21 +3,18 @@
 import asyncio
 import contextlib
 import socket
-from typing import Any, Final
+from typing import Any
 
 import click
 import msgspec
 
 from payhub_cli.errors import SandboxError
 from payhub_platform.clock import system_clock
-from payhub_platform.serving import server
-from payhub_sandbox.app import Sandbox, app_of
+from payhub_sandbox.app import Sandbox, serve
 from payhub_sandbox.bank.service import FineractVersion
 from payhub_sandbox.settings import SandboxSettings
 from payhub_sandbox.switch.climate import Climate
 from payhub_sandbox.switch.signature import Algorithm
-
-START_POLL_MS: Final = 20
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,14 +50,12 @@ async def _run(options: Options) -> int:
         climate=_climate(options.climate),
     )
     sandbox = Sandbox(settings, system_clock)
-    running = server(app_of(sandbox), host, port)
-    serving = asyncio.create_task(running.serve())
-    while not running.started and not serving.done():  # noqa: ASYNC110 - uvicorn sets no event
-        await asyncio.sleep(START_POLL_MS / 1000)
-    if running.started:
-        shown = f"[{host}]" if ":" in host else host
+    shown = f"[{host}]" if ":" in host else host
+
+    def tell() -> None:
         _print(sandbox.guide(f"http://{shown}:{port}"), as_json=options.as_json)
-    await serving
+
+    await serve(sandbox, host, port, tell)
     if not options.as_json:
         click.echo("The sandbox has ended.")
     return 0

@@ -1,5 +1,7 @@
 """The sandbox's HTTP application: switch, banks, test DFSP, health, and the guide for newcomers."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -8,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from payhub_platform.clock import Clock
 from payhub_platform.http import exception_handlers
+from payhub_platform.serving import server
 from payhub_sandbox.bank import admin as bank_admin
 from payhub_sandbox.bank import api as bank_api
 from payhub_sandbox.bank.refusal import BankRefusalError
@@ -23,6 +26,8 @@ from payhub_sandbox.switch import api as switch_api
 from payhub_sandbox.switch.headers import BODY_BYTES_MAX
 from payhub_sandbox.switch.refusal import FspiopRefusalError
 from payhub_sandbox.switch.service import SwitchService
+
+POLL_MS: Final = 50
 
 _READY: Final = 200
 _NOT_READY: Final = 503
@@ -52,6 +57,11 @@ class Sandbox:
         self.residents: Residents | None = None
         if settings.residents:
             self.residents = move_in(self.switch, clock, settings.algorithm)
+
+    def end_waits(self) -> None:
+        """Let go what the banks hold back, because the sandbox ends."""
+        for bank in self.banks.values():
+            bank.patience.end()
 
     def guide(self, base_url: str) -> dict[str, Any]:
         """Return all that a newcomer needs."""
@@ -124,3 +134,23 @@ def _base_url(request: Request[Any, Any, Any]) -> str:
 
 def _json(value: Any, status: int = _READY) -> Response[bytes]:
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
+
+
+async def serve(sandbox: Sandbox, host: str, port: int, on_start: Callable[[], None] | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        sandbox: what is served.
+        host: address to listen on.
+        port: TCP port.
+        on_start: is called once it listens.
+    """
+    running = server(app_of(sandbox), host, port)
+    serving = asyncio.create_task(running.serve())
+    while not running.should_exit and not serving.done():
+        if running.started and on_start is not None:
+            on_start()
+            on_start = None
+        await asyncio.sleep(POLL_MS / 1000)
+    sandbox.end_waits()
+    await serving

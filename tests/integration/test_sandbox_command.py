@@ -186,3 +186,33 @@ async def _ends(process, number):
     process.send_signal(number)
     async with asyncio.timeout(STOP_TIMEOUT_S):
         assert await process.wait() == 0
+
+
+async def test_it_ends_at_once_although_a_bank_holds_an_answer_back(http):
+    async with sandbox() as (process, guide):
+        bank = guide["banks"][0]
+        body = {
+            "transactionCode": "t",
+            "transferCode": "c",
+            "accountId": bank["members"][0]["accountId"],
+            "transactionRole": "PAYER",
+            "amount": {"amount": "1122", "currency": "KES"},  # held, and answered after 40 seconds
+        }
+        late = asyncio.create_task(
+            http.post(
+                f"{bank['amsBaseUrl']}/interoperation/transfers?action=PREPARE",
+                data=json.dumps(body),
+                headers={
+                    "Authorization": aiohttp.encode_basic_auth(bank["username"], bank["password"]),
+                    "Fineract-Platform-TenantId": bank["platformTenant"],
+                },
+            )
+        )
+
+        async def is_held():
+            async with http.get(f"{bank['adminUrl']}/ledger") as answer:
+                return (await answer.json())["totals"]["held"] == 112_200
+
+        await until(is_held)
+        await _ends(process, signal.SIGINT)
+        assert (await late).status == 200

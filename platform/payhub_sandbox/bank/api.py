@@ -1,6 +1,5 @@
 """The banks over HTTP: Fineract's interoperation API under ``/banks/{fsp}/fineract-provider/api/v1``."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -73,10 +72,9 @@ def on_refusal(_request: AnyRequest, error: BankRefusalError) -> Response[bytes]
     return Response(error.body, status_code=error.http_status, headers=headers, media_type="application/json")
 
 
-async def _answer(reply: Reply) -> Response[bytes]:
+async def _answer(service: BankService, reply: Reply) -> Response[bytes]:
     """Answer, as late as the reply wants."""
-    if reply.delay_ms:
-        await asyncio.sleep(reply.delay_ms / 1000)
+    await service.patience.hold(reply.delay_ms)
     return _reply(reply)
 
 
@@ -107,7 +105,7 @@ def _account_handlers(enter: Enter) -> list[HTTPRouteHandler]:
         service, _ = await enter(request)
         account_id = request.path_params["account_id"]
         return await _answer(
-            service.read("account", account_id, lambda: service.bank.get_account(account_id))
+            service, service.read("account", account_id, lambda: service.bank.get_account(account_id))
         )
 
     @get(API + "/accounts/{account_id:str}/identifiers")
@@ -123,17 +121,17 @@ def _party_handlers(enter: Enter) -> list[HTTPRouteHandler]:
     async def find(request: AnyRequest) -> Response[bytes]:
         service, _ = await enter(request)
         parts = _parts(request, service)
-        return await _answer(service.read("party", parts[1], lambda: service.bank.get_party(*parts)))
+        return await _answer(service, service.read("party", parts[1], lambda: service.bank.get_party(*parts)))
 
     @post(PARTY_PATHS, status_code=_OK)
     async def register(request: AnyRequest) -> Response[bytes]:
         service, call = await enter(request)
-        return await _answer(service.register(call, _parts(request, service)))
+        return await _answer(service, service.register(call, _parts(request, service)))
 
     @delete(PARTY_PATHS, status_code=_OK)
     async def unregister(request: AnyRequest) -> Response[bytes]:
         service, call = await enter(request)
-        return await _answer(service.unregister(call, _parts(request, service)))
+        return await _answer(service, service.unregister(call, _parts(request, service)))
 
     return [find, register, unregister]
 
@@ -142,23 +140,23 @@ def _command_handlers(enter: Enter) -> list[HTTPRouteHandler]:
     @post(API + "/requests", status_code=_OK)
     async def requests(request: AnyRequest) -> Response[bytes]:
         service, call = await enter(request)
-        return await _answer(service.request(call))
+        return await _answer(service, service.request(call))
 
     @post(API + "/quotes", status_code=_OK)
     async def quotes(request: AnyRequest) -> Response[bytes]:
         service, call = await enter(request)
-        return await _answer(service.quote(call))
+        return await _answer(service, service.quote(call))
 
     @post(API + "/transfers", status_code=_OK)
     async def transfers(request: AnyRequest) -> Response[bytes]:
         service, call = await enter(request)
-        return await _answer(service.transfer(call))
+        return await _answer(service, service.transfer(call))
 
     @post(API + "/transactions/{loan_account_no:str}/loanrepayment", status_code=_OK)
     async def repay(request: AnyRequest) -> Response[bytes]:
         service, call = await enter(request)
         service.require_current()
-        return await _answer(service.repay(call, request.path_params["loan_account_no"]))
+        return await _answer(service, service.repay(call, request.path_params["loan_account_no"]))
 
     return [requests, quotes, transfers, repay]
 

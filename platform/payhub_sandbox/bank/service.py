@@ -1,6 +1,5 @@
 """The running bank: tenant and credentials, idempotency, faults and forced cases, and then the books."""
 
-import asyncio
 import base64
 import hmac
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from payhub_sandbox.bank.cases import (
 from payhub_sandbox.bank.core import Bank, NewAccount, NewLoan
 from payhub_sandbox.bank.faults import Faults
 from payhub_sandbox.bank.idempotency import KEY_CHARACTERS_MAX, Answer, AnswerStore
+from payhub_sandbox.bank.patience import Patience
 from payhub_sandbox.bank.refusal import (
     BankRefusalError,
     filtered,
@@ -91,6 +91,7 @@ class BankService:
         self.quirks = quirks
         self._forced_cases = forced_cases
         self.faults = Faults()
+        self.patience = Patience()
         self._answers = AnswerStore()
         self._clock = clock
         credentials = f"{seed.username}:{seed.password}".encode()
@@ -139,8 +140,7 @@ class BankService:
         if tenant != self.seed.platform_tenant:
             raise filtered(400, "Bad Request", call.path, timestamp(self._clock()))
         self._check_credentials(call)
-        if self.faults.delay_ms:
-            await asyncio.sleep(self.faults.delay_ms / 1000)
+        await self.patience.hold(self.faults.delay_ms)
         if self.faults.take_failure():
             raise server_error()
 

@@ -243,10 +243,10 @@ def waits(monkeypatch):
     """What a reply would be held back, told instead of waited for."""
     held = []
 
-    async def note(seconds):
-        held.append(round(seconds * 1000))
+    async def note(_patience, delay_ms):
+        held.extend([delay_ms] if delay_ms else [])
 
-    monkeypatch.setattr("payhub_sandbox.bank.api.asyncio.sleep", note)
+    monkeypatch.setattr("payhub_sandbox.bank.patience.Patience.hold", note)
     return held
 
 
