@@ -86,9 +86,8 @@ class BulkClearing:
         for transfer in bulk.transfers:
             self._book.reserve(transfer, expires=False)
         self._deadlines.add(bulk.first.expires_at_ms, bulk.bulk_id)
-        if bulk.case is not None and bulk.case.behaviour == "silence":
-            return []
-        return [self._context.forward(incoming, bulk.first.payee_fsp, bulk.first.lane)]
+        forwarded = self._context.forward(incoming, bulk.first.payee_fsp, bulk.first.lane)
+        return self._context.passed_on(forwarded, bulk.case)
 
     def fulfil(self, incoming: Incoming, target: Target) -> list[Outgoing]:
         """PUT /bulkTransfers/{ID}: commit what is fulfilled, abort the rest, and tell the payer.

@@ -50,8 +50,6 @@ class Clearing:
             self.book.refuse(transfer, failure, now_ms)
             return [*self._told_failure(transfer), *self._conversions.finish(transfer)]
         self.book.reserve(transfer)
-        if transfer.case is not None and transfer.case.behaviour == "silence":
-            return []
         delay_ms = self._context.weather.rule_for(transfer.payee_identifier).delay_transfer_ms
         forwarded = self._context.forward(
             incoming,
@@ -60,7 +58,7 @@ class Clearing:
             identifier=transfer.payee_identifier,
             delay_ms=delay_ms,
         )
-        return [forwarded]
+        return self._context.passed_on(forwarded, transfer.case)
 
     def fulfil(self, incoming: Incoming, target: Target) -> list[Outgoing]:
         """PUT /transfers/{ID} of the payee: commit when the fulfilment opens the condition in time."""

@@ -58,6 +58,15 @@ class SwitchContext:
         return Addressee(fsp_id=incoming.source, lane=lane, trace=incoming.trace, version=version)
 
     @staticmethod
+    def passed_on(message: Outgoing, case: ForcedCase | None) -> list[Outgoing]:
+        """Do to a request what a forced case wants: pass it on, twice, or not at all."""
+        if case is not None and case.behaviour == "silence":
+            return []
+        if case is not None and case.behaviour == "repeated":
+            return [msgspec.structs.replace(message, copies=2)]
+        return [message]
+
+    @staticmethod
     def under_case(messages: list[Outgoing], case: ForcedCase | None) -> list[Outgoing]:
         """Do to answers what a forced case wants: lose them, hold them back, or deliver them twice."""
         if case is None:

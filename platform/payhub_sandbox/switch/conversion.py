@@ -84,9 +84,8 @@ class Conversions:
         self.book.reserve(conversion)
         if conversion.determining_transfer_id:
             self._by_transfer[conversion.payer_fsp, conversion.determining_transfer_id] = conversion
-        if case is not None and case.behaviour == "silence":
-            return []
-        return [self._context.forward(incoming, conversion.payee_fsp, conversion.lane)]
+        forwarded = self._context.forward(incoming, conversion.payee_fsp, conversion.lane)
+        return self._context.passed_on(forwarded, case)
 
     def fulfil(self, incoming: Incoming, target: Target) -> list[Outgoing]:
         """PUT /fxTransfers/{ID} of the provider: the source amount stays reserved until the transfer ends."""

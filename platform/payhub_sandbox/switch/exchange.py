@@ -119,11 +119,10 @@ class Exchange:
             return [
                 self._context.voice.refuse(to, path, case.error_code, "Forced by the amount or identifier.")
             ]
-        if case is not None and case.behaviour == "silence":
-            return []
-        return [
-            self._context.forward(incoming, incoming.destination, lane, identifier=facts.weather_identifier)
-        ]
+        forwarded = self._context.forward(
+            incoming, incoming.destination, lane, identifier=facts.weather_identifier
+        )
+        return self._context.passed_on(forwarded, case)
 
     def _remember(self, key: str, asked: Asked) -> None:
         self._asked[key] = asked

@@ -14,7 +14,9 @@ from payhub_sandbox.switch.refusal import SERVICE_UNAVAILABLE, FspiopRefusalErro
 
 LATE_MS: Final = 40_000
 
-Behaviour = Literal["error", "refused", "busy", "silence", "late", "twice", "lost", "aborted", "unnotified"]
+Behaviour = Literal[
+    "error", "refused", "busy", "silence", "late", "twice", "lost", "aborted", "unnotified", "repeated"
+]
 BEHAVIOURS: Final[dict[Behaviour, str]] = {
     "error": "the switch sends the /error callback with this code; the other DFSP hears nothing",
     "refused": "HTTP 400 with this code at once; nothing is done",
@@ -25,6 +27,7 @@ BEHAVIOURS: Final[dict[Behaviour, str]] = {
     "lost": "passed on, but the answer never arrives; GET tells it where the switch knows",
     "aborted": "a payee that says RESERVED is told ABORTED by PATCH, the payer 5105",
     "unnotified": "committed, but the PATCH to the payee never arrives",
+    "repeated": "the request is passed on twice",
 }
 
 _UNAVAILABLE: Final = 503
@@ -89,32 +92,36 @@ def _by_identifier(resource: str, error_codes: str, behaviours: str) -> list[For
 
 TABLE: Final[tuple[ForcedCase, ...]] = (
     *_by_identifier("participants", "2001 3003 3040 3204", "refused busy silence late twice"),
-    *_by_identifier("parties", "1001 2001 2006 3201 3204", "refused busy silence late twice lost"),
+    *_by_identifier("parties", "1001 2001 2006 3201 3204", "refused busy silence late twice lost repeated"),
     *_by_amount(
         "transactionRequests",
         600,
         "2001 4101 4102 4103 4200 4300 4400 5300",
-        "refused busy silence late twice lost",
+        "refused busy silence late twice lost repeated",
     ),
-    *_by_amount("authorizations", 650, "2001 4300 4400 5300", "refused busy silence late twice lost"),
+    *_by_amount(
+        "authorizations", 650, "2001 4300 4400 5300", "refused busy silence late twice lost repeated"
+    ),
     *_by_amount(
         "quotes",
         700,
         "2001 3204 3301 4200 5101 5102 5103 5106 5200 5300 5400",
-        "refused busy silence late twice lost",
+        "refused busy silence late twice lost repeated",
     ),
     *_by_amount(
         "transfers",
         800,
         "2001 3302 4001 4200 4400 5001 5104 5105 5106 5200 5300 5400",
-        "refused busy silence late twice lost aborted unnotified",
+        "refused busy silence late twice lost aborted unnotified repeated",
     ),
-    *_by_amount("bulkQuotes", 500, "2001 5101 5103 5106 5200 5400", "refused busy silence late twice lost"),
     *_by_amount(
-        "bulkTransfers", 550, "2001 4001 5104 5105 5200 5400", "refused busy silence late twice lost"
+        "bulkQuotes", 500, "2001 5101 5103 5106 5200 5400", "refused busy silence late twice lost repeated"
     ),
-    *_by_amount("fxQuotes", 300, "2001 5103 5106 5200", "refused busy silence late twice lost"),
-    *_by_amount("fxTransfers", 350, "2001 4001 5105 5200", "refused busy silence late twice lost"),
+    *_by_amount(
+        "bulkTransfers", 550, "2001 4001 5104 5105 5200 5400", "refused busy silence late twice lost repeated"
+    ),
+    *_by_amount("fxQuotes", 300, "2001 5103 5106 5200", "refused busy silence late twice lost repeated"),
+    *_by_amount("fxTransfers", 350, "2001 4001 5105 5200", "refused busy silence late twice lost repeated"),
 )
 
 

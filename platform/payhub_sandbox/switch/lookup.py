@@ -80,12 +80,10 @@ class Lookup:
             return [
                 self._context.voice.refuse(to, incoming.path, case.error_code, "Forced by the identifier.")
             ]
-        if case is not None and case.behaviour == "silence":
-            return []
         owner = self.directory.owner(target.key)
         if owner is None or self._context.participants.get(owner) is None:
             return [self._context.voice.refuse(to, incoming.path, PARTY_NOT_FOUND, _UNKNOWN)]
-        return [self._context.forward(incoming, owner, lane)]
+        return self._context.passed_on(self._context.forward(incoming, owner, lane), case)
 
     def answer(self, incoming: Incoming, target: Target) -> list[Outgoing]:
         """PUT /parties and its /error form: pass it on to the DFSP that asked.

@@ -165,6 +165,8 @@ def test_each_row(forced_hub, buffalo, rhino, clock, row):
     elif row.behaviour in ("silence", "lost"):
         assert to_asker == []
         assert forwarded is (row.behaviour == "lost")
+    elif row.behaviour == "repeated":
+        assert [message.copies for message in messages] == [2, 1]
     else:
         [message] = to_asker
         wanted = (LATE_MS, 1) if row.behaviour == "late" else (0, 2)
