@@ -18,7 +18,7 @@ from payhub_sandbox.switch.refusal import (
     VALIDATION_ERROR,
     FspiopRefusalError,
 )
-from payhub_sandbox.switch.target import resource_of
+from payhub_sandbox.switch.target import Target, resource_of
 from payhub_sandbox.switch.versions import body_version
 
 BodyT = TypeVar("BodyT")
@@ -88,7 +88,7 @@ def read(decoder: msgspec.json.Decoder[BodyT], body: bytes) -> BodyT:
         raise FspiopRefusalError(MALFORMED_SYNTAX, "The body is no JSON.") from error
 
 
-def quote_facts(incoming: Incoming) -> Facts:
+def quote_facts(incoming: Incoming, _target: Target) -> Facts:
     """Read POST /quotes."""
     quote = read(_quote_requests, incoming.body)
     correlation_id(incoming, quote.transaction_id, "transactionId")
@@ -101,7 +101,7 @@ def quote_facts(incoming: Incoming) -> Facts:
     )
 
 
-def transaction_request_facts(incoming: Incoming) -> Facts:
+def transaction_request_facts(incoming: Incoming, _target: Target) -> Facts:
     """Read POST /transactionRequests."""
     request = read(_transaction_requests, incoming.body)
     return Facts(
@@ -111,7 +111,7 @@ def transaction_request_facts(incoming: Incoming) -> Facts:
     )
 
 
-def bulk_quote_facts(incoming: Incoming) -> Facts:
+def bulk_quote_facts(incoming: Incoming, _target: Target) -> Facts:
     """Read POST /bulkQuotes."""
     bulk = read(_bulk_quote_requests, incoming.body)
     bounded(bulk.individual_quotes, BULK_MAX, "individualQuotes")
@@ -125,7 +125,7 @@ def bulk_quote_facts(incoming: Incoming) -> Facts:
     )
 
 
-def fx_quote_facts(incoming: Incoming) -> Facts:
+def fx_quote_facts(incoming: Incoming, _target: Target) -> Facts:
     """Read POST /fxQuotes."""
     request = read(_fx_quote_requests, incoming.body)
     terms = request.conversion_terms
@@ -143,18 +143,23 @@ def fx_quote_facts(incoming: Incoming) -> Facts:
     return Facts(key=key, amounts=amounts)
 
 
-def authorization_facts(key: str, query: str) -> Facts:
+def transaction_facts(_incoming: Incoming, target: Target) -> Facts:
+    """Read GET /transactions/{ID}, which says nothing but the id."""
+    return Facts(key=target.key)
+
+
+def authorization_facts(incoming: Incoming, target: Target) -> Facts:
     """Read the query of GET /authorizations/{ID}: authenticationType, retriesLeft, amount and currency.
 
     Raises:
         FspiopRefusalError: 3102 a parameter is missing, 3100 the amount is none.
     """
-    values = {name: found[0] for name, found in parse_qs(query, keep_blank_values=True).items()}
+    values = {name: found[0] for name, found in parse_qs(incoming.query, keep_blank_values=True).items()}
     for name in ("authenticationType", "retriesLeft", "amount", "currency"):
         if not values.get(name):
             raise FspiopRefusalError(MISSING_ELEMENT, f"The query parameter {name} is missing.")
     amount = contents.Amount(currency=values["currency"], amount=values["amount"])
-    return Facts(key=key, amounts=[money(amount, "amount")])
+    return Facts(key=target.key, amounts=[money(amount, "amount")])
 
 
 def check_quote(body: bytes) -> None:

@@ -25,7 +25,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was passed on.
 
     Attributes:
-        fingerprint: SHA-256 of its body, to tell a repeat from a change; empty for a GET.
+        fingerprint: SHA-256 of its body, to tell a repeat from a change.
         case: what is forced upon its answer.
     """
 
@@ -39,7 +39,7 @@ class Exchange:
     """One resource: POST or GET asks, PUT answers, and each is passed on to the other side.
 
     Attributes:
-        read_request: reads a request's body into what the switch needs of it.
+        read_request: reads a request into what the switch needs of it.
         check_answer: refuses an answer's body that is malformed.
         not_found: FSPIOP error code of an id that nobody asked with.
     """
@@ -48,7 +48,7 @@ class Exchange:
         self,
         context: SwitchContext,
         resource: str,
-        read_request: Callable[[Incoming], bodies.Facts],
+        read_request: Callable[[Incoming, Target], bodies.Facts],
         check_answer: Callable[[bytes], None],
         not_found: str,
     ) -> None:
@@ -59,9 +59,12 @@ class Exchange:
         self._not_found = not_found
         self._asked: OrderedDict[str, Asked] = OrderedDict()
 
-    def request(self, incoming: Incoming, _target: Target) -> list[Outgoing]:
-        """POST: pass it on to FSPIOP-Destination; 3201 where that is nobody, 3106 for an id in use."""
-        facts = self._read_request(incoming)
+    def request(self, incoming: Incoming, target: Target) -> list[Outgoing]:
+        """Pass a request on to FSPIOP-Destination; 3201 where that is nobody, 3106 for an id in use.
+
+        Mostly a POST; an OTP is asked for by GET, each try with the same id (section 6.6.3.1).
+        """
+        facts = self._read_request(incoming, target)
         return self._pass_on(incoming, facts, hashlib.sha256(incoming.body).digest())
 
     def query(self, incoming: Incoming, target: Target) -> list[Outgoing]:
@@ -79,11 +82,6 @@ class Exchange:
                 )
             ]
         return [self._context.forward(incoming, destination, lane)]
-
-    def ask(self, incoming: Incoming, target: Target) -> list[Outgoing]:
-        """GET that starts an exchange, as of an OTP (section 6.6.3.1): pass it on to FSPIOP-Destination."""
-        facts = bodies.authorization_facts(target.key, incoming.query)
-        return self._pass_on(incoming, facts, b"")
 
     def answer(self, incoming: Incoming, target: Target) -> list[Outgoing]:
         """PUT and its /error form: pass it on to the DFSP that asked."""

@@ -54,10 +54,10 @@ class Hub:
         """Return one row for each operation of payhub_sandbox.switch.target."""
         context, lookup = self.context, self.lookup
         authorizations = Exchange(
-            context, "authorizations", _asked_by_get, bodies.check_authorization, ID_NOT_FOUND
+            context, "authorizations", bodies.authorization_facts, bodies.check_authorization, ID_NOT_FOUND
         )
         transactions = Exchange(
-            context, "transactions", _asked_by_get, bodies.check_transaction, TRANSACTION_NOT_FOUND
+            context, "transactions", bodies.transaction_facts, bodies.check_transaction, TRANSACTION_NOT_FOUND
         )
         requests = Exchange(
             context,
@@ -79,7 +79,7 @@ class Hub:
             ("parties", "GET", False): lookup.ask,
             ("parties", "PUT", False): lookup.answer,
             ("parties", "PUT", True): lookup.answer,
-            ("authorizations", "GET", False): authorizations.ask,
+            ("authorizations", "GET", False): authorizations.request,
             ("authorizations", "PUT", False): authorizations.answer,
             ("authorizations", "PUT", True): authorizations.answer,
             ("transactions", "GET", False): transactions.query,
@@ -137,10 +137,6 @@ def _clearing_rows(
         (resource, "PUT", False): room.fulfil,
         (resource, "PUT", True): room.fail,
     }
-
-
-def _asked_by_get(_incoming: Incoming) -> bodies.Facts:
-    raise AssertionError("resources that are asked for by GET have no POST")
 
 
 def _check_signature(incoming: Incoming, key: PublicKey) -> None:

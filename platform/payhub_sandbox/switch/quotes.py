@@ -18,7 +18,7 @@ class Quotes(Exchange):
 
     def request(self, incoming: Incoming, target: Target) -> list[Outgoing]:
         """POST /quotes."""
-        facts = bodies.quote_facts(incoming)
+        facts = bodies.quote_facts(incoming, target)
         messages = super().request(incoming, target)
         if any(message.method == "POST" for message in messages):
             self._context.weather.remember(facts.key, facts.weather_identifier)

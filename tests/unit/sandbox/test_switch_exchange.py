@@ -236,3 +236,10 @@ def test_many_participants_are_registered_at_once_each_for_itself(hub, rhino, li
     for count, code in ((0, "3103"), (10_001, "3103")):
         with pytest.raises(FspiopRefusalError, match=code):
             hub.receive(rhino.message("POST", "/participants", body | {"partyList": wanted[:1] * count}))
+
+
+def test_an_otp_may_be_asked_for_again_with_fewer_retries_left(hub, buffalo):
+    for left in (2, 1):
+        query = f"authenticationType=OTP&retriesLeft={left}&amount=102&currency=KES"
+        asked = buffalo.message("GET", f"/authorizations/{KEY}", to="rhino", query=query)
+        assert [one.destination for one in hub.receive(asked)] == ["rhino"]
