@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from payhub_platform.http import decode_body
 from payhub_sandbox.loopback import require_loopback
+from payhub_sandbox.residents.bulk_payer import BulkOrder, BulkPayment
 from payhub_sandbox.residents.counterparty import Counterparty
 from payhub_sandbox.residents.payer import Order, Payment
 from payhub_sandbox.switch.api import json_response
@@ -18,6 +19,7 @@ PREFIX: Final = "/testbank/admin"
 
 AnyRequest = Request[Any, Any, Any]
 
+_bulk_orders: Final = msgspec.json.Decoder(BulkOrder)
 _orders: Final = msgspec.json.Decoder(Order)
 
 
@@ -68,7 +70,42 @@ def resident_handlers(dfsp: Counterparty, send: Callable[[Incoming], None]) -> l
         ]
         return json_response(rows)
 
-    return [order, ask, payments, received, members]
+    return [order, ask, payments, received, members, *_bulk_handlers(dfsp, send)]
+
+
+def _bulk_handlers(dfsp: Counterparty, send: Callable[[Incoming], None]) -> list[HTTPRouteHandler]:
+    @post(PREFIX + "/bulks", guards=[require_loopback], status_code=202)
+    async def order_bulk(request: AnyRequest) -> Response[bytes]:
+        bulk, messages = dfsp.bulk_payer.order(decode_body(await request.body(), _bulk_orders.decode))
+        for message in messages:
+            send(message)
+        return json_response(bulk_row(bulk), 202)
+
+    @get(PREFIX + "/bulks", guards=[require_loopback])
+    async def bulks() -> Response[bytes]:
+        return json_response([bulk_row(one) for one in dfsp.bulk_payer.bulks()])
+
+    return [order_bulk, bulks]
+
+
+def bulk_row(bulk: BulkPayment) -> dict[str, Any]:
+    """Return a bulk; the amount of each payment is minor units."""
+    return {
+        "bulkId": bulk.bulk_id,
+        "state": bulk.state,
+        "errorCode": bulk.error_code or None,
+        "amount": bulk.amount.minor,
+        "currency": bulk.amount.currency,
+        "payments": [
+            {
+                "transferId": one.share_id,
+                "msisdn": one.msisdn,
+                "paid": one.paid,
+                "errorCode": one.error_code or None,
+            }
+            for one in bulk.shares
+        ],
+    }
 
 
 def payment_row(payment: Payment) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import msgspec
 
 from payhub_platform.clock import Clock
+from payhub_sandbox.residents.bulk_payer import BulkPayerSide
 from payhub_sandbox.residents.member import Member, seeded
 from payhub_sandbox.residents.payee import PayeeSide
 from payhub_sandbox.residents.payer import PayerSide
@@ -36,6 +37,7 @@ class Counterparty:
         self.members: dict[str, Member] = {one.key: one for one in seeded(fsp_id, msisdn_prefix)}
         self.payee = PayeeSide(self.speaker, clock, self.members)
         self.payer = PayerSide(self.speaker, clock, self.members)
+        self.bulk_payer = BulkPayerSide(self.speaker, clock, self.members)
         self._answers = self._table()
 
     def registrations(self) -> list[Incoming]:
@@ -55,17 +57,23 @@ class Counterparty:
         body: Body = msgspec.json.decode(message.body) if message.body else {}
         if error:
             self.payer.failed(key, body["errorInformation"]["errorCode"])
+            self.bulk_payer.failed(key, body["errorInformation"]["errorCode"])
             if resource == "transfers":
                 self.payee.notified(key, "ABORTED")
+            if resource == "bulkTransfers":
+                self.payee.bulk_failed(key)
             return []
         answer = self._answers.get((resource, message.method, False))
         return answer(message, key, body) if answer is not None else []
 
     def _table(self) -> dict[OperationKey, Answer]:
-        payee, payer = self.payee, self.payer
+        payee, payer, bulk_payer = self.payee, self.payer, self.bulk_payer
         return {
             ("parties", "GET", False): lambda message, key, _: [payee.find(message, key)],
-            ("parties", "PUT", False): payer.found,
+            ("parties", "PUT", False): lambda message, key, body: [
+                *payer.found(message, key, body),
+                *bulk_payer.found(message, key),
+            ],
             ("quotes", "POST", False): lambda message, _, body: [payee.quote(message, body)],
             ("quotes", "GET", False): lambda message, key, _: [payee.quote_again(message, key)],
             ("quotes", "PUT", False): lambda _, key, body: payer.quoted(key, body),
@@ -84,5 +92,7 @@ class Counterparty:
             ("authorizations", "PUT", False): lambda _, key, body: payer.authorized(key, body),
             ("bulkQuotes", "POST", False): lambda message, _, body: [payee.quote_bulk(message, body)],
             ("bulkQuotes", "GET", False): lambda message, key, _: [payee.quote_bulk_again(message, key)],
+            ("bulkQuotes", "PUT", False): lambda _, key, body: bulk_payer.quoted(key, body),
+            ("bulkTransfers", "PUT", False): lambda _, key, body: bulk_payer.fulfilled(key, body),
             ("bulkTransfers", "POST", False): lambda message, _, body: [payee.fulfil_bulk(message, body)],
         }

@@ -49,6 +49,7 @@ class Credit(msgspec.Struct, kw_only=True):
     amount: Money
     fulfilment: str
     transaction_id: str
+    bulk_id: str = ""
     state: str = "RESERVED"
 
 
@@ -144,6 +145,7 @@ class PayeeSide:
             if isinstance(given, tuple):
                 rows.append({"transferId": transfer_id, **error_information(*given)})
                 continue
+            given.bulk_id = body["bulkTransferId"]
             _remember(self._credits, transfer_id, given)
             self._settle(given, "COMMITTED")
             rows.append({"transferId": transfer_id, "fulfilment": given.fulfilment})
@@ -166,6 +168,13 @@ class PayeeSide:
             return self._speaker.refuse(message, TRANSACTION_NOT_FOUND, "There is no such transaction.")
         states = {"RESERVED": "PENDING", "COMMITTED": "COMPLETED", "ABORTED": "REJECTED"}
         return self._speaker.answer(message, {"transactionState": states[credit.state]})
+
+    def bulk_failed(self, bulk_id: str) -> None:
+        """PUT /bulkTransfers/{ID}/error: the switch did not take the results; take the credits back."""
+        for credit in self._credits.values():
+            if credit.bulk_id == bulk_id and credit.state == "COMMITTED":
+                credit.state = "ABORTED"
+                credit.member.book(credit.amount.currency, -credit.amount.minor)
 
     def enter_otp(self, message: Outgoing) -> Incoming:
         """GET /authorizations/{ID}: the member always enters the same code."""

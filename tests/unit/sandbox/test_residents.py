@@ -6,6 +6,7 @@ from collections import deque
 import pytest
 
 from payhub_platform.errors import InvalidInputError, NotFoundError
+from payhub_sandbox.residents.bulk_payer import BulkOrder
 from payhub_sandbox.residents.counterparty import Counterparty
 from payhub_sandbox.residents.member import CURRENCIES, OPENING_MINOR
 from payhub_sandbox.residents.payee import OTP
@@ -328,3 +329,69 @@ def test_requests_and_transactions_are_told_again(scheme):
     again = scheme.tested.payer._request(accepted)  # delivered once more, after everything
     scheme.run([again])
     assert len(scheme.testbank.payer.payments()) == 1
+
+
+def bulk(scheme, amount="3", msisdns=("254700900001", "254700900009", "254700900003")):
+    order = BulkOrder(msisdns=list(msisdns), amount=amount, member=AMINA)
+    return scheme.tested.bulk_payer.order(order)
+
+
+def test_it_sends_bulks_and_pays_what_was_quoted_and_fulfilled(scheme):
+    sent, messages = bulk(scheme)
+    scheme.run(messages)
+    assert sent.state == "COMPLETED"
+    assert [(one.paid, one.error_code) for one in sent.shares] == [(True, ""), (False, "3204"), (True, "")]
+    assert scheme.balance(scheme.tested, AMINA) == (-600, 0)
+    assert scheme.balance(scheme.testbank, TESTER) == (300, 0)
+    assert scheme.position("buffalo") == (600, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"msisdns": ("254700900009",)}, "3204"),
+        ({"amount": "6000"}, "4200"),
+        ({"msisdns": ("254700900001", "254700900009"), "amount": "200"}, "4001"),
+    ],
+)
+def test_a_bulk_that_is_refused_holds_nothing(scheme, fields, code):
+    scheme.hub.context.participants.position("buffalo", "KES").net_debit_cap = 10_000
+    sent, messages = bulk(scheme, **fields)
+    scheme.run(messages)
+    assert (sent.state, sent.error_code) == ("REFUSED", code)
+    assert scheme.balance(scheme.tested, AMINA) == (0, 0)
+    assert scheme.position("buffalo") == (0, 0)
+
+
+def test_a_bulk_that_is_answered_twice_is_paid_once(scheme):
+    sent, messages = bulk(scheme)
+    waiting = deque([*messages, *messages])
+    while waiting:
+        for out in scheme.hub.receive(waiting.popleft()):
+            for _ in range(2):
+                waiting.extend(scheme.residents[out.destination].receive(out))
+    assert (sent.state, scheme.balance(scheme.tested, AMINA)) == ("COMPLETED", (-600, 0))
+    assert scheme.balance(scheme.testbank, TESTER) == (300, 0)
+
+
+def test_bulks_that_are_not_possible(scheme):
+    for order, error in (
+        (BulkOrder(msisdns=["1"], amount="0", member=AMINA), InvalidInputError),
+        (BulkOrder(msisdns=["1"], amount="1", member="MSISDN/1"), NotFoundError),
+    ):
+        with pytest.raises(error):
+            scheme.tested.bulk_payer.order(order)
+    assert scheme.tested.bulk_payer.bulks() == []
+
+
+def test_what_a_late_bulk_was_credited_is_taken_back(scheme):
+    def alter(message):
+        if (message.method, message.path) == ("POST", "/bulkTransfers"):
+            scheme.clock.now_ms += 31_000  # the results come after the bulk has expired
+        return message
+
+    sent, messages = bulk(scheme)
+    scheme.run(messages, alter)
+    assert (sent.state, sent.error_code) == ("REFUSED", "3303")
+    assert scheme.balance(scheme.testbank, TESTER) == (0, 0)
+    assert (scheme.balance(scheme.tested, AMINA), scheme.position("buffalo")) == ((0, 0), (0, 0))
