@@ -145,6 +145,18 @@ async def test_one_dfsp_tries_both_roles_against_it(http):
             return (status, forced.state, forced.error_code) == (202, "REFUSED", "4001")
 
         await until(is_refused)
+        for amount in ("720", "721"):  # refused with 3100, and 2003, at the quote
+            async with http.post(
+                f"{testbank['adminUrl']}/payments", json=order | {"amount": amount}
+            ) as answer:
+                assert answer.status == 202
+
+        async def are_refused():
+            async with http.get(f"{testbank['adminUrl']}/payments") as answer:
+                rows = await answer.json()
+            return [row["errorCode"] for row in rows] == [None, "3100", "2003"]
+
+        await until(are_refused)
         async with http.get(guide["guideUrl"]) as answer:
             text = await answer.text()
             assert answer.content_type == "text/html"

@@ -14,6 +14,7 @@ from payhub_sandbox.residents.counterparty import Counterparty
 from payhub_sandbox.residents.payer import Order, Payment
 from payhub_sandbox.switch.api import json_response
 from payhub_sandbox.switch.message import Incoming
+from payhub_sandbox.switch.refusal import FspiopRefusalError
 
 PREFIX: Final = "/testbank/admin"
 
@@ -34,14 +35,12 @@ def resident_handlers(dfsp: Counterparty, send: Callable[[Incoming], None]) -> l
     @post(PREFIX + "/payments", guards=[require_loopback], status_code=202)
     async def order(request: AnyRequest) -> Response[bytes]:
         payment, messages = dfsp.payer.order(decode_body(await request.body(), _orders.decode))
-        for message in messages:
-            send(message)
+        _send_all(messages, dfsp, send)
         return json_response(payment_row(payment), 202)
 
     @post(PREFIX + "/payments/{payment_id:str}/ask", guards=[require_loopback], status_code=202)
     async def ask(request: AnyRequest) -> Response[bytes]:
-        for message in dfsp.payer.ask(request.path_params["payment_id"]):
-            send(message)
+        _send_all(dfsp.payer.ask(request.path_params["payment_id"]), dfsp, send)
         return json_response({}, 202)
 
     @get(PREFIX + "/payments", guards=[require_loopback])
@@ -73,12 +72,20 @@ def resident_handlers(dfsp: Counterparty, send: Callable[[Incoming], None]) -> l
     return [order, ask, payments, received, members, *_bulk_handlers(dfsp, send)]
 
 
+def _send_all(messages: list[Incoming], dfsp: Counterparty, send: Callable[[Incoming], None]) -> None:
+    """Hand messages to the switch; one that it refuses ends its payment, as any DFSP's would."""
+    for message in messages:
+        try:
+            send(message)
+        except FspiopRefusalError as error:
+            dfsp.refused(message, error.error_code)
+
+
 def _bulk_handlers(dfsp: Counterparty, send: Callable[[Incoming], None]) -> list[HTTPRouteHandler]:
     @post(PREFIX + "/bulks", guards=[require_loopback], status_code=202)
     async def order_bulk(request: AnyRequest) -> Response[bytes]:
         bulk, messages = dfsp.bulk_payer.order(decode_body(await request.body(), _bulk_orders.decode))
-        for message in messages:
-            send(message)
+        _send_all(messages, dfsp, send)
         return json_response(bulk_row(bulk), 202)
 
     @get(PREFIX + "/bulks", guards=[require_loopback])

@@ -18,6 +18,8 @@ from payhub_sandbox.switch.target import OperationKey
 TEST_DFSP_ID: Final = "testbank"
 TEST_MSISDN_PREFIX: Final = "25470090"
 
+_ID_FIELDS: Final = ("quoteId", "transferId", "transactionRequestId", "bulkQuoteId", "bulkTransferId")
+
 Body = dict[str, Any]
 Answer = Callable[[Outgoing, str, Body], list[Incoming]]
 
@@ -65,6 +67,18 @@ class Counterparty:
             return []
         answer = self._answers.get((resource, message.method, False))
         return answer(message, key, body) if answer is not None else []
+
+    def refused(self, message: Incoming, error_code: str) -> None:
+        """End the payment that a message was for; nothing was done."""
+        if message.method == "GET" and message.path.startswith("/parties/"):
+            key = unquote(message.path.removeprefix("/parties/"))
+        elif message.method == "POST":
+            body: Body = msgspec.json.decode(message.body)
+            key = next((body[name] for name in _ID_FIELDS if name in body), "")
+        else:
+            return
+        self.payer.failed(key, error_code)
+        self.bulk_payer.failed(key, error_code)
 
     def _table(self) -> dict[OperationKey, Answer]:
         payee, payer, bulk_payer = self.payee, self.payer, self.bulk_payer

@@ -46,6 +46,9 @@ class Provider:
             return [self._reserve(message, body)]
         return []
 
+    def refused(self, message: Incoming, error_code: str) -> None:
+        """Leave it: what the provider does not answer expires."""
+
     def _quote(self, message: Outgoing, body: dict[str, Any]) -> Incoming:
         path = f"/fxQuotes/{body['conversionRequestId']}"
         terms = self._priced(body["conversionTerms"])

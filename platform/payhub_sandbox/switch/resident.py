@@ -12,3 +12,6 @@ class Resident(Protocol):
 
     def receive(self, message: Outgoing) -> list[Incoming]:
         """Take a message of the switch and return what it sends because of it."""
+
+    def refused(self, message: Incoming, error_code: str) -> None:
+        """Learn that the switch took nothing of a message, and why: FSPIOP's four digits."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -23,7 +22,6 @@ RETRY_AFTER_S: Final = 1
 _UNAVAILABLE: Final = 503
 _COPIES_MAX: Final = 4  # a forced case and the climate may both double a message
 _KINDS: Final = 3  # transfers, bulks and conversions expire apart
-_logger = logging.getLogger(__name__)
 
 
 class SwitchService:
@@ -93,5 +91,5 @@ class SwitchService:
             try:
                 self.receive(incoming)
             except FspiopRefusalError as error:
-                _logger.warning("%s was refused: %s", resident.fsp_id, error)
+                resident.refused(incoming, error.error_code)
         return True

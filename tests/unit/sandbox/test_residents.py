@@ -395,3 +395,17 @@ def test_what_a_late_bulk_was_credited_is_taken_back(scheme):
     assert (sent.state, sent.error_code) == ("REFUSED", "3303")
     assert scheme.balance(scheme.testbank, TESTER) == (0, 0)
     assert (scheme.balance(scheme.tested, AMINA), scheme.position("buffalo")) == ((0, 0), (0, 0))
+
+
+def test_what_the_switch_does_not_take_ends_the_payment(scheme):
+    for order in (scheme.order, lambda: bulk(scheme)):
+        payment, [looked_up] = order()
+        scheme.tested.refused(looked_up, "3100")
+        assert (payment.state, payment.error_code) == ("REFUSED", "3100")
+    payment, messages = scheme.order()
+    scheme.run(messages, lambda one: None if one.path.startswith("/quotes/") else one)
+    assert payment.state == "QUOTING"
+    request = scheme.tested.speaker.say(payment.line, "POST", "/quotes", {"quoteId": payment.quote_id})
+    scheme.tested.refused(request, "2003")
+    assert (payment.state, payment.error_code) == ("REFUSED", "2003")
+    scheme.provider.refused(request, "2003")

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payhub_sandbox.switch.climate import HELD_BACK_MS_MAX, Climate, Forecast
@@ -24,6 +24,7 @@ def test_fair_weather_changes_nothing():
 
 
 @given(seed=st.integers(0, 2**32), chunk=st.integers(1, 400))
+@settings(max_examples=20)
 def test_one_seed_is_one_fate_however_the_messages_come(seed, chunk):
     climate = Climate(seed=seed, latency_ms_max=90, loss_percent=20, duplicate_percent=20, reorder_percent=20)
     forecast = Forecast(climate)

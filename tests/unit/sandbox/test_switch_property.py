@@ -368,7 +368,8 @@ class Weathered:
         for message in messages:
             try:
                 self.post(self.hub.receive(message))
-            except FspiopRefusalError:
+            except FspiopRefusalError as refusal:
+                self.dfsps[message.source].refused(message, refusal.error_code)
                 continue
             self.auditor.check()
 
