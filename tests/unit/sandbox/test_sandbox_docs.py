@@ -1,5 +1,6 @@
 """docs/sandbox.md and the guide page print the tables of the code, and nothing else."""
 
+import re
 from html import escape
 from pathlib import Path
 
@@ -66,3 +67,14 @@ def test_the_guide_page_prints_the_same():
 def test_the_page_escapes_what_it_is_told():
     document = Sandbox(SandboxSettings(), lambda: 1_790_000_000_000).guide("http://<script>")
     assert "<script>" not in page(document)
+
+
+def test_the_cases_to_certify_with_are_cases_of_the_table():
+    named = re.findall(r"\| (\w+) (\d{3}) \((\w+)\) \|", DOCUMENT)
+    rows = {(row.resource, row.amount, row.behaviour) for row in forced.TABLE}
+    assert len(named) >= 10
+    assert set(named) <= rows
+    assert ("parties", "254993204") in {(row.resource, row.identifier) for row in forced.TABLE}
+    assert max(int(row.amount) for row in forced.TABLE if row.amount) < 1_000
+    smallest = min(int(row.amount) for row in (*forced.TABLE, *cases.TABLE) if row.amount)
+    assert smallest >= 100, "any amount below 100 is paid"
