@@ -83,7 +83,13 @@ def demo(keep: bool, as_json: bool, data: Path | None, replicas: str | None) -> 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="0: a free one.")
-@click.option("--algorithm", type=click.Choice(["ES256", "RS256"]), default="ES256", show_default=True)
+@click.option(
+    "--algorithm",
+    type=click.Choice(["ES256", "RS256"]),
+    default="ES256",
+    show_default=True,
+    help="How the switch and the test DFSP sign.",
+)
 @click.option(
     "--fineract",
     type=click.Choice(["1.8", "current"]),
