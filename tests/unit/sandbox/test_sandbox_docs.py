@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,26 @@ def test_the_cases_to_certify_with_are_cases_of_the_table():
     assert max(int(row.amount) for row in forced.TABLE if row.amount) < 1_000
     smallest = min(int(row.amount) for row in (*forced.TABLE, *cases.TABLE) if row.amount)
     assert smallest >= 100, "any amount below 100 is paid"
+
+
+class Tags(HTMLParser):
+    """Checks that every element is closed in its turn."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):  # noqa: ARG002 - the parser's own signature
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed():
+    settings = SandboxSettings(residents=True, forced_cases=True)
+    tags = Tags()
+    tags.feed(page(Sandbox(settings, lambda: 1_790_000_000_000).guide("http://127.0.0.1:1")))
+    tags.close()
+    assert tags.open == []
