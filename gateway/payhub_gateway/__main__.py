@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from payhub_gateway.app import Parts, create_app
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_gateway.limits import InFlight
 from payhub_gateway.oauth2.keys import load_or_create_signing_key
+from payhub_gateway.rates.exchange import Exchange
+from payhub_gateway.rates.service import RateLimits
 from payhub_gateway.settings import GatewaySettings
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
@@ -44,6 +47,8 @@ def _server(settings: GatewaySettings) -> Server:
     directory = TenantDirectory(data_dir / TENANTS_FILE)
     engines = HttpEngineClient(settings.engines, settings.internal_token)
     tracing = Tracing("gateway", Path(settings.trace_file) if settings.trace_file else None)
+    rates = RateLimits(system_clock, time.monotonic_ns, settings.copies)
+    exchange = Exchange(rates)
     parts = Parts(
         issuer=settings.issuer_url(),
         signing_key=load_or_create_signing_key(data_dir / SIGNING_KEY_FILE),
@@ -51,17 +56,21 @@ def _server(settings: GatewaySettings) -> Server:
         engines=engines,
         tracing=tracing,
         clock=system_clock,
-        in_flight=InFlight(),
+        in_flight=InFlight(settings.in_flight_max, copies=lambda: rates.copies),
+        rates=rates,
+        limits=settings.api_limits(),
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         bus = await connect(settings.nats_url, "gateway")
         directory.watch(bus)
+        exchange.open(bus)
         await engines.open()
         try:
             yield
         finally:
+            await exchange.close()
             await directory.close()
             await engines.close()
             await bus.close()

@@ -19,8 +19,12 @@ from payhub_gateway.oauth2.replay import ReplayStore
 from payhub_gateway.oauth2.service import TokenServer
 from payhub_gateway.oauth2.tokens import AccessTokens
 from payhub_gateway.observation import UNTRACED, RequestSpan, add_security_headers
+from payhub_gateway.rates.api import usage
+from payhub_gateway.rates.headers import add_rate_limit_headers
+from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.http import exception_handlers
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -37,6 +41,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     tracing: Tracing
     clock: Clock
     in_flight: InFlight
+    rates: RateLimits
+    limits: ApiLimits
 
 
 @get("/health/live", opt={UNTRACED: True})
@@ -62,18 +68,22 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             authorization_server_metadata,
             start_transfer,
             transfer_status,
+            usage,
             live,
             ready,
         ],
         dependencies={
             "access_tokens": _value(access_tokens),
             "token_server": _value(token_server),
-            "access": _value(Access(access_tokens, parts.directory)),
+            "access": _value(Access(access_tokens, parts.directory, parts.rates, parts.limits)),
+            "rates": _value(parts.rates),
+            "in_flight": _value(parts.in_flight),
+            "clock": _value(parts.clock),
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
         middleware=[RequestSpan(parts.tracing)],
-        before_send=[add_security_headers],
+        before_send=[add_security_headers, add_rate_limit_headers],
         lifespan=lifespan or [],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,

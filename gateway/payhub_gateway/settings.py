@@ -5,8 +5,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.errors import InvalidInputError
 
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -22,6 +24,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         engines: engine id -> base URL.
         issuer: the public address that clients know this gateway by, without a trailing slash. Clients
             sign their assertions for it. Empty means ``http://<host>:<port>``.
+        copies: how many copies of the gateway run, until they have heard of one another.
+        rate_per_s: requests a second that one client of a tenant may send, to all copies together.
+        burst: how many of them at once.
+        quota_per_day: how many in a day of UTC; a tenant's own ``api_limits`` go before these three.
+        in_flight_max: how many of one client may be at work at once.
         trace_file: where spans are written; empty records none.
         log_level: name of a level of the standard library.
     """
@@ -33,8 +40,17 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     engines: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
     host: str = "127.0.0.1"
     issuer: str = ""
+    copies: _Count = 1
+    rate_per_s: _Count = 500
+    burst: _Count = 1000
+    quota_per_day: _Count = 10_000_000
+    in_flight_max: _Count = 64
     trace_file: str = ""
     log_level: str = "INFO"
+
+    def api_limits(self) -> ApiLimits:
+        """Return what a client may ask for whose tenant has no limits of its own."""
+        return ApiLimits(rate_per_s=self.rate_per_s, burst=self.burst, quota_per_day=self.quota_per_day)
 
     def issuer_url(self) -> str:
         """Return the issuer identifier (RFC 8414 section 2).

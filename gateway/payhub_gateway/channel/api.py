@@ -28,7 +28,7 @@ async def start_transfer(
     transfers: NamedDependency[TransferService],
 ) -> Response[TransferAccepted]:
     """Start a transfer; 202 means that it is committed and will reach a final state."""
-    caller = access.require(request.headers, SCOPE_WRITE)
+    caller = access.require(request, SCOPE_WRITE)
     key = model.idempotency_key(request.headers.getall(model.HEADER_KEY, []))
     transfer = decode_body(await read_body(request), _TRANSFER.decode)
     accepted = await transfers.start(caller, key, transfer, _traceparent())
@@ -44,7 +44,7 @@ async def transfer_status(
     transfers: NamedDependency[TransferService],
 ) -> TransferStatus:
     """Tell how a transfer of the caller's tenant stands."""
-    caller = access.require(request.headers, SCOPE_READ)
+    caller = access.require(request, SCOPE_READ)
     return await transfers.status(caller, payment_id, _traceparent())
 
 

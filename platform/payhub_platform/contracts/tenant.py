@@ -1,10 +1,13 @@
 """A tenant's configuration, as tenants publishes it and gateways and engines hold it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from payhub_platform.contracts.base import Contract
 
 TenantStatus = Literal["active", "suspended"]
+Amount = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 class AmsConnection(Contract, frozen=True, kw_only=True):
@@ -41,6 +44,14 @@ class OAuthClient(Contract, frozen=True, kw_only=True):
     scopes: list[str]
 
 
+class ApiLimits(Contract, frozen=True, kw_only=True):
+    """How much each client of a tenant may ask of the gateways, over all routes and copies together."""
+
+    rate_per_s: Amount
+    burst: Amount
+    quota_per_day: Amount  # of a day in UTC
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -57,6 +68,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     signing_key: SigningKey
     clients: list[OAuthClient]
     quote_validity_ms: int = 30_000
+    api_limits: ApiLimits | None = None  # none: the gateway's own
 
     @property
     def home_engine(self) -> str:

@@ -38,6 +38,9 @@ class StillClock:
     def __call__(self) -> int:
         return self.now_ms
 
+    def monotonic_ns(self) -> int:
+        return self.now_ms * 1_000_000
+
     def advance(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
 

@@ -117,7 +117,6 @@ def test_what_a_token_brings_as_it_leaves_an_element_is_the_payments(kind):
     assert _one([brought]).state == "COMPLETED"
 
 
-
 @pytest.mark.parametrize(
     "amount",
     [
