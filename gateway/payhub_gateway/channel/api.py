@@ -8,8 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from opentelemetry import trace
 
-from payhub_gateway.channel import model
 from payhub_gateway.channel.access import Access
+from payhub_gateway.channel.idempotency import HEADER_CORRELATION, idempotency_key
 from payhub_gateway.channel.service import TransferService
 from payhub_gateway.limits import read_body
 from payhub_gateway.oauth2.model import SCOPE_READ, SCOPE_WRITE
@@ -29,7 +29,7 @@ async def start_transfer(
 ) -> Response[TransferAccepted]:
     """Start a transfer; 202 means that it is committed and will reach a final state."""
     caller = access.require(request, SCOPE_WRITE)
-    key = model.idempotency_key(request.headers.getall(model.HEADER_KEY, []))
+    key = idempotency_key(request.headers, HEADER_CORRELATION)
     transfer = decode_body(await read_body(request), _TRANSFER.decode)
     accepted = await transfers.start(caller, key, transfer, _traceparent())
     location = f"/channel/transfer/{accepted.transaction_id}"

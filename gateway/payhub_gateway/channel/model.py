@@ -1,7 +1,6 @@
 """What a transfer must be before an engine hears of it. Pure: no clock, no I/O."""
 
 import hashlib
-import re
 from typing import Any, Final
 
 import msgspec
@@ -14,35 +13,12 @@ from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import InvalidInputError, UnprocessableError
 from payhub_platform.money import Money
 
-HEADER_KEY: Final = "X-CorrelationID"
-KEY_CHARS_MAX: Final = 64
 IDENTIFIER_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.25
 FSP_ID_CHARS_MAX: Final = 32  # FSPIOP 1.1 section 7.3.16
 TEXT_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.22 (Note)
 
-_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # Identifiers become segments of URLs at the switch and at the AMS.
 _FORBIDDEN_IN_IDENTIFIER: Final = frozenset("/?#%\\")
-
-
-def idempotency_key(values: list[str]) -> str:
-    """Return the key under which the client asks for one payment, however often it asks.
-
-    Raises:
-        InvalidInputError: ``missing-idempotency-key`` or ``invalid-idempotency-key``.
-    """
-    where = f"header:{HEADER_KEY}"
-    if not values or not values[0]:
-        raise InvalidInputError(
-            "missing-idempotency-key", f"{HEADER_KEY} is required; send the same one to retry.", where
-        )
-    if len(values) > 1 or len(values[0]) > KEY_CHARS_MAX or not _VISIBLE_ASCII.fullmatch(values[0]):
-        raise InvalidInputError(
-            "invalid-idempotency-key",
-            f"{HEADER_KEY} must be one value of 1 to {KEY_CHARS_MAX} visible ASCII characters.",
-            where,
-        )
-    return values[0]
 
 
 def canonical_json(value: Any) -> bytes:

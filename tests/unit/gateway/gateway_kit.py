@@ -1,5 +1,6 @@
 """A gateway in this process: real parts, an engine kept in memory, time that stands still."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -52,10 +53,13 @@ class MemoryEngine:
         self.calls: list[tuple[TenantConfig, StartPayment, str]] = []
         self.payments: dict[tuple[str, str], StartPayment] = {}
         self.down = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
         self._require_up()
         self.calls.append((tenant, payment, traceparent))
+        await self.may_answer.wait()
         known = self.payments.setdefault((tenant.tenant_id, payment.payment_id), payment)
         if known.fingerprint != payment.fingerprint:
             problem = Problem(
