@@ -1,9 +1,9 @@
 """The key under which a client asks for one act, however often it sends the request.
 
 draft-ietf-httpapi-idempotency-key-header-07, and Payment Hub EE's ``X-CorrelationID`` with the same meaning.
-The record of a key is the payment itself, in the engine's replicated state: its id is derived from tenant, client
-and key, and it holds the fingerprint of the request. Here is only what is true for a moment in one copy of the
-gateway: which requests are at work.
+The record of a key is the payment itself, in the engine's replicated state: its id is derived from tenant,
+client and key, and it holds the fingerprint of the request. Here is only what is true for a moment in one
+copy of the gateway: which requests are at work.
 """
 
 import contextlib
