@@ -45,7 +45,7 @@ def _server(settings: GatewaySettings) -> Server:
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     directory = TenantDirectory(data_dir / TENANTS_FILE)
-    engines = HttpEngineClient(settings.engines, settings.internal_token)
+    engines = HttpEngineClient(settings.engines, settings.internal_token, present=directory.get)
     tracing = Tracing("gateway", Path(settings.trace_file) if settings.trace_file else None)
     rates = RateLimits(system_clock, time.monotonic_ns, settings.copies)
     exchange = Exchange(rates)
