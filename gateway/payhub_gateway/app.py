@@ -9,6 +9,7 @@ from joserfc.jwk import ECKey
 from litestar import Litestar, get
 from litestar.di import Provide
 
+from payhub_gateway.access_log import HeadCheck, RequestLog
 from payhub_gateway.channel.access import Access
 from payhub_gateway.channel.api import start_transfer, transfer_status
 from payhub_gateway.channel.service import TransferService
@@ -82,7 +83,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
-        middleware=[RequestSpan(parts.tracing)],
+        middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],
         before_send=[add_security_headers, add_rate_limit_headers],
         lifespan=lifespan or [],
         request_max_body_size=BODY_BYTES_MAX,

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Final
 
 from litestar import Request
 
+from payhub_gateway import request_shape
 from payhub_platform.errors import PayhubError, UnavailableError
 
-BODY_BYTES_MAX: Final = 64 * 1024
+BODY_BYTES_MAX: Final = request_shape.BODY_BYTES_MAX
 BODY_WAIT_S: Final = 10.0
 IN_FLIGHT_PER_CLIENT_MAX: Final = 64
 IN_FLIGHT_MAX: Final = 512
@@ -85,11 +86,14 @@ async def read_body(request: Request[Any, Any, Any]) -> bytes:
 
     Raises:
         RequestTimeoutError: code ``request-timeout``; it did not arrive within ``BODY_WAIT_S``.
+        InvalidInputError: code ``malformed-json``; it is nested too deeply.
     """
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            return await request.body()
+            body = await request.body()
     except TimeoutError as error:
         raise RequestTimeoutError(
             "request-timeout", f"The body did not arrive within {BODY_WAIT_S:g} s."
         ) from error
+    request_shape.check_depth(body)
+    return body

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 from litestar.connection import ASGIConnection
 
+from payhub_gateway.access_log import CALLER
 from payhub_gateway.channel.errors import InsufficientScopeError, TenantMismatchError
 from payhub_gateway.oauth2.errors import InvalidTokenError
 from payhub_gateway.oauth2.tokens import AccessTokens
@@ -74,6 +75,7 @@ class Access:
     ) -> None:
         verdict, admitted = self._rates.admit(tenant.tenant_id, client_id, self.limits_of(tenant))
         request.scope["state"][RATE_STATE] = verdict
+        request.scope["state"][CALLER] = (tenant.tenant_id, client_id)
         require(verdict, admitted)
 
 
