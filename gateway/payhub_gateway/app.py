@@ -11,7 +11,12 @@ from litestar.di import Provide
 
 from payhub_gateway.access_log import HeadCheck, RequestLog
 from payhub_gateway.channel.access import Access
-from payhub_gateway.channel.api import start_transfer, transfer_status
+from payhub_gateway.channel.api import (
+    start_transfer,
+    start_transfer_v1,
+    transaction_state,
+    transfer_status,
+)
 from payhub_gateway.channel.service import TransferService
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import BODY_BYTES_MAX, InFlight
@@ -20,6 +25,7 @@ from payhub_gateway.oauth2.replay import ReplayStore
 from payhub_gateway.oauth2.service import TokenServer
 from payhub_gateway.oauth2.tokens import AccessTokens
 from payhub_gateway.observation import UNTRACED, RequestSpan, add_security_headers
+from payhub_gateway.openapi import openapi_document
 from payhub_gateway.rates.api import usage
 from payhub_gateway.rates.headers import add_rate_limit_headers
 from payhub_gateway.rates.service import RateLimits
@@ -69,7 +75,10 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             authorization_server_metadata,
             start_transfer,
             transfer_status,
+            start_transfer_v1,
+            transaction_state,
             usage,
+            openapi_document,
             live,
             ready,
         ],

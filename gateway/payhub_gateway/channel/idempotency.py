@@ -44,10 +44,10 @@ def idempotency_key(headers: Headers, wanted: str) -> str:
             f"{wanted} is required; send the same one to retry.",
             f"header:{wanted}",
         )
-    keys = {_key(name, value) for name, value in sent}
+    keys = {checked_key(f"header:{name}", value) for name, value in sent}
     name = sent[-1][0]
     if len(keys) > 1 or len({name for name, _ in sent}) < len(sent):
-        raise _invalid(name, f"{name} must be one value, and the same wherever a key is sent.")
+        raise _invalid(f"header:{name}", "The key must be one value, the same wherever it is sent.")
     return keys.pop()
 
 
@@ -81,15 +81,20 @@ class AtWork:
             del self._fingerprints[act]
 
 
-def _key(name: str, value: str) -> str:
+def checked_key(where: str, value: str) -> str:
+    """Return the key that a value spells.
+
+    Raises:
+        InvalidInputError: ``invalid-idempotency-key``.
+    """
     quoted = _QUOTED.fullmatch(value)
     if value.startswith('"') and quoted is None:
-        raise _invalid(name, f"{name} begins with a quote, but is no string of RFC 9651.")
+        raise _invalid(where, "The key begins with a quote, but is no string of RFC 9651.")
     key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else value
     if len(key) > KEY_CHARS_MAX or not _VISIBLE_ASCII.fullmatch(key):
-        raise _invalid(name, f"{name} must have 1 to {KEY_CHARS_MAX} visible ASCII characters.")
+        raise _invalid(where, f"The key must have 1 to {KEY_CHARS_MAX} visible ASCII characters.")
     return key
 
 
-def _invalid(name: str, detail: str) -> InvalidInputError:
-    return InvalidInputError("invalid-idempotency-key", detail, f"header:{name}")
+def _invalid(where: str, detail: str) -> InvalidInputError:
+    return InvalidInputError("invalid-idempotency-key", detail, where)

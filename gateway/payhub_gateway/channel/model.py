@@ -1,13 +1,19 @@
 """What a transfer must be before an engine hears of it. Pure: no clock, no I/O."""
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from payhub_gateway.channel.errors import TenantMismatchError
 from payhub_platform import clock, ids
-from payhub_platform.contracts.channel import ChannelMoney, PartyIdInfo, TransferRequest
+from payhub_platform.contracts.channel import (
+    ChannelMoney,
+    PartyIdInfo,
+    TransactionState,
+    TransferRequest,
+    TransferStatus,
+)
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import InvalidInputError, UnprocessableError
@@ -19,6 +25,44 @@ TEXT_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.22 (Note)
 
 # Identifiers become segments of URLs at the switch and at the AMS.
 _FORBIDDEN_IN_IDENTIFIER: Final = frozenset("/?#%\\")
+
+
+_TRANSFER_STATES: Final[dict[str, Literal["RECEIVED", "COMMITTED", "ABORTED"]]] = {
+    "PENDING": "RECEIVED",
+    "COMPLETED": "COMMITTED",
+    "FAILED": "ABORTED",
+}
+
+
+def transaction_state(status: TransferStatus) -> TransactionState:
+    """Tell a transfer's state in FSPIOP's words."""
+    return TransactionState(
+        transaction_id=status.transaction_id,
+        transfer_state=_TRANSFER_STATES[status.state],
+        client_ref_id=status.client_ref_id,
+        transfer_id=status.transfer_id,
+        completed_timestamp=status.ended_at,
+        error=status.error,
+    )
+
+
+def with_payee_fsp(request: TransferRequest, named: list[str]) -> TransferRequest:
+    """Return the request with the payee's institution that a header names; the body may agree with it.
+
+    Raises:
+        InvalidInputError: ``invalid-field``; they name two institutions.
+    """
+    info = request.payee.party_id_info
+    if not named:
+        return request
+    if len({*named, info.fsp_id or named[0]}) > 1:
+        raise InvalidInputError(
+            "invalid-field", "Header and body name two institutions of the payee.", "/payee/partyIdInfo/fspId"
+        )
+    payee = msgspec.structs.replace(
+        request.payee, party_id_info=msgspec.structs.replace(info, fsp_id=named[0])
+    )
+    return msgspec.structs.replace(request, payee=payee)
 
 
 def canonical_json(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from payhub_gateway.app import Parts, create_app
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.clock import iso
-from payhub_platform.contracts.channel import ChannelMoney, TransferAccepted, TransferStatus
+from payhub_platform.contracts.channel import ChannelMoney, PaymentState, TransferAccepted, TransferStatus
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.contracts.tenant import (
     AmsConnection,
@@ -53,6 +53,7 @@ class MemoryEngine:
         self.calls: list[tuple[TenantConfig, StartPayment, str]] = []
         self.payments: dict[tuple[str, str], StartPayment] = {}
         self.down = False
+        self.state: PaymentState = "PENDING"
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -81,7 +82,7 @@ class MemoryEngine:
             raise NotFoundError("unknown-payment", "There is no such transfer.")
         return TransferStatus(
             transaction_id=payment_id,
-            state="PENDING",
+            state=self.state,
             amount=ChannelMoney(amount=known.amount.decimal_text(), currency=known.amount.currency),
             payer=known.payer,
             payee=known.payee,
