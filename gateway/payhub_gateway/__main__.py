@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -12,12 +13,14 @@ from typing import Final
 from litestar import Litestar
 
 from payhub_gateway.app import Parts, create_app
+from payhub_gateway.draining import GRACE_S, Draining, serve
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_gateway.limits import InFlight
 from payhub_gateway.oauth2.keys import load_or_create_signing_key
 from payhub_gateway.rates.exchange import Exchange
 from payhub_gateway.rates.service import RateLimits
 from payhub_gateway.settings import GatewaySettings
+from payhub_gateway.workers import Workers, listen
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import system_clock
@@ -26,7 +29,9 @@ from payhub_platform.serving import Server, server, start
 from payhub_platform.telemetry.tracing import Tracing
 
 SIGNING_KEY_FILE: Final = "token-signing-key.json"
-TENANTS_FILE: Final = "tenants.cache"
+TENANTS_FILE: Final = "tenants{worker}.cache"
+WORKER: Final = "worker"
+"""``python -m payhub_gateway worker <number> <file descriptor>`` is what a parent starts."""
 
 
 def main() -> None:
@@ -34,20 +39,39 @@ def main() -> None:
     settings = start("gateway", GatewaySettings)
     # At DEBUG Authlib writes access tokens to the log.
     logging.getLogger("authlib").setLevel(logging.INFO)
+    match sys.argv[1:]:
+        case [str(role), number, descriptor] if role == WORKER:
+            run = _serve(settings, f"-{number}", socket.socket(fileno=int(descriptor)))
+        case _ if settings.workers > 1:
+            run = _run_workers(settings)
+        case _:
+            run = _serve(settings)
     try:
-        http = _server(settings)
+        status = asyncio.run(run)
     except PayhubError as error:
         sys.exit(f"payhub gateway: {error}")
-    asyncio.run(http.serve())
+    sys.exit(status)
 
 
-def _server(settings: GatewaySettings) -> Server:
+async def _run_workers(settings: GatewaySettings) -> int:
+    settings.issuer_url()  # one line for all of them, where it does not hold
+    with listen(settings.host, settings.port) as listener:
+        return await Workers(settings.workers, listener).run()
+
+
+async def _serve(settings: GatewaySettings, worker: str = "", listener: socket.socket | None = None) -> int:
+    draining = Draining()
+    await serve(_server(settings, worker, draining), draining, listener)
+    return 0
+
+
+def _server(settings: GatewaySettings, worker: str, draining: Draining) -> Server:
     data_dir = Path(settings.data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
-    directory = TenantDirectory(data_dir / TENANTS_FILE)
+    directory = TenantDirectory(data_dir / TENANTS_FILE.format(worker=worker))
     engines = HttpEngineClient(settings.engines, settings.internal_token, present=directory.get)
     tracing = Tracing("gateway", Path(settings.trace_file) if settings.trace_file else None)
-    rates = RateLimits(system_clock, time.monotonic_ns, settings.copies)
+    rates = RateLimits(system_clock, time.monotonic_ns, settings.copies * settings.workers)
     exchange = Exchange(rates)
     parts = Parts(
         issuer=settings.issuer_url(),
@@ -59,6 +83,7 @@ def _server(settings: GatewaySettings) -> Server:
         in_flight=InFlight(settings.in_flight_max, copies=lambda: rates.copies),
         rates=rates,
         limits=settings.api_limits(),
+        draining=draining,
     )
 
     @contextlib.asynccontextmanager
@@ -76,7 +101,7 @@ def _server(settings: GatewaySettings) -> Server:
             await bus.close()
             tracing.shutdown()
 
-    return server(create_app(parts, [lifespan]), settings.host, settings.port)
+    return server(create_app(parts, [lifespan]), settings.host, settings.port, grace_s=GRACE_S)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 from joserfc.jwk import ECKey
-from litestar import Litestar, get
-from litestar.di import Provide
+from litestar import Litestar, Response, get
+from litestar.di import NamedDependency, Provide
 
 from payhub_gateway.access_log import HeadCheck, RequestLog
 from payhub_gateway.channel.access import Access
@@ -18,6 +18,7 @@ from payhub_gateway.channel.api import (
     transfer_status,
 )
 from payhub_gateway.channel.service import TransferService
+from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import BODY_BYTES_MAX, InFlight
 from payhub_gateway.oauth2.api import authorization_server_metadata, token, token_keys
@@ -50,6 +51,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: InFlight
     rates: RateLimits
     limits: ApiLimits
+    draining: Draining
 
 
 @get("/health/live", opt={UNTRACED: True})
@@ -59,9 +61,11 @@ async def live() -> dict[str, str]:
 
 
 @get("/health/ready", opt={UNTRACED: True})
-async def ready() -> dict[str, str]:
+async def ready(draining: NamedDependency[Draining]) -> Response[dict[str, str]]:
     """Answer once requests are served; the configuration comes from disk when NATS is down."""
-    return {"status": "ready"}
+    if draining.is_on:
+        return Response({"status": "stopping"}, status_code=503)
+    return Response({"status": "ready"})
 
 
 def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar:
@@ -89,11 +93,12 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "rates": _value(parts.rates),
             "in_flight": _value(parts.in_flight),
             "clock": _value(parts.clock),
+            "draining": _value(parts.draining),
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
         middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],
-        before_send=[add_security_headers, add_rate_limit_headers],
+        before_send=[add_security_headers, add_rate_limit_headers, parts.draining.add_headers],
         lifespan=lifespan or [],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,

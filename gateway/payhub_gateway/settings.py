@@ -24,6 +24,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         engines: engine id -> base URL.
         issuer: the public address that clients know this gateway by, without a trailing slash. Clients
             sign their assertions for it. Empty means ``http://<host>:<port>``.
+        workers: how many processes serve the port together; SIGHUP replaces them one after the other.
         copies: how many copies of the gateway run, until they have heard of one another.
         rate_per_s: requests a second that one client of a tenant may send, to all copies together.
         burst: how many of them at once.
@@ -40,6 +41,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     engines: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
     host: str = "127.0.0.1"
     issuer: str = ""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     copies: _Count = 1
     rate_per_s: _Count = 500
     burst: _Count = 1000

@@ -88,7 +88,13 @@ class Protocol(H11Protocol):
         self.transport.close()
 
 
-def server(app: ASGIApp, host: str, port: int, lifespan: Literal["auto", "on", "off"] = "auto") -> Server:
+def server(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    lifespan: Literal["auto", "on", "off"] = "auto",
+    grace_s: int = GRACE_S,
+) -> Server:
     """Return a server for an app; nothing is logged of single requests, whose paths name members."""
     return Server(
         uvicorn.Config(
@@ -102,7 +108,7 @@ def server(app: ASGIApp, host: str, port: int, lifespan: Literal["auto", "on", "
             proxy_headers=False,
             http=Protocol,
             h11_max_incomplete_event_size=HEAD_BYTES_MAX,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=grace_s,
         )
     )
 

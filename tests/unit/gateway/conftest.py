@@ -16,6 +16,7 @@ from unit.gateway.gateway_kit import (
 )
 
 from payhub_gateway.app import Parts
+from payhub_gateway.draining import Draining
 from payhub_gateway.limits import InFlight
 from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.directory import TenantDirectory
@@ -51,6 +52,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         clock=clock,
         in_flight=InFlight(per_client_max=2, total_max=3),
         rates=RateLimits(clock, clock.monotonic_ns),
+        draining=Draining(),
         limits=ApiLimits(rate_per_s=10, burst=20, quota_per_day=1000),
     )
     held = Gateway(parts, clock, engine, keys)

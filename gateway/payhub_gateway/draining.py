@@ -1,0 +1,73 @@
+"""Stopping without failing a request: what is under way is finished, and clients are led elsewhere first.
+
+A client with an open connection may be sending its next request just when the connection is closed. So a
+stopping process takes no new connections, tells each client with its next answer that the connection ends
+there, and closes only what was silent for a while.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Final
+
+from litestar.datastructures import MutableScopeHeaders
+from litestar.types import Message, Scope
+
+from payhub_platform.serving import Server
+
+DRAIN_S: Final = 2.0
+GRACE_S: Final = 6  # a request waits 5 s for its engine at most
+POLL_S: Final = 0.05
+
+
+class Draining:
+    """Whether this process is about to stop."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+    async def add_headers(self, message: Message, _scope: Scope) -> None:
+        """End the connection with this answer."""
+        if self.is_on and message["type"] == "http.response.start":
+            MutableScopeHeaders(message)["connection"] = "close"
+
+
+async def serve(http: Server, draining: Draining, listener: socket.socket | None = None) -> None:
+    """Serve until SIGTERM, SIGINT or, where a parent gave the listener, the parent's end; then drain."""
+    serving = asyncio.create_task(http.serve([listener] if listener else None), name="http")
+    while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(POLL_S)
+    async with _stop_asked(has_parent=listener is not None) as asked:
+        stop = asyncio.create_task(asked.wait(), name="stop")
+        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        draining.is_on = True
+        for server in http.servers:
+            server.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while http.server_state.connections and not serving.done():  # noqa: ASYNC110 - nor for it
+                    await asyncio.sleep(POLL_S)
+        http.should_exit = True
+        await serving
+
+
+@contextlib.asynccontextmanager
+async def _stop_asked(*, has_parent: bool) -> AsyncIterator[asyncio.Event]:
+    """Give an event that is set when somebody wants this process to stop; signals no longer do so at once."""
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    if not has_parent:
+        yield asked
+        return
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    loop.add_reader(sys.stdin, asked.set)  # nothing is ever sent: it can be read when the parent has ended
+    try:
+        yield asked
+    finally:
+        loop.remove_reader(sys.stdin)
