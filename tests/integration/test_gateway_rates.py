@@ -9,7 +9,7 @@ from pathlib import Path
 from support.servers import running_nats
 
 from payhub_cli.local.server import LocalServer
-from payhub_gateway.rates.exchange import Exchange
+from payhub_gateway.rates.exchange import Exchange, open_bucket
 from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.connection import connect
 from payhub_platform.clock import system_clock
@@ -45,6 +45,20 @@ def burst(limits: RateLimits) -> int:
 
 def used(limits: RateLimits) -> int:
     return limits.look("lion", "app", LIMITS).used
+
+
+async def test_a_copy_that_cannot_be_understood_is_passed_over(nats_server: LocalServer):
+    async with copy(nats_server.url) as one:
+        bus = await connect(nats_server.url, "test")
+        async with asyncio.timeout(WAIT_S):
+            while not bus.is_connected:
+                await asyncio.sleep(0.05)
+        bucket = await open_bucket(bus)
+        await bucket.put("stranger", b"\xff")
+        before = one.copies
+        async with copy(nats_server.url):
+            await until(lambda: one.copies == before + 1)
+        await bus.close()
 
 
 async def test_copies_find_one_another_and_count_together(nats_server: LocalServer):

@@ -169,23 +169,31 @@ class Exchange:
     async def _follow(self, client: Client) -> None:
         while True:
             try:
-                self._bucket = await _open(client)
+                self._bucket = await open_bucket(client)
                 watcher = await self._bucket.watchall()
                 try:
                     # This copy's own words come back at least as often as it has to speak.
                     while True:
                         entry = await watcher.updates(timeout=self._interval_s * 2 * QUIET_INTERVALS_MAX)
                         if entry is not None and entry.value:
-                            self._view.take(entry.key, _DECODER.decode(entry.value))
+                            self._take(entry.key, entry.value)
                 finally:
                     with contextlib.suppress(NatsError):
                         await watcher.stop()
-            except (NatsError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+            except (NatsError, OSError, TimeoutError) as error:
                 _logger.debug("the bucket of counts is opened again: %s", type(error).__name__)
             await asyncio.sleep(self._interval_s)
 
+    def _take(self, copy: str, value: bytes) -> None:
+        try:
+            self._view.take(copy, _DECODER.decode(value))
+        except msgspec.MsgspecError as error:
+            # A copy of another release, perhaps: the others are heard all the same.
+            _logger.warning("what copy %s tells cannot be read: %s", copy, error)
 
-async def _open(client: Client) -> KeyValue:
+
+async def open_bucket(client: Client) -> KeyValue:
+    """Open the bucket in which copies tell what is used; make it where it is missing."""
     stream = client.jetstream()
     try:
         return await stream.key_value(subjects.USAGE_BUCKET)
