@@ -1,6 +1,5 @@
 """``python -m payhub_gateway``: one gateway process."""
 
-import asyncio
 import contextlib
 import logging
 import socket
@@ -21,6 +20,7 @@ from payhub_gateway.rates.exchange import Exchange
 from payhub_gateway.rates.service import RateLimits
 from payhub_gateway.settings import GatewaySettings
 from payhub_gateway.workers import Workers, listen
+from payhub_platform import event_loop
 from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import system_clock
@@ -47,7 +47,7 @@ def main() -> None:
         case _:
             run = _serve(settings)
     try:
-        status = asyncio.run(run)
+        status = event_loop.run(run)
     except PayhubError as error:
         sys.exit(f"payhub gateway: {error}")
     sys.exit(status)
