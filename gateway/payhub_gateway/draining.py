@@ -1,8 +1,9 @@
 """Stopping without failing a request: what is under way is finished, and clients are led elsewhere first.
 
 A client with an open connection may be sending its next request just when the connection is closed. So a
-stopping process takes no new connections, tells each client with its next answer that the connection ends
-there, and closes only what was silent for a while.
+stopping process is no longer ready, tells each client with its next answer that the connection ends there,
+and closes only what was silent for a while. A worker leaves new connections to the others at once; a process
+alone takes them until then, because closing its port would cut off who waits there.
 """
 
 import asyncio
@@ -45,8 +46,9 @@ async def serve(http: Server, draining: Draining, listener: socket.socket | None
         await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         draining.is_on = True
-        for server in http.servers:
-            server.close()
+        if listener is not None:
+            for server in http.servers:  # the other workers accept what waits there
+                server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while http.server_state.connections and not serving.done():  # noqa: ASYNC110 - nor for it

@@ -159,6 +159,16 @@ def test_a_copy_that_ends_leaves_its_share_and_what_it_admitted():
     assert view.others(TODAY + 1) == Others(0, {}, {})
 
 
+def test_demand_that_falls_is_believed_an_interval_later():
+    view = View("a")
+    for turn, demand in ((1, 9), (2, 2)):
+        view.end_interval()
+        view.take("b", CopyCounts(day=TODAY, turn=turn, clients={"lion/app": ClientCount(9, demand)}))
+    assert view.others(TODAY).demand == {"lion/app": 9}
+    view.end_interval()
+    assert view.others(TODAY).demand == {"lion/app": 2}
+
+
 def test_a_copy_that_was_killed_is_missed_after_a_while():
     view = View("a")
     view.take("b", CopyCounts(day=TODAY, turn=1, clients={}))
