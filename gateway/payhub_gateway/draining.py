@@ -8,10 +8,9 @@ alone takes them until then, because closing its port would cut off who waits th
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Final
 
 from litestar.datastructures import MutableScopeHeaders
@@ -38,10 +37,13 @@ class Draining:
 
 async def serve(http: Server, draining: Draining, listener: socket.socket | None = None) -> None:
     """Serve until SIGTERM, SIGINT or, where a parent gave the listener, the parent's end; then drain."""
+    asked = asyncio.Event()
+    # From its first moment on: the server itself would cut connections off.
+    http.handle_exit = lambda *_signal: asked.set()  # type: ignore[method-assign]
     serving = asyncio.create_task(http.serve([listener] if listener else None), name="http")
     while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(POLL_S)
-    async with _stop_asked(has_parent=listener is not None) as asked:
+    with _parent(asked) if listener else contextlib.nullcontext():
         stop = asyncio.create_task(asked.wait(), name="stop")
         await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -57,19 +59,14 @@ async def serve(http: Server, draining: Draining, listener: socket.socket | None
         await serving
 
 
-@contextlib.asynccontextmanager
-async def _stop_asked(*, has_parent: bool) -> AsyncIterator[asyncio.Event]:
-    """Give an event that is set when somebody wants this process to stop; signals no longer do so at once."""
-    asked, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    if not has_parent:
-        yield asked
-        return
+@contextlib.contextmanager
+def _parent(asked: asyncio.Event) -> Iterator[None]:
+    """Tell the parent that this worker serves, and ask for a stop when the parent has ended."""
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin, asked.set)  # nothing is ever sent: it can be read when the parent has ended
     try:
-        yield asked
+        yield
     finally:
         loop.remove_reader(sys.stdin)
