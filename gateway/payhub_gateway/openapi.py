@@ -86,6 +86,7 @@ def _start(operation_id: str, key_header: str) -> dict[str, Any]:
         status="202",
         parameters=[key, payee],
         more={
+            "408": _problem("The body did not arrive in time."),
             "409": _problem("The same request has not been answered yet."),
             "413": _problem("The body is too large."),
             "415": _problem("The body is compressed or not in UTF-8."),

@@ -7,7 +7,7 @@ import msgspec
 from payhub_platform.contracts.base import Contract
 
 TenantStatus = Literal["active", "suspended"]
-Amount = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 class AmsConnection(Contract, frozen=True, kw_only=True):
@@ -47,9 +47,9 @@ class OAuthClient(Contract, frozen=True, kw_only=True):
 class ApiLimits(Contract, frozen=True, kw_only=True):
     """How much each client of a tenant may ask of the gateways, over all routes and copies together."""
 
-    rate_per_s: Amount
-    burst: Amount
-    quota_per_day: Amount  # of a day in UTC
+    rate_per_s: Count
+    burst: Count
+    quota_per_day: Count  # of a day in UTC
 
 
 class TenantConfig(Contract, frozen=True, kw_only=True):
