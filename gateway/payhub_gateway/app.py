@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Litestar, get
-from litestar.di import Provide
+from litestar import Litestar, Response, get
+from litestar.di import NamedDependency, Provide
 
+from payhub_gateway.access_log import HeadCheck, RequestLog
 from payhub_gateway.channel.access import Access
-from payhub_gateway.channel.api import start_transfer, transfer_status
+from payhub_gateway.channel.api import (
+    start_transfer,
+    start_transfer_v1,
+    transaction_state,
+    transfer_status,
+)
 from payhub_gateway.channel.service import TransferService
+from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import BODY_BYTES_MAX, InFlight
 from payhub_gateway.oauth2.api import (
@@ -34,8 +41,13 @@ from payhub_gateway.oauth2.shared import SharedState
 from payhub_gateway.oauth2.signing_keys import SigningKeys
 from payhub_gateway.oauth2.store import StateStore
 from payhub_gateway.observation import UNTRACED, RequestSpan, add_security_headers
+from payhub_gateway.openapi import openapi_document
+from payhub_gateway.rates.api import usage
+from payhub_gateway.rates.headers import add_rate_limit_headers
+from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.http import exception_handlers
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -55,6 +67,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     tracing: Tracing
     clock: Clock
     in_flight: InFlight
+    rates: RateLimits
+    limits: ApiLimits
+    draining: Draining
 
 
 @get("/health/live", opt={UNTRACED: True})
@@ -64,9 +79,11 @@ async def live() -> dict[str, str]:
 
 
 @get("/health/ready", opt={UNTRACED: True})
-async def ready() -> dict[str, str]:
+async def ready(draining: NamedDependency[Draining]) -> Response[dict[str, str]]:
     """Answer once requests are served; the configuration comes from disk when NATS is down."""
-    return {"status": "ready"}
+    if draining.is_on:
+        return Response({"status": "stopping"}, status_code=503)
+    return Response({"status": "ready"})
 
 
 def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar:
@@ -96,6 +113,10 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             authorization_server_metadata,
             start_transfer,
             transfer_status,
+            start_transfer_v1,
+            transaction_state,
+            usage,
+            openapi_document,
             live,
             ready,
         ],
@@ -106,12 +127,18 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "inspection": _value(oauth2.inspection),
             "registrations": _value(oauth2.registrations),
             "certificates": _value(oauth2.certificates),
-            "access": _value(Access(oauth2.guard, oauth2.clients, parts.directory)),
+            "access": _value(
+                Access(oauth2.guard, oauth2.clients, parts.directory, parts.rates, parts.limits)
+            ),
+            "rates": _value(parts.rates),
+            "in_flight": _value(parts.in_flight),
+            "clock": _value(parts.clock),
+            "draining": _value(parts.draining),
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
-        middleware=[RequestSpan(parts.tracing)],
-        before_send=[add_security_headers],
+        middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],
+        before_send=[add_security_headers, add_rate_limit_headers, parts.draining.add_headers],
         lifespan=[*(lifespan or []), _following(oauth2.shared)],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,

@@ -1,13 +1,16 @@
 """The gateway's side of the engines' API."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
 
+from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
 from payhub_platform.contracts.channel import TransferAccepted, TransferStatus
 from payhub_platform.contracts.engine import (
@@ -32,8 +35,9 @@ _logger = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 1.0
-ROUNDS_MAX: Final = 2  # how often each replica is asked within one call
-RETRY_WAIT_S: Final = 0.05
+RETRY_WAIT_S: Final = 0.05  # twice as long after each round of the replicas
+RETRY_WAIT_MAX_S: Final = 0.4
+PLACEMENT_WAIT_S: Final = 2.0  # for news of a placement that an engine knows already
 CONNECTIONS_MAX: Final = 256
 ANSWER_BYTES_MAX: Final = 64 * 1024
 RETRY_AFTER_MAX_S: Final = 60
@@ -41,11 +45,13 @@ RETRY_AFTER_MAX_S: Final = 60
 _OK: Final = 200
 _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
 # What an engine says about the payment itself is for the channel to read. Other refusals (credential, epoch,
 # path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
 _SUSPENDED: Final = "tenant-suspended"
+_MISPLACED: Final = frozenset({"stale-epoch", "not-placed-here"})
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -65,8 +71,12 @@ class EngineRefusalError(PayhubError):
 class EngineUnavailableError(UnavailableError):
     """The tenant's engine cannot be reached or makes no sense; the same request may be sent again."""
 
-    def __init__(self) -> None:
-        super().__init__("engine-unavailable", "The payment engine does not answer; send the same again.")
+    def __init__(self, retry_after_s: int = 1) -> None:
+        super().__init__(
+            "engine-unavailable",
+            "The payment engine does not answer; send the same again.",
+            retry_after_s=retry_after_s,
+        )
 
 
 class EngineClient(Protocol):
@@ -93,18 +103,30 @@ class EngineClient(Protocol):
 class HttpEngineClient:
     """Talks HTTP to the leader of a tenant's home engine, or to another replica, which asks the leader.
 
+    Every call has an end: an answer, or ``EngineUnavailableError`` after ``call_timeout_s`` at most. A start
+    is asked of the home engine alone, however often: another engine does not know whether it was
+    committed there. It follows a placement that has moved meanwhile only where no attempt may have
+    reached the former engine.
+
     Args:
         engines: engine id -> base URL, or ``1=URL,2=URL,3=URL`` for an engine of several replicas.
         internal_token: the credential between payhub's own processes.
         call_timeout_s: how long a call may take, with all its attempts.
+        present: a tenant's configuration as known now; asked when an engine knows a newer placement.
     """
 
     def __init__(
-        self, engines: Mapping[str, str], internal_token: str, call_timeout_s: float = CALL_TIMEOUT_S
+        self,
+        engines: Mapping[str, str],
+        internal_token: str,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        present: Callable[[str], TenantConfig | None] = lambda _tenant_id: None,
     ) -> None:
         self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
+        self._breakers = {engine: CircuitBreaker() for engine in engines}
         self._credential = internal_headers(internal_token)
         self._call_timeout_s = call_timeout_s
+        self._present = present
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -123,23 +145,33 @@ class HttpEngineClient:
     async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
         """See ``EngineClient``. Asked again where that may help; the payment's id makes it harmless."""
         body = msgspec.json.encode(payment)
-        answer = await self._call(tenant, "POST", PATH_PAYMENTS, traceparent, body)
-        return answer.decode(_ACCEPTED, TransferAccepted)
+        until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
+        while True:
+            asked = self._asked(tenant, "POST", PATH_PAYMENTS, traceparent, body)
+            answer = await self._call(tenant.home_engine, asked)
+            if not answer.is_misplaced or asked.is_doubtful:
+                return answer.decode(_ACCEPTED, TransferAccepted)
+            tenant = await self._newer(tenant, until_s)
 
     async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
-        """See ``EngineClient``."""
-        answer = await self._call(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
-        if answer.status == _NOT_FOUND and answer.problem() is not None:
-            raise NotFoundError("unknown-payment", "There is no such transfer.")
-        return answer.decode(_OK, TransferStatus)
+        """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
+        unavailable: PayhubError | None = None
+        for engine in tenant.placement:
+            asked = self._asked(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
+            try:
+                answer = await self._call(engine, asked)
+                if answer.status != _NOT_FOUND or answer.problem() is None:
+                    return answer.decode(_OK, TransferStatus)
+            except UnavailableError as error:
+                unavailable = error
+            except EngineRefusalError as error:
+                unavailable = error
+        # Nobody who was asked knows it; where one was not there, that means nothing.
+        raise unavailable or NotFoundError("unknown-payment", "There is no such transfer.")
 
-    async def _call(
+    def _asked(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes | None = None
-    ) -> "_Answer":
-        replicas = self._engines.get(tenant.home_engine)
-        if replicas is None or self._session is None:
-            _logger.error("no address for engine %s of tenant %s", tenant.home_engine, tenant.tenant_id)
-            raise EngineUnavailableError
+    ) -> "_Asked":
         headers = {
             **self._credential,
             HEADER_TENANT: tenant.tenant_id,
@@ -147,46 +179,82 @@ class HttpEngineClient:
             "traceparent": traceparent,
             "content-type": "application/json",
         }
-        asked = _Asked(self._session, method, path, headers, body)
-        try:
-            async with asyncio.timeout(self._call_timeout_s):
-                return await self._ask_all(replicas, asked)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            _logger.warning("engine %s: %s", tenant.home_engine, type(error).__name__)
-            raise EngineUnavailableError from error
+        return _Asked(method, path, headers, body)
 
-    async def _ask_all(self, replicas: EngineReplicas, asked: "_Asked") -> "_Answer":
+    async def _newer(self, tenant: TenantConfig, until_s: float) -> TenantConfig:
+        """Wait until a newer placement is known here, as the engine knows it already."""
+        while asyncio.get_running_loop().time() < until_s:
+            present = self._present(tenant.tenant_id)
+            if present is not None and present.epoch > tenant.epoch:
+                return present
+            await asyncio.sleep(RETRY_WAIT_S)
+        _logger.warning("the placement of tenant %s is older than its engine's", tenant.tenant_id)
+        raise EngineUnavailableError
+
+    async def _call(self, engine: str, asked: "_Asked") -> "_Answer":
+        replicas = self._engines.get(engine)
+        if replicas is None or self._session is None:
+            _logger.error("no address for engine %s", engine)
+            raise EngineUnavailableError
+        breaker, loop = self._breakers[engine], asyncio.get_running_loop()
+        wait_s = breaker.begin(loop.time())
+        if wait_s:
+            raise EngineUnavailableError(retry_after_s=math.ceil(wait_s))
+        try:
+            answer = await self._ask_all(self._session, replicas, asked)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            breaker.failed(loop.time())
+            _logger.warning("engine %s: %s", engine, type(error).__name__)
+            raise EngineUnavailableError from error
+        except BaseException:
+            breaker.gave_up()
+            raise
+        if answer.is_leaderless and replicas.size > 1:
+            breaker.failed(loop.time())
+        else:
+            breaker.succeeded()
+        return answer
+
+    async def _ask_all(
+        self, session: aiohttp.ClientSession, replicas: EngineReplicas, asked: "_Asked"
+    ) -> "_Answer":
         """Ask one replica after the other until one answers for the leader; the last one's word counts.
 
         Raises:
             aiohttp.ClientError, TimeoutError: the last one gave no answer.
         """
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self._call_timeout_s
         # Half of the time is left for another one, where there is one.
-        attempt_s = self._call_timeout_s / min(ROUNDS_MAX, replicas.size)
-        for left in reversed(range(ROUNDS_MAX * replicas.size)):
-            url = replicas.next(asyncio.get_running_loop().time())
+        attempt_s = self._call_timeout_s / min(2, replicas.size)
+        for attempt in itertools.count():
+            url = replicas.next(loop.time())
+            pause_s = min(RETRY_WAIT_S * 2 ** (attempt // replicas.size), RETRY_WAIT_MAX_S)
+            left_s = end_s - loop.time()
+            is_last = left_s <= pause_s
             try:
-                async with asyncio.timeout(attempt_s):
-                    answer = await _exchange(asked, url)
-            except (aiohttp.ClientConnectionError, TimeoutError):
-                if not left:
+                async with asyncio.timeout(min(attempt_s, left_s)):
+                    answer = await _exchange(session, asked, url)
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                asked.is_doubtful |= not isinstance(error, aiohttp.ClientConnectorError)
+                if is_last or end_s - loop.time() <= pause_s:
                     raise
             else:
-                if not left or replicas.size == 1 or answer.leader or answer.status != _UNAVAILABLE:
+                if is_last or replicas.size == 1 or not answer.is_leaderless:
                     replicas.answered(url, answer.leader)
                     return answer
             # It is gone, or knows nobody who leads.
-            replicas.failed(url, asyncio.get_running_loop().time())
-            await asyncio.sleep(RETRY_WAIT_S)
+            replicas.failed(url, loop.time())
+            await asyncio.sleep(pause_s)
         raise EngineUnavailableError
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    session: aiohttp.ClientSession
+class _Asked(msgspec.Struct):
     method: str
     path: str
     headers: dict[str, str]
     body: bytes | None
+    is_doubtful: bool = False  # an attempt may have reached the engine and was not answered
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -195,6 +263,17 @@ class _Answer(msgspec.Struct, frozen=True):
     retry_after: str
     leader: str
     body: bytes
+
+    @property
+    def is_leaderless(self) -> bool:
+        """Whether a replica answered that knows nobody who leads."""
+        return self.status == _UNAVAILABLE and not self.leader
+
+    @property
+    def is_misplaced(self) -> bool:
+        """Whether the engine knows a newer placement of the tenant; it did nothing."""
+        problem = self.problem() if self.status == _CONFLICT else None
+        return problem is not None and problem.code in _MISPLACED
 
     def decode(self, status: int, kind: type[AnswerT]) -> AnswerT:
         if self.status == status:
@@ -224,8 +303,8 @@ class _Answer(msgspec.Struct, frozen=True):
             return None
 
 
-async def _exchange(asked: _Asked, url: str) -> _Answer:
-    async with asked.session.request(
+async def _exchange(session: aiohttp.ClientSession, asked: _Asked, url: str) -> _Answer:
+    async with session.request(
         asked.method, url + asked.path, data=asked.body, headers=asked.headers, allow_redirects=False
     ) as response:
         content = bytearray()

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 from litestar import Request
 
+from payhub_gateway import request_shape
 from payhub_platform.errors import PayhubError, UnavailableError
 
-BODY_BYTES_MAX: Final = 64 * 1024
+BODY_BYTES_MAX: Final = request_shape.BODY_BYTES_MAX
 BODY_WAIT_S: Final = 10.0
 IN_FLIGHT_PER_CLIENT_MAX: Final = 64
 IN_FLIGHT_MAX: Final = 512
@@ -32,12 +33,22 @@ class RequestTimeoutError(PayhubError):
 
 
 class InFlight:
-    """Counts requests at work, per client of a tenant and altogether."""
+    """Counts requests at work in this copy of the gateway, per client of a tenant and altogether.
+
+    Args:
+        per_client_max: of one client, in all copies together.
+        total_max: of all clients, in this copy.
+        copies: tells how many copies share ``per_client_max``.
+    """
 
     def __init__(
-        self, per_client_max: int = IN_FLIGHT_PER_CLIENT_MAX, total_max: int = IN_FLIGHT_MAX
+        self,
+        per_client_max: int = IN_FLIGHT_PER_CLIENT_MAX,
+        total_max: int = IN_FLIGHT_MAX,
+        copies: Callable[[], int] = lambda: 1,
     ) -> None:
-        self._per_client_max = per_client_max
+        self.per_client_max = per_client_max
+        self._copies = copies
         self._total_max = total_max
         self._total = 0
         self._by_client: Counter[tuple[str, str]] = Counter()
@@ -51,10 +62,10 @@ class InFlight:
             TooManyRequestsError: code ``too-many-requests``; this client's share is used up.
         """
         client = (tenant_id, client_id)
-        if self._by_client[client] >= self._per_client_max:
+        if self._by_client[client] >= max(1, self.per_client_max // self._copies()):
             raise TooManyRequestsError(
                 "too-many-requests",
-                f"At most {self._per_client_max} requests of one client are served at once.",
+                f"At most {self.per_client_max} requests of one client are served at once.",
                 retry_after_s=RETRY_AFTER_S,
             )
         if self._total >= self._total_max:
@@ -75,11 +86,14 @@ async def read_body(request: Request[Any, Any, Any]) -> bytes:
 
     Raises:
         RequestTimeoutError: code ``request-timeout``; it did not arrive within ``BODY_WAIT_S``.
+        InvalidInputError: code ``malformed-json``; it is nested too deeply.
     """
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            return await request.body()
+            body = await request.body()
     except TimeoutError as error:
         raise RequestTimeoutError(
             "request-timeout", f"The body did not arrive within {BODY_WAIT_S:g} s."
         ) from error
+    request_shape.check_depth(body)
+    return body

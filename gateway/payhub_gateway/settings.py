@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from payhub_gateway.oauth2.assembly import OAuth2Options
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.tls import Tls
 
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 _LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -34,6 +36,12 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         client_cert_header: the header in which a proxy that ends TLS passes the client's certificate on.
         trusted_proxies: networks of those proxies, such as ``10.0.0.0/8``.
         statement_issuers: issuer -> JWK set of those whose software statements are believed.
+        workers: how many processes serve the port together; SIGHUP replaces them one after the other.
+        copies: how many copies of the gateway run, until they have heard of one another.
+        rate_per_s: requests a second that one client of a tenant may send, to all copies together.
+        burst: how many of them at once.
+        quota_per_day: how many in a day of UTC; a tenant's own ``api_limits`` go before these three.
+        in_flight_max: how many of one client may be at work at once.
         trace_file: where spans are written; empty records none.
         log_level: name of a level of the standard library.
     """
@@ -53,8 +61,18 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     client_cert_header: str = ""
     trusted_proxies: list[str] = []
     statement_issuers: dict[str, dict[str, Any]] = {}
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    copies: _Count = 1
+    rate_per_s: _Count = 500
+    burst: _Count = 1000
+    quota_per_day: _Count = 10_000_000
+    in_flight_max: _Count = 64
     trace_file: str = ""
     log_level: str = "INFO"
+
+    def api_limits(self) -> ApiLimits:
+        """Return what a client may ask for whose tenant has no limits of its own."""
+        return ApiLimits(rate_per_s=self.rate_per_s, burst=self.burst, quota_per_day=self.quota_per_day)
 
     def issuer_url(self) -> str:
         """Return the issuer identifier (RFC 8414 section 2).

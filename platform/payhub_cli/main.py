@@ -293,6 +293,21 @@ def engine(  # noqa: PLR0917 - as many as it has options
     sys.exit(run(DATA_ROOT, options))
 
 
+@bench.command()
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 600), default=10, show_default=True, help="Of each load."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def gateway(seconds: float, as_json: bool) -> None:
+    """Send transfers through a gateway of its own to a stub of an engine, and beside it through nginx.
+
+    Token check, limits, idempotency and logs are on. What is not installed is told as not run.
+    """
+    from payhub_cli.bench.gateway import run  # noqa: PLC0415 - as above
+
+    sys.exit(run(DATA_ROOT, seconds, as_json=as_json))
+
+
 @cli.command()
 def version() -> None:
     """Print payhub's version."""

@@ -23,6 +23,7 @@ SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 GRACE_S: Final = 3
 CONNECTIONS_MAX: Final = 2048
 HEAD_BYTES_MAX: Final = 64 * 1024
+HEAD_WAIT_S: Final = 10.0
 
 _MALFORMED: Final = InvalidInputError(
     "malformed-http", f"This is no HTTP/1.1 request with a head of up to {HEAD_BYTES_MAX} bytes."
@@ -46,13 +47,33 @@ class Protocol(H11Protocol):
     """uvicorn's HTTP/1.1; what it refuses before the application sees it is a problem (RFC 9457) as well."""
 
     _served: Any = None
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin a connection; what its client showed in TLS is told to the application."""
+        """Begin to wait for a request; what the client showed in TLS is told to the application."""
         super().connection_made(transport)
         certificate = shown_certificate(transport)
         app = self.config.loaded_app
         self._served = app if certificate is None else ShowsCertificate(app, certificate)
+        self._head_timer = self.loop.call_later(HEAD_WAIT_S, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._end_wait()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; who sends its head byte by byte is cut off all the same."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._end_wait()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_WAIT_S, self.transport.close)
+
+    def _end_wait(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def handle_events(self) -> None:
         """Serve what has arrived, or ask to come again where too many connections are open."""
@@ -78,6 +99,7 @@ def server(
     port: int,
     lifespan: Literal["auto", "on", "off"] = "auto",
     tls: Tls | None = None,
+    grace_s: int = GRACE_S,
 ) -> Server:
     """Return a server for an app; nothing is logged of single requests, whose paths name members."""
     options = {} if tls is None else tls.server_options()
@@ -93,7 +115,7 @@ def server(
             proxy_headers=False,
             http=Protocol,
             h11_max_incomplete_event_size=HEAD_BYTES_MAX,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=grace_s,
             **options,
         )
     )

@@ -1,23 +1,27 @@
 """The gateway's engine client against a server on a real socket that behaves well and badly."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from unit.gateway.gateway_kit import tenant_config
 
+from payhub_gateway.circuit_breaker import FAILURES_MAX
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
-from payhub_platform.contracts.channel import PartyIdInfo, TransferAccepted
+from payhub_platform.contracts.channel import ChannelMoney, PartyIdInfo, TransferAccepted, TransferStatus
 from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import ForbiddenError, NotFoundError
 from payhub_platform.money import Money
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-TENANT = tenant_config("buffalo", [])
+TENANT = tenant_config("buffalo", [], placement=["north"])
 PAYMENT = StartPayment(
     payment_id="p-1",
     idempotency_key="k",
@@ -168,7 +172,7 @@ async def test_a_connection_that_is_always_lost_is_given_up(client: HttpEngineCl
     engine.handler = lose
     with pytest.raises(EngineUnavailableError):
         await client.start(TENANT, PAYMENT, TRACE)
-    assert len(engine.requests) == 2
+    assert len(engine.requests) > 2
 
 
 async def test_an_engine_that_is_silent_is_given_up_in_time(client: HttpEngineClient, engine: Engine):
@@ -189,3 +193,112 @@ async def test_an_engine_without_an_address_is_unavailable(client: HttpEngineCli
     with pytest.raises(EngineUnavailableError):
         await client.start(elsewhere, PAYMENT, TRACE)
     assert engine.requests == []
+
+
+@contextlib.asynccontextmanager
+async def two_engines(
+    present: Callable[[str], TenantConfig | None] = lambda _tenant: None,
+) -> AsyncIterator[tuple[HttpEngineClient, Engine, Engine]]:
+    """North and south; both know nothing until a test sets their handlers."""
+    engines = [Engine(), Engine()]
+    async with contextlib.AsyncExitStack() as stack:
+        urls = []
+        for engine in engines:
+            engine.handler = problem(404, "payment-not-found")
+            application = web.Application()
+            application.router.add_route("*", "/{path:.*}", engine.handle)
+            urls.append(str((await stack.enter_async_context(TestServer(application))).make_url("/")))
+        addresses = dict(zip(("north", "south"), urls, strict=True))
+        client = HttpEngineClient(addresses, "secret", 0.5, present)
+        await client.open()
+        stack.push_async_callback(client.close)
+        yield client, *engines
+
+
+def moved(epoch: int, *placement: str) -> TenantConfig:
+    return msgspec.structs.replace(TENANT, epoch=epoch, placement=list(placement))
+
+
+async def lose(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def known(_request: web.Request) -> web.Response:
+    party = PartyIdInfo(party_id_type="MSISDN", party_identifier="1")
+    money = ChannelMoney(amount="1", currency="KES")
+    status = TransferStatus(
+        transaction_id="p-1", state="FAILED", amount=money, payer=party, payee=party, started_at="x"
+    )
+    return web.Response(body=msgspec.json.encode(status), content_type="application/json")
+
+
+async def test_a_placement_that_the_engine_knows_first_is_followed():
+    known_here = [moved(7, "north"), moved(8, "south")]
+
+    def present(_tenant: str) -> TenantConfig:
+        return known_here[-1] if len(north.requests) == 1 else known_here[0]
+
+    async with two_engines(present) as (client, north, south):
+        north.handler, south.handler = problem(409, "stale-epoch"), accepted
+        assert await client.start(known_here[0], PAYMENT, TRACE) == TransferAccepted(transaction_id="p-1")
+        [(request, _)] = south.requests
+        assert request.headers["x-payhub-epoch"] == "8"
+
+
+async def test_a_placement_is_not_followed_where_the_former_engine_may_have_begun():
+    async with two_engines(lambda _tenant: moved(8, "south")) as (client, north, south):
+
+        async def lose_then_refuse(request: web.Request) -> web.StreamResponse:
+            again = problem(409, "stale-epoch")
+            return await (lose if len(north.requests) == 1 else again)(request)
+
+        north.handler, south.handler = lose_then_refuse, accepted
+        with pytest.raises(EngineUnavailableError):
+            await client.start(moved(7, "north"), PAYMENT, TRACE)
+        assert len(north.requests) > 1
+        assert south.requests == []
+
+
+async def test_a_payment_is_not_begun_elsewhere_because_its_engine_is_silent():
+    async with two_engines() as (client, north, south):
+        north.handler, south.handler = lose, accepted
+        with pytest.raises(EngineUnavailableError):
+            await client.start(moved(7, "north", "south"), PAYMENT, TRACE)
+        assert south.requests == []
+
+
+async def test_a_status_is_told_by_whichever_engine_knows_it():
+    tenant = moved(7, "north", "south")
+    async with two_engines() as (client, north, south):
+        with pytest.raises(NotFoundError):
+            await client.status(tenant, "p-1", TRACE)
+        south.handler = known
+        assert (await client.status(tenant, "p-1", TRACE)).state == "FAILED"
+        north.handler = lose
+        assert (await client.status(tenant, "p-1", TRACE)).state == "FAILED"
+        south.handler = problem(404, "payment-not-found")
+        with pytest.raises(EngineUnavailableError):  # north may know it
+            await client.status(tenant, "p-1", TRACE)
+
+
+async def test_an_engine_that_never_answers_is_left_alone_and_comes_back():
+    tenant = moved(7, "north")
+    async with two_engines() as (client, north, _):
+        north.handler = lose
+        for _ in range(FAILURES_MAX):
+            with pytest.raises(EngineUnavailableError):
+                await client.start(tenant, PAYMENT, TRACE)
+        asked = len(north.requests)
+        with pytest.raises(EngineUnavailableError) as refused:
+            await client.start(tenant, PAYMENT, TRACE)
+        assert refused.value.retry_after_s == 1
+        assert len(north.requests) == asked
+        north.handler = accepted
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(EngineUnavailableError):
+                    await client.start(tenant, PAYMENT, TRACE)
+                    break
+                await asyncio.sleep(0.05)

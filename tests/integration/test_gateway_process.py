@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 from joserfc.jwk import ECKey
 from support.ports import free_port
 from unit.gateway.gateway_kit import assertion, oauth_client, tenant_config, transfer
+from yarl import URL
 
 from payhub_cli.local.server import LocalServer
 from payhub_cli.supervisor import STOP_WAIT_S
@@ -106,6 +107,11 @@ async def answers(process: Process) -> bool:
         return False
 
 
+async def stops(process: Process) -> bool:
+    async with process.session.get(process.url + "/health/ready") as answer:
+        return answer.status == 503
+
+
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not await condition():
@@ -150,6 +156,25 @@ async def test_with_nats_down_it_serves_the_tenants_it_remembers(tmp_path: Path,
     sent = [span for span in spans if span["name"] == "POST /channel/transfer"]
     assert [span["trace_id"] for span in sent] == [TRACE_ID, TRACE_ID]
     assert [span["attributes"]["http.response.status_code"] for span in sent] == [202, 503]
+
+
+async def test_who_was_silent_when_it_stops_is_still_answered_and_led_elsewhere(
+    tmp_path: Path, engine: TestServer
+):
+    async with running(tmp_path / "gateway", NOWHERE, str(engine.make_url(""))) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(gateway.url).port)
+        writer.write(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" in await reader.readuntil(b'"ready"}')
+        gateway.process.send_signal(signal.SIGTERM)
+        await until(lambda: stops(gateway))
+        await asyncio.sleep(0.3)
+        writer.write(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"connection: close" in head.lower()
+        assert json.loads(body) == {"status": "stopping"}
+        writer.close()
+        assert await gateway.process.wait() == 0
 
 
 async def test_tokens_outlive_a_restart(tmp_path: Path, engine: TestServer):

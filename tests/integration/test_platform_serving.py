@@ -98,3 +98,43 @@ async def test_a_broken_body_of_a_request_at_work_breaks_nothing(caplog: pytest.
             status, _, _ = await exchange(port, HEAD + b"Content-Length: 2\r\n\r\nhi")
     assert status == 201
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD, b"P"])
+async def test_who_does_not_send_a_head_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: bytes):
+    monkeypatch.setattr(serving, "HEAD_WAIT_S", 0.2)
+    async with served() as port, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_second_head_that_comes_byte_by_byte_is_cut_off(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serving, "HEAD_WAIT_S", 0.3)
+    async with served() as port, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 201")
+        assert await reader.readexactly(1) == b"0"
+        reading = asyncio.create_task(reader.read())
+        while not reading.done():
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"x")
+                await writer.drain()
+            await asyncio.sleep(0.02)
+        with contextlib.suppress(ConnectionError):
+            assert reading.result() == b""
+        writer.close()
+
+
+async def test_a_connection_that_is_used_is_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serving, "HEAD_WAIT_S", 0.2)
+    async with served() as port, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 201")
+            assert await reader.readexactly(1) == b"0"
+            await asyncio.sleep(0.3)
+        writer.close()

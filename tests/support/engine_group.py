@@ -83,6 +83,21 @@ class EngineGroup:
                 process.kill()
             await process.wait()
 
+    async def signal(self, replica: str, number: signal.Signals) -> None:
+        """Send a signal to a replica, and wait for its end where it is killed."""
+        process = self._running[replica]
+        process.send_signal(number)
+        if number == signal.SIGKILL:
+            await self._running.pop(replica).wait()
+
+    def is_running(self, replica: str) -> bool:
+        """Tell whether a replica was started and neither stopped nor killed."""
+        return replica in self._running
+
+    async def instances(self, at: str) -> int:
+        """Return how many process instances are open, as the leader tells it through a replica."""
+        return int((await self._get(at, "/engine/v1/overview"))["counts"]["instances"])
+
     async def note(self, number: int, at: str) -> None:
         """Have something committed, by any replica."""
         path, body = "/engine/v1/processes", {"xml": PROCESS.format(number=number)}

@@ -12,7 +12,6 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from payhub_engines.server import event_loop
 from payhub_engines.server.api import PaymentsController, live, ready
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.forward import Forwarder
@@ -20,6 +19,7 @@ from payhub_engines.server.fspiop_api import fspiop
 from payhub_engines.server.leadership import Replica
 from payhub_engines.server.operator_api import OperatorController
 from payhub_engines.server.settings import EngineSettings
+from payhub_platform import event_loop
 from payhub_platform.errors import PayhubError
 from payhub_platform.garbage import spare_what_lives
 from payhub_platform.http import BODY_BYTES_MAX, exception_handlers

@@ -1,48 +1,68 @@
 """What a transfer must be before an engine hears of it. Pure: no clock, no I/O."""
 
 import hashlib
-import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from payhub_gateway.channel.errors import TenantMismatchError
 from payhub_platform import clock, ids
-from payhub_platform.contracts.channel import ChannelMoney, PartyIdInfo, TransferRequest
+from payhub_platform.contracts.channel import (
+    ChannelMoney,
+    PartyIdInfo,
+    TransactionState,
+    TransferRequest,
+    TransferStatus,
+)
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import InvalidInputError, UnprocessableError
 from payhub_platform.money import Money
 
-HEADER_KEY: Final = "X-CorrelationID"
-KEY_CHARS_MAX: Final = 64
 IDENTIFIER_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.25
 FSP_ID_CHARS_MAX: Final = 32  # FSPIOP 1.1 section 7.3.16
 TEXT_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.22 (Note)
 
-_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 # Identifiers become segments of URLs at the switch and at the AMS.
 _FORBIDDEN_IN_IDENTIFIER: Final = frozenset("/?#%\\")
 
 
-def idempotency_key(values: list[str]) -> str:
-    """Return the key under which the client asks for one payment, however often it asks.
+_TRANSFER_STATES: Final[dict[str, Literal["RECEIVED", "COMMITTED", "ABORTED"]]] = {
+    "PENDING": "RECEIVED",
+    "COMPLETED": "COMMITTED",
+    "FAILED": "ABORTED",
+}
+
+
+def transaction_state(status: TransferStatus) -> TransactionState:
+    """Tell a transfer's state in FSPIOP's words."""
+    return TransactionState(
+        transaction_id=status.transaction_id,
+        transfer_state=_TRANSFER_STATES[status.state],
+        client_ref_id=status.client_ref_id,
+        transfer_id=status.transfer_id,
+        completed_timestamp=status.ended_at,
+        error=status.error,
+    )
+
+
+def with_payee_fsp(request: TransferRequest, named: list[str]) -> TransferRequest:
+    """Return the request with the payee's institution that a header names; the body may agree with it.
 
     Raises:
-        InvalidInputError: ``missing-idempotency-key`` or ``invalid-idempotency-key``.
+        InvalidInputError: ``invalid-field``; they name two institutions.
     """
-    where = f"header:{HEADER_KEY}"
-    if not values or not values[0]:
+    info = request.payee.party_id_info
+    if not named:
+        return request
+    if len({*named, info.fsp_id or named[0]}) > 1:
         raise InvalidInputError(
-            "missing-idempotency-key", f"{HEADER_KEY} is required; send the same one to retry.", where
+            "invalid-field", "Header and body name two institutions of the payee.", "/payee/partyIdInfo/fspId"
         )
-    if len(values) > 1 or len(values[0]) > KEY_CHARS_MAX or not _VISIBLE_ASCII.fullmatch(values[0]):
-        raise InvalidInputError(
-            "invalid-idempotency-key",
-            f"{HEADER_KEY} must be one value of 1 to {KEY_CHARS_MAX} visible ASCII characters.",
-            where,
-        )
-    return values[0]
+    payee = msgspec.structs.replace(
+        request.payee, party_id_info=msgspec.structs.replace(info, fsp_id=named[0])
+    )
+    return msgspec.structs.replace(request, payee=payee)
 
 
 def canonical_json(value: Any) -> bytes:

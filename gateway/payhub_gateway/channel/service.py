@@ -2,6 +2,7 @@
 
 from payhub_gateway.channel import model
 from payhub_gateway.channel.access import Caller
+from payhub_gateway.channel.idempotency import AtWork
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import InFlight
 from payhub_platform import ids
@@ -18,6 +19,7 @@ class TransferService:
         self._engines = engines
         self._in_flight = in_flight
         self._clock = clock
+        self._at_work = AtWork()
 
     async def start(
         self, caller: Caller, key: str, request: TransferRequest, traceparent: str
@@ -26,10 +28,14 @@ class TransferService:
 
         Raises:
             PayhubError: the request is refused (see ``model.start_payment``, 422 ``expired``), its key was
-                used for another request (422 ``key-reused``), or the engine cannot take it now (503).
+                used for another request (422 ``key-reused``), the same request is at work (409
+                ``request-in-progress``), or the engine cannot take it now (503).
         """
         payment = model.start_payment(request, caller.tenant, caller.client_id, key)
-        with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id):
+        with (
+            self._in_flight.slot(caller.tenant.tenant_id, caller.client_id),
+            self._at_work.mark(payment.payment_id, payment.fingerprint),
+        ):
             await self._refuse_expired(caller, payment, traceparent)
             return await self._engines.start(caller.tenant, payment, traceparent)
 

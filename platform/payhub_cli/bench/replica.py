@@ -33,11 +33,11 @@ from payhub_engines.core.events import InstanceCompleted, LogEntry
 from payhub_engines.core.reply import Rejected, Reply
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
-from payhub_engines.server import event_loop
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.maintenance import MAINTAIN_EVERY_S
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
+from payhub_platform import event_loop
 from payhub_platform.bus.connection import connect
 from payhub_platform.clock import system_clock
 from payhub_platform.errors import PayhubError

@@ -40,6 +40,12 @@ class Channel:
         self.client_id = client_id
         self.headers: dict[str, str] = {}
 
+    def at(self, gateway: Api) -> "Channel":
+        """Return the same client, without its token, that speaks through another interface."""
+        other = Channel(gateway, self.client_id)
+        other._key = self._key
+        return other
+
     def public_keys(self) -> dict[str, Any]:
         """Return the JWK set that the aggregator registers."""
         return {"keys": [self._key.as_dict(private=False)]}
@@ -59,7 +65,7 @@ class Channel:
             }
             status, answer = await self._gateway.form("/oauth2/token", form)
             if status == _OK:
-                self.headers = {"Authorization": f"Bearer {answer['access_token']}"}
+                self.headers = {"Authorization": f"{answer['token_type']} {answer['access_token']}"}
                 return
             if time.monotonic() > deadline:
                 raise DemoError(f"The gateway gave no token: {answer}")

@@ -46,7 +46,9 @@ class Api:
     async def form(self, path: str, fields: Mapping[str, str]) -> tuple[int, Any]:
         """Post a form once and return status and decoded answer, whatever they are."""
         url = self.base_url + path
-        async with self._session.post(url, data=dict(fields), timeout=_TIMEOUT) as answer:
+        async with self._session.post(
+            url, data=dict(fields), headers=self._headers, timeout=_TIMEOUT
+        ) as answer:
             return answer.status, _decoded(await answer.read())
 
     async def _checked(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> Any:

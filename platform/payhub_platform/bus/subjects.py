@@ -6,6 +6,7 @@ AUDIT_STREAM: Final = "PAYHUB_AUDIT"
 AUDIT_SUBJECTS: Final = "payhub.audit.>"
 CONFIG_BUCKET: Final = "payhub-config"
 TENANT_KEY_PREFIX: Final = "tenants."
+USAGE_BUCKET: Final = "payhub-usage"
 
 
 def audit(engine: str) -> str:

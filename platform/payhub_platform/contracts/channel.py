@@ -56,6 +56,21 @@ class TransferError(Contract, frozen=True, kw_only=True, rename="camel"):
     description: str
 
 
+class TransactionState(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/txnState/{key}``: Payment Hub EE's fields, in FSPIOP's words.
+
+    ``transfer_state`` is RECEIVED while the payment is under way, then COMMITTED or ABORTED (FSPIOP 1.1
+    section 7.5.9).
+    """
+
+    transaction_id: str
+    transfer_state: Literal["RECEIVED", "COMMITTED", "ABORTED"]
+    client_ref_id: str | None = None
+    transfer_id: str | None = None
+    completed_timestamp: str | None = None
+    error: TransferError | None = None
+
+
 class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer of ``GET /channel/transfer/{id}``."""
 

@@ -1,10 +1,13 @@
 """A tenant's configuration, as tenants publishes it and gateways and engines hold it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from payhub_platform.contracts.base import Contract
 
 TenantStatus = Literal["active", "suspended"]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 FspiopVersion = Literal["1.0", "1.1", "2.0"]
 
 
@@ -107,6 +110,14 @@ class OAuthClient(Contract, frozen=True, kw_only=True):
     scopes: list[str]
 
 
+class ApiLimits(Contract, frozen=True, kw_only=True):
+    """How much each client of a tenant may ask of the gateways, over all routes and copies together."""
+
+    rate_per_s: Count
+    burst: Count
+    quota_per_day: Count  # of a day in UTC
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -124,6 +135,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     clients: list[OAuthClient]
     quote_validity_ms: int = 30_000
     ilp_secrets_sealed: list[str] = []  # newest first, context "ilp:<tenant_id>"; none: of the signing key
+    api_limits: ApiLimits | None = None  # none: the gateway's own
 
     @property
     def home_engine(self) -> str:

@@ -16,11 +16,14 @@ from unit.gateway.gateway_kit import (
 )
 
 from payhub_gateway.app import Parts
+from payhub_gateway.draining import Draining
 from payhub_gateway.limits import InFlight
 from payhub_gateway.oauth2.assembly import OAuth2Options
 from payhub_gateway.oauth2.signing_keys import SigningKeys
 from payhub_gateway.oauth2.store import MemoryStore
+from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.directory import TenantDirectory
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.telemetry.tracing import Tracing
 
 
@@ -54,6 +57,9 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         tracing=Tracing("gateway"),
         clock=clock,
         in_flight=InFlight(per_client_max=2, total_max=3),
+        rates=RateLimits(clock, clock.monotonic_ns),
+        draining=Draining(),
+        limits=ApiLimits(rate_per_s=10, burst=20, quota_per_day=1000),
     )
     held = Gateway(parts, clock, engine, keys)
     async with AsyncTestClient(held.app, base_url=ISSUER) as client:

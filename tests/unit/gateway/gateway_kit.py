@@ -1,5 +1,6 @@
 """A gateway in this process: real parts, an engine kept in memory, time that stands still."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -14,7 +15,7 @@ from payhub_gateway.app import Parts, create_app
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.clock import iso
-from payhub_platform.contracts.channel import ChannelMoney, TransferAccepted, TransferStatus
+from payhub_platform.contracts.channel import ChannelMoney, PaymentState, TransferAccepted, TransferStatus
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.contracts.tenant import (
     AmsConnection,
@@ -38,6 +39,9 @@ class StillClock:
     def __call__(self) -> int:
         return self.now_ms
 
+    def monotonic_ns(self) -> int:
+        return self.now_ms * 1_000_000
+
     def advance(self, seconds: float) -> None:
         self.now_ms += round(seconds * 1000)
 
@@ -49,10 +53,14 @@ class MemoryEngine:
         self.calls: list[tuple[TenantConfig, StartPayment, str]] = []
         self.payments: dict[tuple[str, str], StartPayment] = {}
         self.down = False
+        self.state: PaymentState = "PENDING"
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
         self._require_up()
         self.calls.append((tenant, payment, traceparent))
+        await self.may_answer.wait()
         known = self.payments.setdefault((tenant.tenant_id, payment.payment_id), payment)
         if known.fingerprint != payment.fingerprint:
             problem = Problem(
@@ -74,7 +82,7 @@ class MemoryEngine:
             raise NotFoundError("unknown-payment", "There is no such transfer.")
         return TransferStatus(
             transaction_id=payment_id,
-            state="PENDING",
+            state=self.state,
             amount=ChannelMoney(amount=known.amount.decimal_text(), currency=known.amount.currency),
             payer=known.payer,
             payee=known.payee,

@@ -29,13 +29,16 @@ from unit.gateway.gateway_kit import (
 )
 
 from payhub_gateway.app import Parts, create_app
+from payhub_gateway.draining import Draining
 from payhub_gateway.limits import InFlight
 from payhub_gateway.oauth2.assembly import OAuth2Options
 from payhub_gateway.oauth2.identity import LOGIN_TYPE, challenge_of
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_gateway.oauth2.signing_keys import SigningKeys
 from payhub_gateway.oauth2.store import Kind, MemoryStore, StoreUnavailableError
+from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.directory import TenantDirectory
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.telemetry.tracing import Tracing
 
 CALLBACK = "https://tpp.example/cb"
@@ -125,6 +128,9 @@ class House:
             tracing=Tracing("gateway"),
             clock=self.clock,
             in_flight=InFlight(),
+            rates=RateLimits(self.clock, self.clock.monotonic_ns),
+            limits=ApiLimits(rate_per_s=1000, burst=2000, quota_per_day=1_000_000),
+            draining=Draining(),
         )
 
     @asynccontextmanager

@@ -99,7 +99,7 @@ async def test_the_header_of_somebody_who_is_no_proxy_is_not_believed(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "shown", ["x", "::", ":AAAA:", ":é:", "%2", "-----BEGIN CERTIFICATE-----", "x" * 20_000]
+    "shown", ["x", "::", ":AAAA:", ":é:", "%2", "-----BEGIN CERTIFICATE-----", "x" * 12_000]
 )
 async def test_what_is_no_certificate_is_refused(house: House, shown: str):
     client = house.client("buffalo-admin")
@@ -107,6 +107,11 @@ async def test_what_is_no_certificate_is_refused(house: House, shown: str):
         "/oauth2/token", data={"grant_type": "x"}, headers=[(HEADER.encode(), shown.encode())]
     )
     assert_refused(answer, "invalid_request")
+
+
+async def test_a_certificate_that_no_head_holds_is_refused_unread(house: House):
+    answer = await house.client("buffalo-admin").token(dpop=False, headers={HEADER: "x" * 20_000})
+    assert_refused(answer, "invalid_request", 431)
 
 
 def scope(**parts: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The event loop of a replica's process."""
+"""The event loop of a process that serves much."""
 
 import asyncio
 import sys
@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run a process's work to its end: on uvloop where there is one, it takes a seventh off each payment."""
+    """Run a process's work to its end: on uvloop where there is one, for a payment costs a seventh less."""
     if sys.platform == "win32":
         return asyncio.run(main)
     import uvloop  # noqa: PLC0415 - not on every platform
