@@ -130,7 +130,7 @@ def prepared(started: dict[str, Any]) -> dict[str, Any]:
             "transferAmount": {"amount": "100.5", "currency": "KES"},
             "expiration": "2025-10-09T08:53:50.000Z",
             "ilpPacket": "x",
-            "condition": "x",
+            "condition": "x" * 43,
         },
         "transfer": {
             "transferId": started["transferId"],
@@ -138,7 +138,7 @@ def prepared(started: dict[str, Any]) -> dict[str, Any]:
             "payeeFsp": "lion",
             "amount": {"amount": "100.5", "currency": "KES"},
             "ilpPacket": "x",
-            "condition": "x",
+            "condition": "x" * 43,
             "expiration": "2025-10-09T08:53:50.000Z",
         },
     }

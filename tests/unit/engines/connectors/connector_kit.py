@@ -1,5 +1,6 @@
 """What the connectors' tests share: a time, a payment, tenants with keys, and jobs."""
 
+import uuid
 from typing import Any
 
 from payhub_engines.connectors.job import Job
@@ -64,7 +65,8 @@ def job(kind: str, variables: dict[str, Any], tenant: str = "buffalo", attempt: 
     )
 
 
-def with_transfer_id(prepared: dict[str, Any], transfer_id: str) -> dict[str, Any]:
-    """Return the variables of a payee's process with another transfer id."""
+def with_transfer_id(prepared: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the variables of a payee's process with another transfer id, made of a name."""
+    transfer_id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
     transfer = {**prepared["transfer"], "transferId": transfer_id}
     return {**prepared, "transferId": transfer_id, "transfer": transfer}
