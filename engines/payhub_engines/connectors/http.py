@@ -12,6 +12,8 @@ from payhub_engines.connectors.job import JobFailedError
 
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is not of the agreed shape, or nested beyond measure."""
 
 
 class UnreachableError(JobFailedError):

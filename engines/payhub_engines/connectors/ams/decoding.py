@@ -11,14 +11,13 @@ from payhub_engines.connectors.ams.errors import (
     RETRY_AFTER_MS,
     DisagreementError,
 )
-from payhub_engines.connectors.http import HttpAnswer
+from payhub_engines.connectors.http import UNREADABLE, HttpAnswer
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import Money, exponent_of
 
 MAGNITUDE_MAX: Final = 30  # decimal places before or after the point; more is no amount of money
 SECONDS_DIGITS_MAX: Final = 6
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 CREDENTIALS_REFUSED: Final = frozenset({401, 403})
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 

@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from payhub_engines.connectors.ams.decoding import MAGNITUDE_MAX, decode
-from payhub_engines.connectors.ams.expiring import ExpiringCache
 from payhub_engines.connectors.ams.fineract_api import (
     FineractApi,
     FineractNotServedError,
@@ -19,6 +18,7 @@ from payhub_engines.connectors.ams.fineract_api import (
 )
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest
+from payhub_engines.connectors.expiring import ExpiringCache
 from payhub_engines.connectors.http import AnswerTooLongError
 from payhub_platform.money import Money, exponent_of
 
