@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.access import Access, Side
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import HttpAnswer, HttpFactory
+from payhub_engines.connectors.http import UNREADABLE, HttpAnswer, HttpFactory
 from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_engines.connectors.mojaloop import headers as fspiop_headers
 from payhub_engines.connectors.mojaloop import media_types, ulids
@@ -163,7 +163,7 @@ def _judge(answer: HttpAnswer, what: str) -> None:
         raise JobFailedError(f"{what}: the switch answers {answer.status}", RETRY_AFTER_MS)
     try:
         information = msgspec.json.decode(answer.body, type=ErrorResponse).error_information
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         code, description = refusals.CLIENT_ERROR, f"The switch answers {answer.status}."
     else:
         code, description = information.error_code, information.error_description

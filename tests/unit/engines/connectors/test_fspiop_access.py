@@ -159,3 +159,11 @@ async def test_a_refusal_keeps_the_switchs_code(deliver, scheme, status):
     with pytest.raises(SchemeRefusalError) as refusal:
         await deliver()
     assert refusal.value.code == "3001"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b'{"x":' + b"[" * 100_000])
+async def test_a_refusal_without_a_code_is_a_refusal(deliver, scheme, body):
+    scheme.status, scheme.body = 400, body
+    with pytest.raises(SchemeRefusalError) as refusal:
+        await deliver()
+    assert refusal.value.code == "3000"

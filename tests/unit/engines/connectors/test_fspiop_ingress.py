@@ -505,6 +505,26 @@ def test_signatures_are_checked_against_the_key_of_the_source():
         assert refusal.value.error_code == "3105"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("/parties/ALIAS/100%25", "/parties/ALIAS/100%"),
+        ("/parties/ALIAS/a%2541", "/parties/ALIAS/a%41"),
+        ("/parties/ALIAS/a%0A", "/parties/ALIAS/a\n"),
+    ],
+)
+def test_a_signature_is_for_the_path_as_it_is_decoded_once(written, meant):
+    pem = jws.new_private_key_pem()
+    key, public = jws.load_private_key(pem), jws.load_public_key(jws.public_pem(pem))
+    sent = {"FSPIOP-Source": "lion", "FSPIOP-Destination": "buffalo"}
+    sent |= jws.sign(b"{}", sent, written, "PUT", key)
+    received = {name.lower(): value for name, value in sent.items()}
+    verify_signature("PUT", f"/buffalo{meant}", received, b"{}", [public])
+    for other in ("/parties/ALIAS/aA", "/parties/ALIAS/a", written, f"/parties/ALIAS/b\n{meant}"):
+        with pytest.raises(FspiopRefusal):
+            verify_signature("PUT", other, received, b"{}", [public])
+
+
 @pytest.mark.parametrize("depth", [1_000, 100_000])
 def test_a_body_nested_without_end_is_malformed_and_nothing_else(buffalo, depth):
     body = b'{"quoteId":' + b"[" * depth
