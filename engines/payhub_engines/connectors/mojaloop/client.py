@@ -30,6 +30,7 @@ _REQUESTS: Final = frozenset(("GET", "POST", "DELETE"))
 _SUCCESS: Final = frozenset((200, 202))
 _BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406, 501))
 _UNAUTHORIZED: Final = 401
+_PARTIES: Final = "parties"
 _SCHEME: Final = Side(name="scheme", secrets="scheme", token_timeout_s=5.0, retry_after_ms=1_000)
 
 
@@ -113,8 +114,10 @@ class FspiopClient:
 
 
 def _uri_of(message: Outgoing, scheme: SchemeConnection) -> str:
-    iso = media_types.is_iso(message.path[0], scheme)
-    segments = (ulids.written(segment) for segment in message.path) if iso else message.path
+    resource = message.path[0]
+    # The path of a party is its identifier, which may look like an id of ours and is none.
+    has_ids = media_types.is_iso(resource, scheme) and resource != _PARTIES
+    segments = (ulids.written(segment) for segment in message.path) if has_ids else message.path
     return "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
 
 
@@ -152,7 +155,7 @@ def _headers_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> dict[st
 
 
 def _is_signed(message: Outgoing, scheme: SchemeConnection) -> bool:
-    is_party = message.method == "PUT" and message.path[0] == "parties"
+    is_party = message.method == "PUT" and message.path[0] == _PARTIES
     return scheme.signs and (scheme.signs_parties or not is_party)
 
 

@@ -167,3 +167,9 @@ async def test_a_refusal_without_a_code_is_a_refusal(deliver, scheme, body):
     with pytest.raises(SchemeRefusalError) as refusal:
         await deliver()
     assert refusal.value.code == "3000"
+
+
+async def test_an_identifier_that_looks_like_an_id_stays_what_it_is_in_iso_20022(deliver, scheme):
+    alias = "4e35e8a4-7d4d-5d3b-9a55-0f6f3f1a2b3c"
+    await deliver(answer(PARTY, "ALIAS", alias, to="lion"), iso20022=True, versions=("2.0",))
+    assert scheme.sent[0]["FSPIOP-URI"] == f"/parties/ALIAS/{alias}"
