@@ -183,6 +183,7 @@ def money_body(money: Money) -> dict[str, Any]:
 
 def _parsed(text: str) -> Decimal | None:
     try:
-        return Decimal(text) if text.isascii() else None
+        told = Decimal(text)
     except InvalidOperation:
         return None
+    return told if text.isascii() and told.is_finite() else None
