@@ -112,7 +112,7 @@ def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) ->
     state = engine.stream.machine.state
     if state.has_subscription(callback.tenant, callback.name, callback.correlation_key):
         return callback
-    transaction_id = callback.correlation_key.partition("/")[2]
+    transaction_id = callback.correlation_key.rpartition("/")[2]
     found = state.find_instance(callback.tenant, names.PAYEE_QUOTE_TRANSFER, transaction_id)
     if found is not None and (found.ended_at_ms is None or _TRANSFER in found.variables):
         return callback

@@ -11,6 +11,7 @@ from payhub_engines.connectors.mojaloop.ingress import (
     translate,
     verify_signature,
 )
+from payhub_engines.connectors.mojaloop.received.payments import refuse_unquoted
 from payhub_platform.clock import iso
 from payhub_platform.money import Money
 from payhub_platform.security import jws
@@ -523,6 +524,20 @@ def test_a_signature_is_for_the_path_as_it_is_decoded_once(written, meant):
     for other in ("/parties/ALIAS/aA", "/parties/ALIAS/a", written, f"/parties/ALIAS/b\n{meant}"):
         with pytest.raises(FspiopRefusal):
             verify_signature("PUT", other, received, b"{}", [public])
+
+
+def test_a_question_with_fields_without_end_is_malformed(buffalo):
+    query = "&".join(f"field{number}=1" for number in range(100))
+    with pytest.raises(FspiopRefusal) as refusal:
+        send(buffalo, "GET", f"/authorizations/{QUOTE_ID}?{query}")
+    assert (refusal.value.status, refusal.value.error_code) == (400, "3101")
+
+
+def test_a_transfer_without_a_quote_is_refused_to_whoever_sent_it(buffalo):
+    source = "lion/east"  # FSPIOP lets any visible character be in an id
+    prepare = send(buffalo, "POST", "/transfers", PREPARE, fspiop_source=source).callback
+    refused = refuse_unquoted(prepare, NOW_MS - 1)
+    assert refused.variables["queriedBy"] == source
 
 
 @pytest.mark.parametrize("depth", [1_000, 100_000])
