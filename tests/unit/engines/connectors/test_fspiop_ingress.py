@@ -540,6 +540,16 @@ def test_a_transfer_without_a_quote_is_refused_to_whoever_sent_it(buffalo):
     assert refused.variables["queriedBy"] == source
 
 
+@pytest.mark.parametrize("name", ["FSPIOP-Source", "fspiop-signature", "FSPIOP-Destination", "Date"])
+def test_a_header_that_is_there_twice_is_malformed(name):
+    """What stands before payhub may have looked at the other one."""
+    once = [(name, "lion"), ("Via", "a"), ("via", "b")]
+    assert fspiop_headers.read(once) == {name.lower(): "lion", "via": "a, b"}
+    with pytest.raises(FspiopRefusal) as refusal:
+        fspiop_headers.read([*once, (name.swapcase(), "rhino")])
+    assert (refusal.value.status, refusal.value.error_code) == (400, "3101")
+
+
 @pytest.mark.parametrize("depth", [1_000, 100_000])
 def test_a_body_nested_without_end_is_malformed_and_nothing_else(buffalo, depth):
     body = b'{"quoteId":' + b"[" * depth
