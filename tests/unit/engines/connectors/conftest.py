@@ -129,7 +129,7 @@ def prepared(started: dict[str, Any]) -> dict[str, Any]:
         "ownQuote": {
             "transferAmount": {"amount": "100.5", "currency": "KES"},
             "expiration": "2025-10-09T08:53:50.000Z",
-            "ilpPacket": "x",
+            "ilpPacket": "A" * 20,
             "condition": "x" * 43,
         },
         "transfer": {
@@ -137,7 +137,7 @@ def prepared(started: dict[str, Any]) -> dict[str, Any]:
             "payerFsp": "buffalo",
             "payeeFsp": "lion",
             "amount": {"amount": "100.5", "currency": "KES"},
-            "ilpPacket": "x",
+            "ilpPacket": "A" * 20,
             "condition": "x" * 43,
             "expiration": "2025-10-09T08:53:50.000Z",
         },

@@ -221,7 +221,7 @@ async def test_a_booking_answered_for_something_else_is_never_called_done_on_tha
     for number, wrong in enumerate(wrong_answers(desk)):
         if desk.kind == "contract" and ("fee" in wrong or "state" in wrong):
             continue  # a credit has neither
-        desk.prepared = with_transfer_id(desk.prepared, f"transfer-{number}")
+        desk.prepared = with_transfer_id(desk.prepared, number)
         desk.bank.alter = [wrong]
         before = desk.payee
         with pytest.raises(DisagreementError):
