@@ -1,11 +1,16 @@
 """The keys that access tokens are signed with: each follows the last one, with overlap.
 
 A key is published before it signs (clients cache the key set), and after it has signed until its last
-token has expired. Every copy of the gateway has keys of its own and verifies tokens by the others'.
+token has expired. Every copy of the gateway has keys of its own and verifies tokens by the others'. Workers
+of one copy share its file: whichever is first makes the next key, and the others take that one.
 """
 
+import contextlib
+import fcntl
+import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +22,8 @@ from payhub_gateway.oauth2 import model
 from payhub_gateway.oauth2.errors import SigningKeyError
 from payhub_gateway.oauth2.records import Signer
 from payhub_platform.clock import Clock
+
+_logger = logging.getLogger(__name__)
 
 TOKEN_ALGORITHM: Final = "ES256"  # noqa: S105 - an algorithm, not a secret
 ROTATE_EVERY_S: Final = 30 * 86_400
@@ -47,9 +54,7 @@ class SigningKeys:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._keys: list[tuple[_Dated, ECKey]] = [
-            (dated, _private(dated, path)) for dated in _read(path, clock())
-        ]
+        self._keys = _load(path, clock())
         self.tend()
 
     def tend(self) -> None:
@@ -57,22 +62,40 @@ class SigningKeys:
 
         Called at the start and now and then; a clock that jumps only makes it earlier or later.
         """
-        now_ms = self._clock()
-        kept = [
-            held
-            for held, following in zip(self._keys, [*self._keys[1:], None], strict=True)
-            if following is None or following[0].signs_from_ms + KEEP_AFTER_S * 1000 > now_ms
-        ]
-        if now_ms >= kept[-1][0].signs_from_ms + (ROTATE_EVERY_S - PUBLISH_BEFORE_S) * 1000:
-            kept.append(_new(now_ms + PUBLISH_BEFORE_S * 1000))
-        if kept != self._keys:
-            self._keys = kept
-            _write(self._path, _File([dated for dated, _ in kept]))
+        with _alone(self._path):
+            if self._is_due():
+                self._take_from_file()
+            now_ms = self._clock()
+            kept = [
+                held
+                for held, following in zip(self._keys, [*self._keys[1:], None], strict=True)
+                if following is None or following[0].signs_from_ms + KEEP_AFTER_S * 1000 > now_ms
+            ]
+            if self._is_due():
+                kept.append(_new(now_ms + PUBLISH_BEFORE_S * 1000))
+            if kept != self._keys:
+                self._keys = kept
+                _write(self._path, _File([dated for dated, _ in kept]))
 
     def rotate(self) -> None:
         """Begin the next key's time of publication now; it signs ``PUBLISH_BEFORE_S`` later."""
-        self._keys = [*self._keys, _new(self._clock() + PUBLISH_BEFORE_S * 1000)]
-        _write(self._path, _File([dated for dated, _ in self._keys]))
+        with _alone(self._path):
+            self._take_from_file()
+            self._keys = [*self._keys, _new(self._clock() + PUBLISH_BEFORE_S * 1000)]
+            _write(self._path, _File([dated for dated, _ in self._keys]))
+
+    def _is_due(self) -> bool:
+        newest = self._keys[-1][0]
+        return self._clock() >= newest.signs_from_ms + (ROTATE_EVERY_S - PUBLISH_BEFORE_S) * 1000
+
+    def _take_from_file(self) -> None:
+        """Know what another worker has made; a file that cannot be read is written anew by ``tend``."""
+        if not self._path.exists():
+            return
+        try:
+            self._keys = _load(self._path, self._clock())
+        except SigningKeyError:
+            _logger.exception("the file of the token keys cannot be read; those in memory stay")
 
     def signing(self) -> ECKey:
         """Return the key that signs now."""
@@ -92,6 +115,21 @@ class SigningKeys:
     def _signing_index(self, now_ms: int) -> int:
         begun = [index for index, (dated, _) in enumerate(self._keys) if dated.signs_from_ms <= now_ms]
         return begun[-1] if begun else 0
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time change the file."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _load(path: Path, now_ms: int) -> list[tuple[_Dated, ECKey]]:
+    return [(dated, _private(dated, path)) for dated in _read(path, now_ms)]
 
 
 def _new(signs_from_ms: int) -> tuple[_Dated, ECKey]:

@@ -103,6 +103,32 @@ def test_a_clock_that_jumps_leaves_a_key_that_signs(tmp_path: Path):
         assert len(kids(keys)) <= 3
 
 
+def test_workers_that_share_a_file_follow_with_the_same_key(tmp_path: Path):
+    clock, path = StillClock(), tmp_path / "keys.json"
+    workers = [SigningKeys(path, clock) for _ in range(3)]
+    clock.advance(ROTATE_EVERY_S - PUBLISH_BEFORE_S)
+    for keys in workers:
+        keys.tend()
+    assert len(kids(workers[0])) == 2
+    assert [kids(keys) for keys in workers] == [kids(workers[0])] * 3
+    clock.advance(PUBLISH_BEFORE_S + KEEP_AFTER_S)
+    for keys in workers:
+        keys.tend()
+    assert len({keys.signing().kid for keys in [*workers, SigningKeys(path, clock)]}) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"{}"])
+def test_keys_in_memory_outlive_their_file(tmp_path: Path, content: bytes | None):
+    clock, path = StillClock(), tmp_path / "keys.json"
+    keys = SigningKeys(path, clock)
+    first = keys.signing().kid
+    path.unlink() if content is None else path.write_bytes(content)
+    clock.advance(ROTATE_EVERY_S - PUBLISH_BEFORE_S)
+    keys.tend()
+    assert kids(keys)[0] == first
+    assert kids(SigningKeys(path, clock)) == kids(keys)
+
+
 def test_keys_asked_for_twice_in_a_moment_lose_none(tmp_path: Path):
     clock = StillClock()
     keys = SigningKeys(tmp_path / "keys.json", clock)
