@@ -60,8 +60,9 @@ class Access:
             ForbiddenError: 403 ``unknown-tenant``, ``tenant-suspended``, ``unknown-client``,
                 ``insufficient-scope`` or ``tenant-mismatch``.
             LimitExceededError: 429 ``rate-exceeded`` or ``quota-exceeded``.
+            UnavailableError: 503 ``overloaded``.
         """
-        claims = self._guard.check(request)
+        claims, proof = self._guard.check(request)
         tenant = self._directory.get(claims.tenant)
         if tenant is None:
             raise ForbiddenError("unknown-tenant", "The tenant is not known here.", "header:Authorization")
@@ -71,6 +72,7 @@ class Access:
         if client is None or client.tenant.tenant_id != tenant.tenant_id:
             raise ForbiddenError("unknown-client", "The client was removed.", "header:Authorization")
         self._count(request, tenant, claims.client_id)
+        self._guard.use(proof)
         elsewhere = tenants.mismatch(tenants.named_tenants(request), claims.tenant, claims.client_id)
         if elsewhere is not None:
             raise TenantMismatchError(elsewhere)

@@ -6,7 +6,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from payhub_gateway.oauth2.certificates import Certificates
-from payhub_gateway.oauth2.dpop import Proofs
+from payhub_gateway.oauth2.dpop import Proof, Proofs
 from payhub_gateway.oauth2.errors import InvalidTokenError
 from payhub_gateway.oauth2.model import AccessClaims
 from payhub_gateway.oauth2.tokens import AccessTokens
@@ -40,15 +40,14 @@ class TokenGuard:
         self._certificates = certificates
         self._bearer_tokens = bearer_tokens
 
-    def check(self, request: ASGIConnection[Any, Any, Any, Any]) -> AccessClaims:
-        """Return what the token of a request says.
+    def check(self, request: ASGIConnection[Any, Any, Any, Any]) -> tuple[AccessClaims, Proof | None]:
+        """Return what the token of a request says, and the proof it came with; ``use`` that.
 
         The token comes from the Authorization header alone: what a query or a form carries is not looked at.
 
         Raises:
             InvalidTokenError: 401 ``missing-token``, ``invalid-token`` or ``token-expired``.
             InvalidProofError: 401 ``invalid-dpop-proof`` or ``dpop-nonce-wanted``.
-            UnavailableError: 503 ``overloaded``.
         """
         headers = request.headers
         scheme, token = _credential(headers.getall("authorization", []))
@@ -63,8 +62,7 @@ class TokenGuard:
             )
             if not hmac.compare_digest(proof.thumbprint, bound.jkt):
                 raise InvalidTokenError("The access token is bound to another key.")
-            self._proofs.use(proof)
-            return claims
+            return claims, proof
         if scheme != "bearer":
             raise InvalidTokenError("The access token is not bound to a key; send it as Bearer.")
         if bound is not None and bound.x5t is not None:
@@ -73,7 +71,19 @@ class TokenGuard:
                 raise InvalidTokenError("The access token is bound to another certificate.")
         elif not self._bearer_tokens:
             raise InvalidTokenError("The access token is bound to nobody.")
-        return claims
+        return claims, None
+
+    def use(self, proof: Proof | None) -> None:
+        """Use the proof of a request up, once its client is known to be within its limits.
+
+        What is refused before fills no memory, however many keys a client has.
+
+        Raises:
+            InvalidProofError: 401 ``invalid-dpop-proof``; it was used before.
+            UnavailableError: 503 ``overloaded``.
+        """
+        if proof is not None:
+            self._proofs.use(proof)
 
 
 def _credential(values: list[str]) -> tuple[str, str]:
