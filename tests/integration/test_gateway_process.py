@@ -44,14 +44,14 @@ class Process:
         self.process = process
         self.session = session
 
-    async def ask_token(self) -> tuple[int, dict[str, Any]]:
+    async def ask_token(self, **headers: str) -> tuple[int, dict[str, Any]]:
         now_s = system_clock() // 1000
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": ASSERTION_TYPE,
             "client_assertion": assertion(KEY, "ussd", aud=self.url, iat=now_s, exp=now_s + 60),
         }
-        async with self.session.post(self.url + "/oauth2/token", data=form) as answer:
+        async with self.session.post(self.url + "/oauth2/token", data=form, headers=headers) as answer:
             return answer.status, await answer.json()
 
     async def send(self, token: str) -> tuple[aiohttp.ClientResponse, dict[str, Any]]:

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import sys
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +18,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from integration.test_gateway_process import NOWHERE, TENANT, Process, answers, until
+from joserfc.jwk import ECKey
 from support.ports import free_port
 from unit.gateway.gateway_kit import transfer
+from unit.gateway.oauth2_kit import ath, signed
+
+from payhub_platform.clock import system_clock
 
 WORKERS = 2
 LANES = 4
@@ -35,6 +41,24 @@ class SlowEngine:
         await asyncio.sleep(0.03)
         self.accepted.append(payment["payment_id"])
         return web.json_response({"transactionId": payment["payment_id"]}, status=202)
+
+
+class Prover:
+    """Signs DPoP proofs."""
+
+    def __init__(self) -> None:
+        self._key = ECKey.generate_key("P-256")
+
+    def __call__(self, uri: str, token: str | None = None, aged_s: int = 0) -> str:
+        said = {
+            "jti": str(uuid.uuid4()),
+            "htm": "POST",
+            "htu": uri,
+            "iat": system_clock() // 1000 + aged_s,
+            "ath": None if token is None else ath(token),
+        }
+        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": self._key.as_dict(private=False)}
+        return signed(header, said, self._key)
 
 
 class Load:
@@ -172,6 +196,32 @@ async def test_what_is_under_way_is_answered_before_the_process_ends(
             assert await gateway.process.wait() == 0
         assert channel.failed == []
         assert channel.accepted == set(accepted_by.accepted)
+
+
+async def test_each_worker_takes_fresh_proofs_of_a_token_and_refuses_old_ones(
+    tmp_path: Path, engine: tuple[SlowEngine, str]
+):
+    async with running(tmp_path / "gateway", engine[1]) as gateway:
+        prover = Prover()
+        status, given = await gateway.ask_token(DPoP=prover(gateway.url + "/oauth2/token"))
+        assert (status, given["token_type"]) == (200, "DPoP")
+        token = given["access_token"]
+        found = {0: Counter[int](), -120: Counter[int]()}
+        # Each over a connection of its own, so that both workers are met.
+        for number in range(4 * LANES):
+            for aged_s, answers_by_status in found.items():
+                proof = prover(gateway.url + "/v1/transfers", token, aged_s)
+                headers = {
+                    "Authorization": f"DPoP {token}",
+                    "DPoP": proof,
+                    "Idempotency-Key": f"key-{aged_s}-{number}",
+                    "Connection": "close",
+                }
+                async with gateway.session.post(
+                    gateway.url + "/v1/transfers", json=transfer(), headers=headers
+                ) as answer:
+                    answers_by_status[answer.status] += 1
+        assert found == {0: Counter({202: 4 * LANES}), -120: Counter({401: 4 * LANES})}
 
 
 async def test_a_worker_that_is_killed_is_started_again_and_none_outlives_its_parent(

@@ -86,9 +86,11 @@ class Running:
         return context
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[1, 2], ids=["alone", "workers"])
 def gateway(
-    tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory: Callable[[], int]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    unused_tcp_port_factory: Callable[[], int],
 ) -> Iterator[Running]:
     folder, port = tmp_path_factory.mktemp("tls"), unused_tcp_port_factory()
     servers, clients = Authority(folder, "servers"), Authority(folder, "clients")
@@ -96,7 +98,8 @@ def gateway(
     data = folder / "data"
     data.mkdir()
     tenants = [tenant_config("buffalo", [oauth_client("ussd", KEY)])]
-    (data / "tenants.cache").write_bytes(msgspec.msgpack.encode(tenants))
+    for worker in ("", "-1", "-2"):
+        (data / f"tenants{worker}.cache").write_bytes(msgspec.msgpack.encode(tenants))
     environment = {
         **os.environ,
         "PAYHUB_PORT": str(port),
@@ -107,6 +110,7 @@ def gateway(
         "PAYHUB_TLS_CERT": certificate,
         "PAYHUB_TLS_KEY": key,
         "PAYHUB_CLIENT_CA": str(clients.file),
+        "PAYHUB_WORKERS": str(request.param),
     }
     process = subprocess.Popen([sys.executable, "-m", "payhub_gateway"], env=environment)
     held = Running(f"https://127.0.0.1:{port}", clients, servers.file)
