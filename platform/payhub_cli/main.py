@@ -246,6 +246,52 @@ def engine(  # noqa: PLR0917 - as many as it has options
     sys.exit(run(DATA_ROOT, options))
 
 
+@bench.command()
+@click.option("--replicas", type=click.Choice(["1", "3"]), default="1", show_default=True)
+@click.option("--payments", type=click.IntRange(1), help="End after so many, or after --seconds.")
+@click.option("--seconds", type=click.FloatRange(0.1, 240), default=10, show_default=True)
+@click.option("--in-flight", type=click.IntRange(1, 1000), default=64, show_default=True)
+@click.option("--signed", is_flag=True, help="Sign every message with RS256, and verify every signature.")
+@click.option(
+    "--payee",
+    type=click.Choice(["payhub", "switch"]),
+    default="payhub",
+    show_default=True,
+    help="Who the payee's institution is: a tenant of the same engine, or played by the switch.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Empty folder, kept.  [default: one that is removed]"
+)
+def payments(
+    replicas: str,
+    payments: int | None,
+    seconds: float,
+    in_flight: int,
+    signed: bool,
+    payee: str,
+    as_json: bool,
+    data: Path | None,
+) -> None:
+    """Pay end to end over HTTP: channel, gateway, engine, a light switch and a light bank of our own.
+
+    Every sync is on. Exit status 0 only when every payment was done exactly once by the bank's books.
+    """
+    from payhub_cli.bench.payments.command import Options, run  # noqa: PLC0415 - as above
+
+    options = Options(
+        replicas=int(replicas),
+        payments=payments,
+        seconds=seconds,
+        in_flight=in_flight,
+        is_signed=signed,
+        is_payee_played=payee == "switch",
+        as_json=as_json,
+        data=data,
+    )
+    sys.exit(run(DATA_ROOT, options))
+
+
 @cli.command()
 def version() -> None:
     """Print payhub's version."""
