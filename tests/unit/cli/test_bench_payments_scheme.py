@@ -51,9 +51,11 @@ def take(switch, method, path, sent, body=b""):
 
 def test_a_look_up_goes_to_the_institution_of_all_parties():
     switch = Switch("buffalo", Keys(), is_payee=False)
-    [sent] = take(switch, "GET", "/parties/MSISDN/254700000002", headers("parties", destination=""))
+    asked = headers("parties", destination="") | {"traceparent": "00-1", "Host": "switch"}
+    [sent] = take(switch, "GET", "/parties/MSISDN/254700000002", asked)
     assert (sent.to, sent.method, sent.path) == ("buffalo", "GET", "/parties/MSISDN/254700000002")
-    assert sent.headers["FSPIOP-Source"] == "lion"
+    assert (sent.headers["FSPIOP-Source"], sent.headers["traceparent"]) == ("lion", "00-1")
+    assert "Host" not in sent.headers
 
 
 def test_a_quote_is_passed_on_with_its_bytes_and_its_signature():

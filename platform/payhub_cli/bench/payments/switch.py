@@ -28,6 +28,7 @@ _PASSED_ON: Final = (
     "FSPIOP-Signature",
     "FSPIOP-URI",
     "FSPIOP-HTTP-Method",
+    "traceparent",  # without it, two look-ups of one party within a second are one to the payee
 )
 _DEFAULTS: Final = SchemeConnection(base_url="", switch_fsp_id=SWITCH_FSP, switch_public_key_pem="")
 _QUOTE: Final = msgspec.json.Decoder(fspiop.QuoteRequest)
