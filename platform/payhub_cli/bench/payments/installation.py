@@ -18,6 +18,7 @@ from payhub_cli.bench.payments.bank import CURRENCY
 from payhub_cli.bench.payments.scheme import BANK_PATH, SchemeSettings
 from payhub_cli.bench.payments.switch import SWITCH_FSP, Keys
 from payhub_cli.local import certificates, files, nats, ports
+from payhub_cli.local.server import tail
 from payhub_cli.process import ProcessSpec, answers_ready, of_server
 from payhub_cli.profiles import (
     CERTIFICATES,
@@ -112,9 +113,9 @@ class Site:
         Raises:
             BenchError: a process crashed, though it was started again.
         """
-        crashed = [child.spec.name for child in self.supervisor.children if child.restarts]
-        if crashed:
-            raise BenchError(f"{', '.join(crashed)} crashed; see the logs.")
+        for child in self.supervisor.children:
+            if child.restarts:
+                raise BenchError(f"{child.spec.name} crashed. {tail(child.log_file)}")
 
     async def publish(self, client_id: str, jwks: dict[str, Any]) -> None:
         """Make the institutions known, as the tenants service would.
