@@ -255,21 +255,23 @@ def engine(  # noqa: PLR0917 - as many as it has options
 @click.option(
     "--payee",
     type=click.Choice(["payhub", "switch"]),
-    default="payhub",
-    show_default=True,
-    help="Who the payee's institution is: a tenant of the same engine, or played by the switch.",
+    help="Who the payee's institution is: a tenant too, or played by the switch.  [default: payhub]",
+)
+@click.option(
+    "--peer", is_flag=True, help="Mojaloop's sdk-scheme-adapter pays as well; the switch plays the payee."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Empty folder, kept.  [default: one that is removed]"
 )
-def payments(
+def payments(  # noqa: PLR0917 - as many as it has options
     replicas: str,
     payments: int | None,
     seconds: float,
     in_flight: int,
     signed: bool,
-    payee: str,
+    payee: str | None,
+    peer: bool,
     as_json: bool,
     data: Path | None,
 ) -> None:
@@ -279,13 +281,16 @@ def payments(
     """
     from payhub_cli.bench.payments.command import Options, run  # noqa: PLC0415 - as above
 
+    if peer and payee == "payhub":
+        raise click.UsageError("--peer only pays: it needs a payee that the switch plays.")
     options = Options(
         replicas=int(replicas),
         payments=payments,
         seconds=seconds,
         in_flight=in_flight,
         is_signed=signed,
-        is_payee_played=payee == "switch",
+        is_payee_played=peer or payee == "switch",
+        has_peer=peer,
         as_json=as_json,
         data=data,
     )

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from array import array
 
 import pytest
 
 from payhub_cli.bench.load import Load, Plan
 from payhub_cli.bench.payments.bank import Booking, Books
 from payhub_cli.bench.payments.channel import PAYER, drive, payee_of
-from payhub_cli.bench.payments.report import PaymentFigures, as_json, text
+from payhub_cli.bench.payments.report import PaymentFigures, as_json, text, with_peer
 from payhub_cli.bench.payments.verdict import is_settled, judge
 
 KEYS = {
@@ -149,6 +150,20 @@ def test_people_are_told_what_ran_and_what_did_not():
     assert "3 replicas, sync on, RS256 made and verified" in text(figures())
     assert "1 replica, sync on, unsigned" in text(figures(replicas=1, signed=False))
     assert "not run: npm is not on this machine" in text(figures(peer_not_run="npm is not on this machine"))
+
+
+def test_the_peers_figures_stand_beside():
+    load = Load(Plan("x", "", 10.0), began_at=5.0, last_at=7.0, latencies_ms=array("d", [30.0, 10.0]))
+    found = with_peer(figures(), load, 0.5, {"x-3": "504"})
+    assert (found.peer_payments_per_s, found.peer_cpu_ms_per_payment) == (1.0, 250.0)
+    assert (found.peer_p50_ms, found.peer_p99_ms, found.peer_failed) == (10.0, 30.0, 1)
+    assert found.problems() == []  # it is the peer's own affair
+    assert "1 payments/s  p50 10  p99 30  250.00 CPU ms a payment  1 failed" in text(found)
+
+
+def test_a_peer_that_completes_nothing_was_not_run():
+    found = with_peer(figures(), Load(Plan("x", "", 10.0)), 0.5, {"x-1": "504 Timeout"})
+    assert (found.peer_payments_per_s, found.peer_not_run) == (None, "It completed no payment. 504 Timeout")
 
 
 @pytest.mark.parametrize("name", ["lost", "duplicated", "failed", "undelivered", "refused_messages"])

@@ -7,20 +7,22 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 import click
 import msgspec
+from msgspec import structs
 
 from payhub_cli.bench.command import EXIT_INTERRUPTED, EXIT_WRONG, bench_folder
 from payhub_cli.bench.errors import BenchError
 from payhub_cli.bench.load import Load, Plan, percentile
 from payhub_cli.bench.payments.channel import AMOUNT, Payments, drive
 from payhub_cli.bench.payments.installation import PAYER_FSP, Cost, Shape, Site, built
-from payhub_cli.bench.payments.report import PaymentFigures, as_json, text
+from payhub_cli.bench.payments.peer import Peer, PeerMissingError, started
+from payhub_cli.bench.payments.report import PaymentFigures, as_json, text, with_peer
 from payhub_cli.bench.payments.scheme import BOOKS_PATH, SchemeAccount
 from payhub_cli.bench.payments.verdict import is_settled, judge
 from payhub_cli.demo.channel import Channel
@@ -45,6 +47,7 @@ class Options:
     Attributes:
         payments: end after so many; None: after ``seconds``.
         is_payee_played: the switch plays the payee's institution.
+        has_peer: the peer pays as well, afterwards.
     """
 
     replicas: int
@@ -53,6 +56,7 @@ class Options:
     in_flight: int
     is_signed: bool
     is_payee_played: bool
+    has_peer: bool
     as_json: bool
     data: Path | None
 
@@ -136,7 +140,26 @@ class Bench:
         self._site.check()
         if not paid.load.completed:
             raise BenchError(f"No payment was completed. {_first(paid.failed)}".strip())
-        return await self._figures(options, [warm, paid], before, after)
+        figures = await self._figures(options, [warm, paid], before, after)
+        return await self._beside(figures, plan) if options.has_peer else figures
+
+    async def _beside(self, figures: PaymentFigures, plan: Plan) -> PaymentFigures:
+        """Add the peer's figures for the same load, or why there are none."""
+        self._say("start the peer")
+        try:
+            async with started(self._site) as (url, pid):
+                warm = Plan(f"{self._token}-peerwarm", "", WARM_UP_S, plan.in_flight, 0.0, WARM_UP_PAYMENTS)
+                await self._peer_paid(Peer(self._session, url, pid, Load(warm)))
+                peer = Peer(self._session, url, pid, Load(replace(plan, prefix=f"{self._token}-peer")))
+                before_s = peer.cpu_s()
+                await self._peer_paid(peer)
+                return with_peer(figures, peer.load, peer.cpu_s() - before_s, peer.failed)
+        except PeerMissingError as error:
+            return structs.replace(figures, peer_not_run=str(error))
+
+    async def _peer_paid(self, peer: Peer) -> None:
+        async with self._progress(peer.load):
+            await drive(peer.load, peer.pay)
 
     async def _pay(self, plan: Plan, usual_s: float = 0.1) -> Payments:
         load = Load(plan)

@@ -1,7 +1,11 @@
 """What a measurement of payments found, for machines and for people."""
 
-import msgspec
+from collections.abc import Mapping
 
+import msgspec
+from msgspec.structs import replace
+
+from payhub_cli.bench.load import Load, percentile
 from payhub_cli.bench.report import lines, rounded
 
 
@@ -48,6 +52,7 @@ class PaymentFigures(msgspec.Struct, frozen=True, kw_only=True):
     peer_p50_ms: float | None = None
     peer_p99_ms: float | None = None
     peer_cpu_ms_per_payment: float | None = None
+    peer_failed: int | None = None
     peer_not_run: str | None = None
 
     def problems(self) -> list[str]:
@@ -60,6 +65,29 @@ class PaymentFigures(msgspec.Struct, frozen=True, kw_only=True):
             "messages were refused by the switch": self.refused_messages,
         }
         return [f"{count} {text}." for text, count in told.items() if count] + self.wrong
+
+
+def with_peer(figures: PaymentFigures, load: Load, cpu_s: float, failed: Mapping[str, str]) -> PaymentFigures:
+    """Return the figures with the peer's.
+
+    Args:
+        figures: payhub's.
+        load: what the peer has done.
+        cpu_s: what it took for that.
+        failed: why it did not complete some, by payment.
+    """
+    reason = next(iter(failed.values()), "")
+    if not load.completed:
+        return replace(figures, peer_not_run=f"It completed no payment. {reason}".strip())
+    latencies = sorted(load.latencies_ms)
+    return replace(
+        figures,
+        peer_payments_per_s=load.completed / load.seconds,
+        peer_p50_ms=percentile(latencies, 50),
+        peer_p99_ms=percentile(latencies, 99),
+        peer_cpu_ms_per_payment=cpu_s * 1000 / load.completed,
+        peer_failed=len(failed),
+    )
 
 
 def as_json(figures: PaymentFigures) -> str:
@@ -97,4 +125,4 @@ def _peer(figures: PaymentFigures) -> str:
         return f"not run: {figures.peer_not_run}" if figures.peer_not_run else "not asked for"
     latency = f"p50 {figures.peer_p50_ms:.0f}  p99 {figures.peer_p99_ms:.0f}"
     cpu = f"{figures.peer_cpu_ms_per_payment:.2f} CPU ms a payment"
-    return f"{figures.peer_payments_per_s:.0f} payments/s  {latency}  {cpu}"
+    return f"{figures.peer_payments_per_s:.0f} payments/s  {latency}  {cpu}  {figures.peer_failed} failed"

@@ -125,7 +125,8 @@ async def serve(settings: SchemeSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS_MAX, limit_per_host=CONNECTIONS_PER_HOST_MAX)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    own = ("Accept", "Accept-Encoding", "User-Agent")  # an Accept that names no FSPIOP is refused by some
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, skip_auto_headers=own) as session:
         runner = web.ServerRunner(web.Server(_Scheme(settings, session).handle, access_log=None))
         await runner.setup()
         try:
