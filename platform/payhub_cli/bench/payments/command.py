@@ -29,9 +29,6 @@ from payhub_cli.demo.channel import Channel
 from payhub_cli.demo.client import Api
 from payhub_cli.up import until_stopped
 
-SECONDS: Final = 10.0
-SECONDS_MAX: Final = 240.0  # the channel's token lives for five minutes
-IN_FLIGHT: Final = 64
 WARM_UP_S: Final = 2.0
 WARM_UP_PAYMENTS: Final = 200
 SETTLE_S_MAX: Final = 20.0
