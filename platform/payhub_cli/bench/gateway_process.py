@@ -32,6 +32,13 @@ NGINX: Final = "nginx"
 NGINX_START_S: Final = 0.5
 NO_NATS: Final = "nats://127.0.0.1:1"
 ONLY: Final = "bench"  # the one name of tenant, engine and credential
+WIDE_LIMITS: Final = {
+    "PAYHUB_RATE_PER_S": "1000000",
+    "PAYHUB_BURST": "1000000",
+    "PAYHUB_QUOTA_PER_DAY": "1000000000",
+}
+"""Settings of a gateway under which limits are on, and never reached."""
+
 _OK: Final = 200
 
 
@@ -62,10 +69,7 @@ def gateway_process(
         "PAYHUB_NATS_URL": NO_NATS,
         "PAYHUB_INTERNAL_TOKEN": ONLY,
         "PAYHUB_ENGINES": msgspec.json.encode({ONLY: f"http://127.0.0.1:{stub_port}"}).decode(),
-        # Limits are on, and never reached.
-        "PAYHUB_RATE_PER_S": "1000000",
-        "PAYHUB_BURST": "1000000",
-        "PAYHUB_QUOTA_PER_DAY": "1000000000",
+        **WIDE_LIMITS,
     }
     if tls is None:
         environment["PAYHUB_BEARER_TOKENS"] = "true"
