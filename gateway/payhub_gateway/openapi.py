@@ -63,6 +63,8 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "oauth2": {
                     "type": "oauth2",
+                    "description": "Tokens are bound: send DPoP and a proof (RFC 9449), or Bearer over "
+                    "connections that show the client's certificate (RFC 8705).",
                     "flows": {
                         "clientCredentials": {
                             "tokenUrl": "/oauth2/token",
