@@ -68,7 +68,7 @@ class Process:
             return await self.process.wait()
 
 
-def environment(database_url: str, nats_url: str, port: int) -> dict[str, str]:
+def environment(database_url: str, nats_url: str, port: int, keys: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PAYHUB_PORT": str(port),
@@ -76,6 +76,7 @@ def environment(database_url: str, nats_url: str, port: int) -> dict[str, str]:
         "PAYHUB_NATS_URL": nats_url,
         "PAYHUB_AGGREGATOR_TOKEN": TOKEN,
         "PAYHUB_SECRETS_KEY": SECRETS_KEY,
+        "PAYHUB_KEYS_FOLDER": str(keys),
         "PAYHUB_ENGINES": json.dumps({"north": "http://127.0.0.1:1", "south": "http://127.0.0.1:2"}),
     }
 
@@ -85,7 +86,11 @@ async def running(database_url: str, nats_url: str, log_file: Path) -> AsyncIter
     port = free_port()
     with log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "payhub_tenants", env=environment(database_url, nats_url, port), stderr=log
+            sys.executable,
+            "-m",
+            "payhub_tenants",
+            env=environment(database_url, nats_url, port, log_file.with_name("keys")),
+            stderr=log,
         )
     try:
         async with aiohttp.ClientSession() as session:
@@ -284,7 +289,10 @@ async def test_slow_registrations_do_not_hold_up_others(
 
 
 async def test_wrong_settings_are_told_in_one_line():
-    settings = {**environment("postgresql://u:hidden@h/d", "nats://h", 1), "PAYHUB_AGGREGATOR_TOKEN": "short"}
+    settings = {
+        **environment("postgresql://u:hidden@h/d", "nats://h", 1, Path("keys")),
+        "PAYHUB_AGGREGATOR_TOKEN": "short",
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "payhub_tenants", env=settings, stderr=asyncio.subprocess.PIPE
     )

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from payhub_platform.http import decode_body
+from payhub_tenants.authentication import calling_operator
 from payhub_tenants.clients.model import ClientView, RegisterClient
 from payhub_tenants.clients.service import ClientService
 from payhub_tenants.tenants.api import known_form
@@ -29,5 +30,7 @@ class ClientController(Controller):
     ) -> Response[ClientView]:
         """Register a client: 201, or 200 where the same request did so before."""
         body: RegisterClient = decode_body(await request.body(), _register.decode)
-        view, created = await clients.register(known_form(tenant_id), body)
+        view, created = await clients.register(
+            known_form(tenant_id), body, calling_operator(request).operator_id
+        )
         return Response(view, status_code=201 if created else 200)

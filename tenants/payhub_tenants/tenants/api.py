@@ -9,10 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, Parameter
 
 from payhub_platform.http import decode_body
+from payhub_tenants.authentication import calling_operator
+from payhub_tenants.tenants.ams import AmsCheck, AmsService
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import (
     ChangePlacement,
-    ChangeStatus,
     CreateTenant,
     TenantPage,
     TenantView,
@@ -24,7 +25,6 @@ PAGE_MAX: Final = 200
 _TENANT_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _create: Final = msgspec.json.Decoder(CreateTenant)
 _placement: Final = msgspec.json.Decoder(ChangePlacement)
-_status: Final = msgspec.json.Decoder(ChangeStatus)
 
 
 def known_form(tenant_id: str) -> str:
@@ -49,7 +49,7 @@ class TenantController(Controller):
     ) -> Response[TenantView]:
         """Create a tenant: 201, or 200 where the same request did so before."""
         body: CreateTenant = decode_body(await request.body(), _create.decode)
-        view, created = await tenants.create(body)
+        view, created = await tenants.create(body, calling_operator(request).operator_id)
         return Response(view, status_code=201 if created else 200)
 
     @get("/")
@@ -76,15 +76,22 @@ class TenantController(Controller):
     ) -> TenantView:
         """Change which engines serve a tenant."""
         body: ChangePlacement = decode_body(await request.body(), _placement.decode)
-        return await tenants.place(known_form(tenant_id), body.placement)
+        return await tenants.place(
+            known_form(tenant_id), body.placement, calling_operator(request).operator_id
+        )
 
-    @put("/{tenant_id:str}/status")
-    async def set_status(
-        self,
-        tenant_id: FromPath[str],
-        request: Request[Any, Any, Any],
-        tenants: NamedDependency[TenantService],
-    ) -> TenantView:
-        """Suspend or activate a tenant."""
-        body: ChangeStatus = decode_body(await request.body(), _status.decode)
-        return await tenants.set_status(known_form(tenant_id), body.status)
+    @post("/{tenant_id:str}/ams/check", status_code=200)
+    async def check_ams(
+        self, tenant_id: FromPath[str], request: Request[Any, Any, Any], ams: NamedDependency[AmsService]
+    ) -> AmsCheck:
+        """Ask the core bank now whether address, credentials and its interoperation API are right."""
+        return await ams.check(known_form(tenant_id), calling_operator(request).operator_id)
+
+    @get("/{tenant_id:str}/export")
+    async def export(
+        self, tenant_id: FromPath[str], tenants: NamedDependency[TenantService]
+    ) -> Response[bytes]:
+        """Return everything that the tenant owns here, but no credentials."""
+        export = await tenants.export(known_form(tenant_id))
+        headers = {"content-digest": f"sha-256=:{export.digest_base64}:"}
+        return Response(export.content, headers=headers, media_type="application/json")

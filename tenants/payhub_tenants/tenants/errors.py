@@ -38,3 +38,10 @@ class UnsuitableKeyError(InvalidInputError):
 
     def __init__(self, detail: str, where: str) -> None:
         super().__init__("unsuitable-key", detail, where)
+
+
+class TenantLeavingError(ConflictError):
+    """The tenant is being offboarded, or is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("tenant-leaving", "This tenant is offboarded; nothing new is set up for it.")

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     OAuthClient,
+    PaymentLimits,
     SchemeConnection,
     SigningKey,
     TenantConfig,
-    TenantStatus,
 )
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import CURRENCIES
@@ -35,6 +35,7 @@ from payhub_tenants.fields import (
     base_url,
 )
 from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, identifier_view
+from payhub_tenants.lifecycle.model import LifecycleStatus, published_status
 from payhub_tenants.tenants.errors import UnknownEngineError, UnsuitableKeyError
 
 PLACEMENT_MAX: Final = 16
@@ -82,12 +83,6 @@ class ChangePlacement(Body, frozen=True, kw_only=True):
     placement: Placement
 
 
-class ChangeStatus(Body, frozen=True, kw_only=True):
-    """Body of ``PUT /v1/tenants/{id}/status``."""
-
-    status: TenantStatus
-
-
 class Tenant(Struct, frozen=True, kw_only=True):
     """A tenant as it is kept; secrets are sealed."""
 
@@ -95,8 +90,8 @@ class Tenant(Struct, frozen=True, kw_only=True):
     fsp_id: str
     name: str
     currency: str
-    status: TenantStatus
-    version: int
+    status: LifecycleStatus
+    version: int  # of what gateways and engines know of it
     epoch: int
     published_version: int  # the newest version that is on the bus; 0 where it must be published anew
     placement: list[str]
@@ -147,7 +142,7 @@ class TenantView(View, frozen=True, kw_only=True):
     fsp_id: str
     name: str
     currency: str
-    status: TenantStatus
+    status: LifecycleStatus
     version: int
     epoch: int
     published: bool  # this version has reached the bus
@@ -169,7 +164,7 @@ class TenantSummary(View, frozen=True, kw_only=True):
     fsp_id: str
     name: str
     currency: str
-    status: TenantStatus
+    status: LifecycleStatus
     version: int
     epoch: int
     published: bool
@@ -260,11 +255,18 @@ def with_placement(tenant: Tenant, placement: list[str], at_ms: int) -> Tenant:
     return changed(moved, at_ms)
 
 
-def with_status(tenant: Tenant, status: TenantStatus, at_ms: int) -> Tenant:
-    """Suspend or activate a tenant: the version grows, unless it already is what is asked for."""
+def with_status(tenant: Tenant, status: LifecycleStatus, at_ms: int) -> Tenant:
+    """Bring a tenant to a status: the version grows where gateways and engines must hear of it."""
     if status == tenant.status:
         return tenant
-    return changed(replace(tenant, status=status), at_ms)
+    after = replace(tenant, status=status, updated_at_ms=at_ms)
+    known = published_status(tenant.status)
+    return after if known in (None, published_status(status)) else changed(after, at_ms)
+
+
+def without_secrets(tenant: Tenant) -> Tenant:
+    """Return a tenant that can no longer speak to its core bank and the scheme."""
+    return replace(tenant, ams_username="", ams_password_sealed="", private_key_sealed="")
 
 
 def changed(tenant: Tenant, at_ms: int) -> Tenant:
@@ -272,14 +274,16 @@ def changed(tenant: Tenant, at_ms: int) -> Tenant:
     return replace(tenant, version=tenant.version + 1, updated_at_ms=at_ms)
 
 
-def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
-    """Return what gateways and engines need to know; secrets stay sealed."""
+def config_of(
+    tenant: Tenant, clients: list[Client], limits: PaymentLimits | None, password: str, private_key: str
+) -> TenantConfig:
+    """Return what gateways and engines need to know; the two secrets are sealed for engines."""
     return TenantConfig(
         tenant_id=tenant.tenant_id,
         fsp_id=tenant.fsp_id,
         name=tenant.name,
         currency=tenant.currency,
-        status=tenant.status,
+        status=published_status(tenant.status) or "suspended",
         version=tenant.version,
         epoch=tenant.epoch,
         placement=tenant.placement,
@@ -292,18 +296,19 @@ def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
             base_url=tenant.ams_base_url,
             platform_tenant=tenant.ams_platform_tenant,
             username=tenant.ams_username,
-            password_sealed=tenant.ams_password_sealed,
+            password_sealed=password,
         ),
         signing_key=SigningKey(
             key_id=tenant.key_id,
             public_key_pem=tenant.public_key_pem,
-            private_key_sealed=tenant.private_key_sealed,
+            private_key_sealed=private_key,
         ),
         clients=[
             OAuthClient(client_id=client.client_id, name=client.name, jwks=client.jwks, scopes=client.scopes)
             for client in clients
         ],
         quote_validity_ms=tenant.quote_validity_ms,
+        limits=limits,
     )
 
 

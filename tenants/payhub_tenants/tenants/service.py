@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from payhub_platform.clock import Clock
-from payhub_platform.contracts.tenant import TenantStatus
 from payhub_platform.security import jws
-from payhub_platform.security.secrets import SecretBox
+from payhub_tenants.export import Export, export_of
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.keys.model import SigningKeyRow
+from payhub_tenants.keys.service import new_key
+from payhub_tenants.lifecycle.service import LifecycleService
+from payhub_tenants.operators.model import AGGREGATOR
 from payhub_tenants.store import Store, Transaction
 from payhub_tenants.tenants.errors import FspTakenError, TenantExistsError, TenantNotFoundError
 from payhub_tenants.tenants.model import (
@@ -19,12 +22,11 @@ from payhub_tenants.tenants.model import (
     check_placement,
     checked_private_key,
     checked_request,
-    key_id_of,
     tenant_summary,
     tenant_view,
     with_placement,
-    with_status,
 )
+from payhub_tenants.vault import Vault
 
 IDENTIFIERS_SHOWN_MAX: Final = 100
 
@@ -35,21 +37,25 @@ class TenantService:
     def __init__(
         self,
         store: Store,
-        secrets: SecretBox,
+        vault: Vault,
         fingerprints: Fingerprints,
         engines: frozenset[str],
+        lifecycle: LifecycleService,
         clock: Clock,
         on_change: Callable[[], None],
     ) -> None:
         self._store = store
-        self._secrets = secrets
+        self._vault = vault
         self._fingerprints = fingerprints
         self._engines = engines
+        self._lifecycle = lifecycle
         self._clock = clock
         self._on_change = on_change
 
-    async def create(self, request: CreateTenant) -> tuple[TenantView, bool]:
-        """Create a tenant, or return the one that the same request created before.
+    async def create(
+        self, request: CreateTenant, actor: str = AGGREGATOR.operator_id
+    ) -> tuple[TenantView, bool]:
+        """Create a tenant and provision it, or return the one that the same request created before.
 
         Returns:
             The tenant, and whether it was created now.
@@ -57,22 +63,15 @@ class TenantService:
         Raises:
             TenantExistsError: another request created a tenant of this id.
             FspTakenError: another tenant has the FSP id.
+            KeyDestroyedError: a tenant of this id was purged.
             PayhubError: the request is refused; see ``checked_request``.
         """
-        tenant = self._new_tenant(checked_request(request, self._engines))
-        async with self._store.transaction() as transaction:
-            created = await transaction.tenants.add(tenant)
-            if not created:
-                known = await transaction.tenants.get(tenant.tenant_id)
-                if known is None:
-                    raise FspTakenError
-                if known.request_fingerprint != tenant.request_fingerprint:
-                    raise TenantExistsError
-                tenant = known
-            view = await _view(transaction, tenant)
-        if created:
-            self._on_change()
-        return view, created
+        checked = checked_request(request, self._engines)
+        known = await self._known(checked)
+        created = known is None and await self._add(checked, actor)
+        # Also for a repetition: the first attempt may have been cut off before this.
+        await self._lifecycle.run(checked.tenant_id)
+        return await self.get(checked.tenant_id), created
 
     async def get(self, tenant_id: str) -> TenantView:
         """Return a tenant.
@@ -80,7 +79,7 @@ class TenantService:
         Raises:
             TenantNotFoundError: there is none of this id.
         """
-        async with self._store.transaction() as transaction:
+        async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
@@ -88,12 +87,26 @@ class TenantService:
 
     async def page(self, after: str, limit: int) -> TenantPage:
         """Return up to ``limit`` tenants whose ids come after ``after``."""
-        async with self._store.transaction() as transaction:
-            found = await transaction.tenants.page(after, limit + 1)
+        async with self._store.registry() as registry:
+            found = await registry.tenants.page(after, limit + 1)
         shown = [tenant_summary(tenant) for tenant in found[:limit]]
         return TenantPage(tenants=shown, next=shown[-1].tenant_id if len(found) > limit else None)
 
-    async def place(self, tenant_id: str, placement: list[str]) -> TenantView:
+    async def export(self, tenant_id: str) -> Export:
+        """Return everything that a tenant owns here.
+
+        Raises:
+            TenantNotFoundError: there is none of this id.
+        """
+        async with self._store.transaction(tenant_id) as transaction:
+            tenant = await transaction.tenants.get(tenant_id)
+            if tenant is None:
+                raise TenantNotFoundError
+            return await export_of(transaction, tenant)
+
+    async def place(
+        self, tenant_id: str, placement: list[str], actor: str = AGGREGATOR.operator_id
+    ) -> TenantView:
         """Have other engines serve a tenant; engines then refuse requests of the older epoch.
 
         Raises:
@@ -101,41 +114,56 @@ class TenantService:
             PayhubError: the placement is refused; see ``check_placement``.
         """
         check_placement(placement, self._engines)
-        return await self._change(tenant_id, lambda tenant, now: with_placement(tenant, placement, now))
-
-    async def set_status(self, tenant_id: str, status: TenantStatus) -> TenantView:
-        """Suspend or activate a tenant.
-
-        Raises:
-            TenantNotFoundError: there is none of this id.
-        """
-        return await self._change(tenant_id, lambda tenant, now: with_status(tenant, status, now))
-
-    async def _change(self, tenant_id: str, step: Callable[[Tenant, int], Tenant]) -> TenantView:
-        async with self._store.transaction() as transaction:
+        now = self._clock()
+        async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.lock(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            after = step(tenant, self._clock())
+            after = with_placement(tenant, placement, now)
             if after is not tenant:
                 await transaction.tenants.save(after)
+                detail = {"placement": placement, "epoch": after.epoch}
+                await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
             view = await _view(transaction, after)
         self._on_change()
         return view
 
-    def _new_tenant(self, request: CreateTenant) -> Tenant:
+    async def _known(self, request: CreateTenant) -> Tenant | None:
+        async with self._store.transaction(request.tenant_id) as transaction:
+            known = await transaction.tenants.get(request.tenant_id)
+        if known is not None and known.request_fingerprint != self._fingerprints.of(request):
+            raise TenantExistsError
+        return known
+
+    async def _add(self, request: CreateTenant, actor: str) -> bool:
+        """Keep a new tenant; False where the same request did so meanwhile."""
+        await self._vault.create(request.tenant_id)
+        tenant, key = await self._new_tenant(request)
+        async with self._store.transaction(tenant.tenant_id) as transaction:
+            if await transaction.tenants.add(tenant):
+                await transaction.keys.put(key)
+                detail = {"fspId": tenant.fsp_id, "placement": tenant.placement}
+                now = tenant.created_at_ms
+                await transaction.audit.append(tenant.tenant_id, now, actor, "tenant.requested", detail)
+                await self._lifecycle.begin(transaction, tenant, "provision", actor)
+                return True
+        if await self._known(request) is None:
+            raise FspTakenError
+        return False
+
+    async def _new_tenant(self, request: CreateTenant) -> tuple[Tenant, SigningKeyRow]:
         if request.signing_key_pem is None:
             private_pem = jws.new_private_key_pem()
         else:
             private_pem = checked_private_key(request.signing_key_pem, "/signingKeyPem")
-        public_pem = jws.public_pem(private_pem)
-        now = self._clock()
-        return Tenant(
-            tenant_id=request.tenant_id,
+        now, tenant_id = self._clock(), request.tenant_id
+        key = await new_key(self._vault, tenant_id, private_pem, now)
+        tenant = Tenant(
+            tenant_id=tenant_id,
             fsp_id=request.fsp_id,
             name=request.name,
             currency=request.currency,
-            status="active",
+            status="requested",
             version=1,
             epoch=1,
             published_version=0,
@@ -146,15 +174,16 @@ class TenantService:
             ams_base_url=request.ams.base_url,
             ams_platform_tenant=request.ams.platform_tenant,
             ams_username=request.ams.username,
-            ams_password_sealed=self._secrets.seal(request.ams.password, f"ams:{request.tenant_id}"),
-            key_id=key_id_of(public_pem),
-            public_key_pem=public_pem,
-            private_key_sealed=self._secrets.seal(private_pem, f"jws:{request.tenant_id}"),
+            ams_password_sealed=await self._vault.seal(tenant_id, request.ams.password, "ams"),
+            key_id=key.key_id,
+            public_key_pem=key.public_key_pem,
+            private_key_sealed=key.private_key_sealed,
             quote_validity_ms=request.quote_validity_ms,
             request_fingerprint=self._fingerprints.of(request),
             created_at_ms=now,
             updated_at_ms=now,
         )
+        return tenant, key
 
 
 async def _view(transaction: Transaction, tenant: Tenant) -> TenantView:
