@@ -11,7 +11,7 @@ from payhub_tenants.tenants.model import Tenant
 
 FORMAT: Final = 1
 PAGE: Final = 500
-_SEALED: Final = ("ams_password_sealed", "private_key_sealed", "request_fingerprint")
+_SEALED: Final = ("ams_password_sealed", "private_key_sealed", "request_fingerprint", "content_sealed")
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):

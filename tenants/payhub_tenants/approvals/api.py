@@ -11,6 +11,7 @@ from payhub_platform.http import decode_body
 from payhub_tenants.approvals.model import ApprovalView, ConfirmPurge
 from payhub_tenants.approvals.service import ApprovalService
 from payhub_tenants.authentication import calling_operator
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 from payhub_tenants.terms.model import Limits
 
@@ -32,8 +33,8 @@ class ApprovalController(Controller):
         """Ask for going live."""
         return await approvals.ask_to_go_live(known_form(tenant_id), _actor(request))
 
-    @put("/limits", status_code=202)
-    async def limits(
+    @put("/limits", status_code=202, operation_class=takes(Limits))
+    async def request_limits(
         self, tenant_id: FromPath[str], request: AnyRequest, approvals: NamedDependency[ApprovalService]
     ) -> ApprovalView:
         """Ask for other limits; those before hold until then."""
@@ -41,7 +42,7 @@ class ApprovalController(Controller):
         return await approvals.ask_for_limits(known_form(tenant_id), body, _actor(request))
 
     @delete("/keys/{key_id:str}", status_code=202)
-    async def delete_key(
+    async def request_key_deletion(
         self,
         tenant_id: FromPath[str],
         key_id: FromPath[str],
@@ -51,7 +52,7 @@ class ApprovalController(Controller):
         """Ask for the deletion of a key that does not sign."""
         return await approvals.ask_to_delete_key(known_form(tenant_id), key_id, _actor(request))
 
-    @post("/purge", status_code=202)
+    @post("/purge", status_code=202, operation_class=takes(ConfirmPurge))
     async def purge(
         self, tenant_id: FromPath[str], request: AnyRequest, approvals: NamedDependency[ApprovalService]
     ) -> ApprovalView:

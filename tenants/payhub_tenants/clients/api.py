@@ -11,6 +11,7 @@ from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.clients.model import ClientView, RegisterClient
 from payhub_tenants.clients.service import ClientService
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 
 _register: Final = msgspec.json.Decoder(RegisterClient)
@@ -21,7 +22,7 @@ class ClientController(Controller):
 
     path = "/v1/tenants/{tenant_id:str}/clients"
 
-    @post("/")
+    @post("/", operation_class=takes(RegisterClient))
     async def register(
         self,
         tenant_id: FromPath[str],

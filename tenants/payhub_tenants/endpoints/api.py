@@ -11,6 +11,7 @@ from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.endpoints.model import Endpoints
 from payhub_tenants.endpoints.service import EndpointService
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 
 _put: Final = msgspec.json.Decoder(Endpoints)
@@ -26,7 +27,7 @@ class EndpointController(Controller):
         """Return all endpoints."""
         return await endpoints.get(known_form(tenant_id))
 
-    @put("/")
+    @put("/", operation_class=takes(Endpoints))
     async def put(
         self,
         tenant_id: FromPath[str],

@@ -20,6 +20,7 @@ from payhub_tenants.identifiers.model import (
     RegisterIdentifiers,
 )
 from payhub_tenants.identifiers.service import IdentifierService
+from payhub_tenants.openapi import takes, takes_file
 from payhub_tenants.tenants.api import known_form
 
 AnyRequest = Request[Any, Any, Any]
@@ -33,7 +34,7 @@ class IdentifierController(Controller):
 
     path = "/v1/tenants/{tenant_id:str}/party-identifiers"
 
-    @post("/", status_code=200)
+    @post("/", status_code=200, operation_class=takes(RegisterIdentifiers))
     async def register(
         self, tenant_id: FromPath[str], request: AnyRequest, identifiers: NamedDependency[IdentifierService]
     ) -> list[IdentifierView]:
@@ -53,7 +54,7 @@ class IdentifierController(Controller):
         """Return one identifier."""
         return await identifiers.find(_key(tenant_id, type_, value, sub_id))
 
-    @put("/{type_:str}/{value:str}/account")
+    @put("/{type_:str}/{value:str}/account", operation_class=takes(MoveIdentifier))
     async def move(
         self,
         tenant_id: FromPath[str],
@@ -88,7 +89,7 @@ class IdentifierFileController(Controller):
 
     path = "/v1/tenants/{tenant_id:str}/party-identifier-file"
 
-    @put("/", status_code=202, request_max_body_size=FILE_BYTES_MAX)
+    @put("/", status_code=202, request_max_body_size=FILE_BYTES_MAX, operation_class=takes_file("text/csv"))
     async def put(
         self, tenant_id: FromPath[str], request: AnyRequest, files: NamedDependency[IdentifierFiles]
     ) -> FileView:

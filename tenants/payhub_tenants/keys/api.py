@@ -11,6 +11,7 @@ from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.keys.model import CertificateView, KeyView, RequestCertificate
 from payhub_tenants.keys.service import KeyService
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 
 _request: Final = msgspec.json.Decoder(RequestCertificate)
@@ -51,7 +52,7 @@ class KeyController(Controller):
         """List the channels' certificates with their expiry."""
         return await keys.certificates(known_form(tenant_id))
 
-    @post("/certificates")
+    @post("/certificates", operation_class=takes(RequestCertificate))
     async def request_certificate(
         self, tenant_id: FromPath[str], request: Request[Any, Any, Any], keys: NamedDependency[KeyService]
     ) -> CertificateView:

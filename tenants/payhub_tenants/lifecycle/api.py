@@ -14,6 +14,7 @@ from payhub_tenants.lifecycle.certification import CertificationReport
 from payhub_tenants.lifecycle.model import LifecycleView
 from payhub_tenants.lifecycle.requirements import Requirements
 from payhub_tenants.lifecycle.service import LifecycleService
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 
 AnyRequest = Request[Any, Any, Any]
@@ -48,7 +49,7 @@ class LifecycleController(Controller):
         """Return what is missing for the next steps, and why."""
         return await lifecycle.requirements(known_form(tenant_id))
 
-    @put("/certification", media_type="application/json")
+    @put("/certification", media_type="application/json", operation_class=takes(CertificationReport))
     async def report(
         self, tenant_id: FromPath[str], request: AnyRequest, lifecycle: NamedDependency[LifecycleService]
     ) -> Requirements:
@@ -63,7 +64,7 @@ class LifecycleController(Controller):
         """Certify a tenant whose requirements are met."""
         return await lifecycle.start(known_form(tenant_id), "certify", _actor(request))
 
-    @post("/suspend", status_code=200)
+    @post("/suspend", status_code=200, operation_class=takes(Reason))
     async def suspend(
         self, tenant_id: FromPath[str], request: AnyRequest, lifecycle: NamedDependency[LifecycleService]
     ) -> LifecycleView:
@@ -71,7 +72,7 @@ class LifecycleController(Controller):
         body: Reason = decode_body(await request.body(), _reason.decode)
         return await lifecycle.start(known_form(tenant_id), "suspend", _actor(request), body.reason)
 
-    @post("/resume", status_code=200)
+    @post("/resume", status_code=200, operation_class=takes(Reason))
     async def resume(
         self, tenant_id: FromPath[str], request: AnyRequest, lifecycle: NamedDependency[LifecycleService]
     ) -> LifecycleView:
@@ -79,7 +80,7 @@ class LifecycleController(Controller):
         body: Reason = decode_body(await request.body(), _reason.decode)
         return await lifecycle.start(known_form(tenant_id), "resume", _actor(request), body.reason)
 
-    @post("/offboard", status_code=200)
+    @post("/offboard", status_code=200, operation_class=takes(Reason))
     async def offboard(
         self, tenant_id: FromPath[str], request: AnyRequest, lifecycle: NamedDependency[LifecycleService]
     ) -> LifecycleView:

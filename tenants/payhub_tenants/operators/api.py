@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from payhub_platform.http import decode_body
+from payhub_tenants.openapi import takes
 from payhub_tenants.operators.model import CreateOperator, OperatorView
 from payhub_tenants.operators.service import OperatorService
 
@@ -20,7 +21,7 @@ class OperatorController(Controller):
     path = "/v1/operators"
     opt = {"role": "administrator"}
 
-    @post("/")
+    @post("/", operation_class=takes(CreateOperator))
     async def create(
         self, request: Request[Any, Any, Any], operators: NamedDependency[OperatorService]
     ) -> OperatorView:

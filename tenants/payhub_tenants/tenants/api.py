@@ -10,6 +10,7 @@ from litestar.params import FromPath, Parameter
 
 from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.ams import AmsCheck, AmsService
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import (
@@ -43,7 +44,7 @@ class TenantController(Controller):
 
     path = "/v1/tenants"
 
-    @post("/")
+    @post("/", operation_class=takes(CreateTenant))
     async def create(
         self, request: Request[Any, Any, Any], tenants: NamedDependency[TenantService]
     ) -> Response[TenantView]:
@@ -67,7 +68,7 @@ class TenantController(Controller):
         """Return one tenant."""
         return await tenants.get(known_form(tenant_id))
 
-    @put("/{tenant_id:str}/placement")
+    @put("/{tenant_id:str}/placement", operation_class=takes(ChangePlacement))
     async def place(
         self,
         tenant_id: FromPath[str],

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 
 from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 from payhub_tenants.terms.model import Fees, Limits
 from payhub_tenants.terms.service import TermsService
@@ -31,7 +32,7 @@ class TermsController(Controller):
         """Return the fees."""
         return await terms.fees(known_form(tenant_id))
 
-    @put("/fees")
+    @put("/fees", operation_class=takes(Fees))
     async def set_fees(
         self, tenant_id: FromPath[str], request: Request[Any, Any, Any], terms: NamedDependency[TermsService]
     ) -> Fees:
