@@ -17,6 +17,7 @@ from payhub_tenants.database import Database
 from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
+from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import NatsConfigBus, Publisher
 from payhub_tenants.settings import Settings
 from payhub_tenants.vault import FileKeyProvider, Vault
@@ -55,7 +56,10 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
             ams=FineractParties(http),
             scheme=FspiopParticipants(http, clock),
             resolver=SystemResolver(),
-            engines=frozenset(settings.engines),
+            capacities={
+                engine: settings.engine_capacity_per_s.get(engine, CAPACITY_PER_S)
+                for engine in settings.engines
+            },
         )
         services = services_of(database, vault, fingerprints, outside, clock, publisher.wake)
         app = create_app(services, settings.aggregator_token)

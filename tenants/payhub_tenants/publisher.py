@@ -13,8 +13,9 @@ from payhub_platform.bus import directory
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.secrets import SealError
+from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
-from payhub_tenants.tenants.model import Tenant, config_of
+from payhub_tenants.tenants.model import Published, Tenant, config_of
 from payhub_tenants.terms.model import LIMITS_DOCUMENT, Limits, published_limits
 from payhub_tenants.vault import KeyDestroyedError, Vault
 
@@ -139,5 +140,12 @@ class Publisher:
         limits = await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits)
         password = await self._vault.for_engines(tenant_id, tenant.ams_password_sealed, "ams")
         private_key = await self._vault.for_engines(tenant_id, tenant.private_key_sealed, "jws")
-        shown = None if limits is None else published_limits(limits)
-        return config_of(tenant, clients, shown, password, private_key)
+        placed = await registry.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
+        beside = Published(
+            clients=clients,
+            limits=None if limits is None else published_limits(limits),
+            weights=[] if placed is None else placed.weights,
+            password_sealed=password,
+            private_key_sealed=private_key,
+        )
+        return config_of(tenant, beside)

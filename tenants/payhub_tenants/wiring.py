@@ -37,7 +37,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     ams: AmsParties
     scheme: SchemeParticipants
     resolver: Resolver
-    engines: frozenset[str]
+    capacities: dict[str, int]  # payments a second that each engine can do
     wait_s: float = WAIT_S
 
 
@@ -57,7 +57,7 @@ def services_of(
     identifiers = IdentifierService(store, ams, scheme, access, withdrawal, clock, outside.wait_s)
     return Services(
         audit=AuditService(store),
-        tenants=TenantService(store, vault, fingerprints, outside.engines, lifecycle, clock, wake),
+        tenants=TenantService(store, vault, fingerprints, outside.capacities, lifecycle, clock, wake),
         lifecycle=lifecycle,
         approvals=ApprovalService(store, lifecycle, clock),
         clients=ClientService(store, fingerprints, clock, wake),

@@ -27,6 +27,7 @@ from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.errors import PayhubError
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
+from payhub_tenants.vault import FileKeyProvider
 
 SECRETS_KEY = SecretBox.new_key()
 WAIT_S = 30.0
@@ -301,3 +302,35 @@ async def test_wrong_settings_are_told_in_one_line():
     [line] = error.decode().splitlines()
     assert "aggregator_token" in line
     assert "hidden" not in line
+
+
+async def prove(database_url: str, keys: Path, tenant: str) -> tuple[int | None, Any]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "payhub_tenants.proof",
+        tenant,
+        env=environment(database_url, "nats://unused", 1, keys),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, json.loads(out)
+
+
+async def test_a_backup_of_the_database_tells_nothing_once_the_key_is_destroyed(
+    tmp_path: Path, nats_server: LocalServer, postgres_server: LocalServer
+):
+    async with running(postgres_server.url, nats_server.url, tmp_path / "log") as tenants:
+        await until(tenants.is_ready)
+        assert (await tenants.call("POST", "/v1/tenants", create_request("shredded")))[0] == 201
+        assert await tenants.stop() == 0
+    keys = tmp_path / "keys"
+    readable = ["core bank", "signing key"]
+    status, proof = await prove(postgres_server.url, keys, "shredded")
+    assert (status, proof["tried"], sorted(proof["readable"])[:1], sorted(proof["readable"])[-1:]) == (
+        1, 3, readable[:1], readable[-1:],
+    )  # fmt: skip
+    installation = SecretBox(SECRETS_KEY)
+    await FileKeyProvider(keys, installation).destroy("shredded")
+    status, proof = await prove(postgres_server.url, keys, "shredded")
+    assert (status, proof) == (0, {"tenantId": "shredded", "tried": 3, "readable": []})

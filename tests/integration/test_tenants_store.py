@@ -13,6 +13,7 @@ from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_tenants.clients.model import RegisterClient
 from payhub_tenants.database import Database
 from payhub_tenants.identifiers.model import PartyIdentifier, RegisterIdentifiers, pending_identifiers
+from payhub_tenants.placement.model import ChangePlacement
 from payhub_tenants.tenants.model import CreateTenant, Tenant
 from payhub_tenants.tenants.service import TenantService
 
@@ -66,7 +67,7 @@ async def test_changes_at_once_are_all_counted(databases: list[Database]):
     requests = [msgspec.convert(client_request(f"counted-{n}"), RegisterClient) for n in range(9)]
     await asyncio.gather(
         *(clients[n % 3].register("counted", request) for n, request in enumerate(requests)),
-        tenants_of(databases[1], plane).place("counted", ["south"]),
+        tenants_of(databases[1], plane).place("counted", ChangePlacement(placement=["south"])),
     )
     tenant = await kept(databases[2], "counted")
     assert (tenant.version, tenant.epoch) == (11, 2)

@@ -222,6 +222,9 @@ class MemoryDocuments:
     async def remove_all(self, tenant_id: str) -> int:
         return _remove(self.rows, tenant_id)
 
+    async def of_kind(self, kind: str, type_: type[T]) -> dict[str, T]:
+        return {key[0]: msgspec.convert(body, type_) for key, body in self.rows.items() if key[1] == kind}
+
     async def tenants_with_open(self, kind: str) -> list[str]:
         return sorted(key[0] for key, body in self.rows.items() if key[1] == kind and not body["is_done"])
 

@@ -67,6 +67,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     signing_key: SigningKey
     clients: list[OAuthClient]
     quote_validity_ms: int = 30_000
+    weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
 
     @property

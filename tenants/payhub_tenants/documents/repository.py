@@ -31,6 +31,10 @@ class DocumentRepository(Protocol):
         """Forget all documents of a tenant; return how many."""
         ...
 
+    async def of_kind(self, kind: str, type_: type[T]) -> dict[str, T]:
+        """Return all tenants' documents of a kind; for the registry."""
+        ...
+
     async def tenants_with_open(self, kind: str) -> list[str]:
         """Return the tenants whose document of a kind is not done; for the registry."""
         ...
@@ -74,3 +78,9 @@ class SqlDocumentRepository:
         is_open = documents.c.body["is_done"].as_boolean().is_(False)
         query = select(documents.c.tenant_id).where(documents.c.kind == kind, is_open)
         return list((await self._connection.execute(query.order_by(documents.c.tenant_id))).scalars())
+
+    async def of_kind(self, kind: str, type_: type[T]) -> dict[str, T]:
+        """Read a kind of all tenants."""
+        query = select(documents.c.tenant_id, documents.c.body).where(documents.c.kind == kind)
+        rows = await self._connection.execute(query)
+        return {tenant_id: msgspec.convert(body, type_) for tenant_id, body in rows}

@@ -11,10 +11,10 @@ from litestar.params import FromPath, Parameter
 from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.openapi import takes
+from payhub_tenants.placement.model import ChangePlacement
 from payhub_tenants.tenants.ams import AmsCheck, AmsService
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import (
-    ChangePlacement,
     CreateTenant,
     TenantPage,
     TenantView,
@@ -77,9 +77,7 @@ class TenantController(Controller):
     ) -> TenantView:
         """Change which engines serve a tenant."""
         body: ChangePlacement = decode_body(await request.body(), _placement.decode)
-        return await tenants.place(
-            known_form(tenant_id), body.placement, calling_operator(request).operator_id
-        )
+        return await tenants.place(known_form(tenant_id), body, calling_operator(request).operator_id)
 
     @post("/{tenant_id:str}/ams/check", status_code=200)
     async def check_ams(

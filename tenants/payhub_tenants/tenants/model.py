@@ -23,7 +23,6 @@ from payhub_tenants.clients.model import Client, ClientView, client_view
 from payhub_tenants.fields import (
     Body,
     DisplayName,
-    EngineId,
     FspId,
     HeaderText,
     Password,
@@ -36,13 +35,12 @@ from payhub_tenants.fields import (
 )
 from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, identifier_view
 from payhub_tenants.lifecycle.model import LifecycleStatus, published_status
+from payhub_tenants.placement.model import Placement
 from payhub_tenants.tenants.errors import UnknownEngineError, UnsuitableKeyError
 
-PLACEMENT_MAX: Final = 16
 QUOTE_VALIDITY_MS: Final = 30_000
 KEY_ID_CHARS: Final = 16
 
-Placement = Annotated[list[EngineId], Meta(min_length=1, max_length=PLACEMENT_MAX)]
 QuoteValidityMs = Annotated[int, Meta(ge=100, le=3_600_000)]
 
 
@@ -75,12 +73,6 @@ class CreateTenant(Body, frozen=True, kw_only=True):
     placement: Placement
     signing_key_pem: Pem | None = None
     quote_validity_ms: QuoteValidityMs = QUOTE_VALIDITY_MS
-
-
-class ChangePlacement(Body, frozen=True, kw_only=True):
-    """Body of ``PUT /v1/tenants/{id}/placement``."""
-
-    placement: Placement
 
 
 class Tenant(Struct, frozen=True, kw_only=True):
@@ -247,9 +239,9 @@ def key_id_of(public_key_pem: str) -> str:
     return hashlib.sha256(der).hexdigest()[:KEY_ID_CHARS]
 
 
-def with_placement(tenant: Tenant, placement: list[str], at_ms: int) -> Tenant:
+def with_placement(tenant: Tenant, placement: list[str], at_ms: int, *, reweighted: bool = False) -> Tenant:
     """Move a tenant: epoch and version grow; moving to where it is changes nothing."""
-    if placement == tenant.placement:
+    if placement == tenant.placement and not reweighted:
         return tenant
     moved = replace(tenant, placement=placement, epoch=tenant.epoch + 1)
     return changed(moved, at_ms)
@@ -274,10 +266,18 @@ def changed(tenant: Tenant, at_ms: int) -> Tenant:
     return replace(tenant, version=tenant.version + 1, updated_at_ms=at_ms)
 
 
-def config_of(
-    tenant: Tenant, clients: list[Client], limits: PaymentLimits | None, password: str, private_key: str
-) -> TenantConfig:
-    """Return what gateways and engines need to know; the two secrets are sealed for engines."""
+class Published(Struct, frozen=True, kw_only=True):
+    """What is published beside a tenant's own row; the two secrets are sealed for engines."""
+
+    clients: list[Client]
+    limits: PaymentLimits | None
+    weights: list[int]
+    password_sealed: str
+    private_key_sealed: str
+
+
+def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
+    """Return what gateways and engines need to know."""
     return TenantConfig(
         tenant_id=tenant.tenant_id,
         fsp_id=tenant.fsp_id,
@@ -296,19 +296,20 @@ def config_of(
             base_url=tenant.ams_base_url,
             platform_tenant=tenant.ams_platform_tenant,
             username=tenant.ams_username,
-            password_sealed=password,
+            password_sealed=beside.password_sealed,
         ),
         signing_key=SigningKey(
             key_id=tenant.key_id,
             public_key_pem=tenant.public_key_pem,
-            private_key_sealed=private_key,
+            private_key_sealed=beside.private_key_sealed,
         ),
         clients=[
             OAuthClient(client_id=client.client_id, name=client.name, jwks=client.jwks, scopes=client.scopes)
-            for client in clients
+            for client in beside.clients
         ],
         quote_validity_ms=tenant.quote_validity_ms,
-        limits=limits,
+        weights=beside.weights,
+        limits=beside.limits,
     )
 
 

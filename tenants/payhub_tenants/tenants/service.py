@@ -11,6 +11,15 @@ from payhub_tenants.keys.model import SigningKeyRow
 from payhub_tenants.keys.service import new_key
 from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.operators.model import AGGREGATOR
+from payhub_tenants.placement.model import (
+    PLACEMENT_DOCUMENT,
+    ChangePlacement,
+    EngineLoad,
+    PlacementRecord,
+    checked_change,
+    choose,
+    loads_of,
+)
 from payhub_tenants.store import Store, Transaction
 from payhub_tenants.tenants.errors import FspTakenError, TenantExistsError, TenantNotFoundError
 from payhub_tenants.tenants.model import (
@@ -29,6 +38,7 @@ from payhub_tenants.tenants.model import (
 from payhub_tenants.vault import Vault
 
 IDENTIFIERS_SHOWN_MAX: Final = 100
+TENANTS_READ: Final = 500
 
 
 class TenantService:
@@ -39,7 +49,7 @@ class TenantService:
         store: Store,
         vault: Vault,
         fingerprints: Fingerprints,
-        engines: frozenset[str],
+        capacities: dict[str, int],
         lifecycle: LifecycleService,
         clock: Clock,
         on_change: Callable[[], None],
@@ -47,7 +57,7 @@ class TenantService:
         self._store = store
         self._vault = vault
         self._fingerprints = fingerprints
-        self._engines = engines
+        self._capacities = capacities
         self._lifecycle = lifecycle
         self._clock = clock
         self._on_change = on_change
@@ -66,7 +76,7 @@ class TenantService:
             KeyDestroyedError: a tenant of this id was purged.
             PayhubError: the request is refused; see ``checked_request``.
         """
-        checked = checked_request(request, self._engines)
+        checked = checked_request(request, frozenset(self._capacities))
         known = await self._known(checked)
         created = known is None and await self._add(checked, actor)
         # Also for a repetition: the first attempt may have been cut off before this.
@@ -105,28 +115,51 @@ class TenantService:
             return await export_of(transaction, tenant)
 
     async def place(
-        self, tenant_id: str, placement: list[str], actor: str = AGGREGATOR.operator_id
+        self, tenant_id: str, change: ChangePlacement, actor: str = AGGREGATOR.operator_id
     ) -> TenantView:
         """Have other engines serve a tenant; engines then refuse requests of the older epoch.
 
         Raises:
             TenantNotFoundError: there is none of this id.
-            PayhubError: the placement is refused; see ``check_placement``.
+            NoHeadroomError: no engine has room for what is expected.
+            PayhubError: the placement is refused; see ``checked_change`` and ``check_placement``.
         """
-        check_placement(placement, self._engines)
+        checked_change(change)
+        if change.placement is not None:
+            check_placement(change.placement, frozenset(self._capacities))
+        loads = await self._loads(tenant_id) if change.automatic is not None else []
         now = self._clock()
         async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.lock(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            after = with_placement(tenant, placement, now)
+            placement, record = _placed(tenant, change, loads)
+            known = await transaction.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
+            weights = [] if known is None else known.weights
+            after = with_placement(tenant, placement, now, reweighted=weights != record.weights)
+            await transaction.documents.put(tenant_id, PLACEMENT_DOCUMENT, record, now)
             if after is not tenant:
                 await transaction.tenants.save(after)
-                detail = {"placement": placement, "epoch": after.epoch}
+                detail = {"placement": placement, "epoch": after.epoch, "pinned": record.is_pinned}
                 await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
             view = await _view(transaction, after)
         self._on_change()
         return view
+
+    async def _loads(self, but: str) -> list[EngineLoad]:
+        """Return what all other tenants ask of the engines; two placed at once may not see each other."""
+        placements: list[tuple[list[str], PlacementRecord]] = []
+        async with self._store.registry() as registry:
+            records = await registry.documents.of_kind(PLACEMENT_DOCUMENT, PlacementRecord)
+            after = ""
+            while page := await registry.tenants.page(after, TENANTS_READ):
+                placements += [
+                    (tenant.placement, records[tenant.tenant_id])
+                    for tenant in page
+                    if tenant.tenant_id in records and tenant.tenant_id != but and tenant.status != "purged"
+                ]
+                after = page[-1].tenant_id
+        return loads_of(self._capacities, placements)
 
     async def _known(self, request: CreateTenant) -> Tenant | None:
         async with self._store.transaction(request.tenant_id) as transaction:
@@ -184,6 +217,16 @@ class TenantService:
             updated_at_ms=now,
         )
         return tenant, key
+
+
+def _placed(
+    tenant: Tenant, change: ChangePlacement, loads: list[EngineLoad]
+) -> tuple[list[str], PlacementRecord]:
+    if change.automatic is not None:
+        placement = choose(loads, change.automatic, tenant.placement[0])
+        expected = change.automatic.expected_per_s
+        return placement, PlacementRecord(is_pinned=False, weights=[], expected_per_s=expected)
+    return change.placement or [], PlacementRecord(is_pinned=True, weights=list(change.weights or []))
 
 
 async def _view(transaction: Transaction, tenant: Tenant) -> TenantView:

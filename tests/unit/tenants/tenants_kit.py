@@ -19,6 +19,7 @@ from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_tenants.app import Services, create_app
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import Publisher
 from payhub_tenants.store import Store
 from payhub_tenants.vault import Vault
@@ -107,7 +108,7 @@ class Plane:
             ams=self.ams,
             scheme=self.scheme,
             resolver=self.resolver,
-            engines=ENGINES,
+            capacities=dict.fromkeys(ENGINES, CAPACITY_PER_S),
             wait_s=self.wait_s,
         )
         fingerprints = Fingerprints(self.secrets_key)

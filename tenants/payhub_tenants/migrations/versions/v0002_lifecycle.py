@@ -94,7 +94,7 @@ _GRANTS: Final = (
     f"CREATE POLICY all_tenants ON tenants.clients FOR SELECT TO {_REGISTRY} USING (true)",
     f"CREATE POLICY all_tenants ON tenants.jobs FOR SELECT TO {_REGISTRY} USING (true)",
     f"""CREATE POLICY named ON tenants.documents FOR SELECT TO {_REGISTRY}
-      USING (kind IN ('limits', 'identifier-file'))""",
+      USING (kind IN ('limits', 'placement', 'identifier-file'))""",
     f"GRANT SELECT, UPDATE ON tenants.tenants TO {_REGISTRY}",
     f"GRANT SELECT ON tenants.clients, tenants.jobs, tenants.documents TO {_REGISTRY}",
     f"GRANT SELECT, INSERT, DELETE ON tenants.operators TO {_REGISTRY}",
