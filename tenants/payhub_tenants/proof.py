@@ -1,8 +1,7 @@
 """``python -m payhub_tenants.proof TENANT`` tries to read every secret of a tenant, and says what it could.
 
-The answer is JSON.
-It runs with the settings of the service, on its database or on a restored backup of it. It exits 0 where
-nothing can be read, 1 where something can, and 2 where it could not try.
+The answer is JSON. It runs with the settings of the service, on its database or on a restored backup of
+it. It exits 0 where nothing can be read, 1 where something can, and 2 where it could not try.
 """
 
 import asyncio

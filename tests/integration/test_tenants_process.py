@@ -44,7 +44,7 @@ class Process:
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with self.session.request(method, self.url + path, json=body, headers=headers) as answer:
-            return answer.status, json.loads(await answer.read())
+            return answer.status, json.loads(await answer.read() or b"null")
 
     async def is_ready(self) -> bool:
         assert self.process.returncode is None
@@ -122,7 +122,9 @@ class Outside:
         application = web.Application()
         application.router.add_get("/ams/interoperation/parties/{type}/{value}", self.look_up)
         application.router.add_post("/ams/interoperation/parties/{type}/{value}", self.create)
+        application.router.add_delete("/ams/interoperation/parties/{type}/{value}", self.forget)
         application.router.add_post("/switch/participants/{type}/{value}", self.register)
+        application.router.add_delete("/switch/participants/{type}/{value}", self.unregister)
         return application
 
     async def look_up(self, request: web.Request) -> web.Response:
@@ -142,6 +144,17 @@ class Outside:
             return web.json_response({"httpStatusCode": "403"}, status=403)
         self.accounts[request.match_info["value"]] = body["accountId"]
         return web.json_response({"accountId": body["accountId"], "resourceId": 7})
+
+    async def forget(self, request: web.Request) -> web.Response:
+        account = self.accounts.pop(request.match_info["value"], None)
+        return web.json_response({"accountId": account}, status=404 if account is None else 200)
+
+    async def unregister(self, request: web.Request) -> web.Response:
+        assert request.headers["FSPIOP-Source"] == "onboarded"
+        assert "FSPIOP-Signature" not in request.headers  # there is no body to sign
+        assert not await request.read()
+        del self.participants[request.match_info["value"]]
+        return web.Response(status=202)
 
     async def register(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -182,6 +195,13 @@ async def test_onboards_an_institution_and_every_process_learns_of_it(
         assert outcomes[1]["reason"] == "ams-refused: The core bank answered HTTP 403."
         assert others.accounts == {"2547001": "O-1"}
         assert others.participants == {"2547001": {"fspId": "onboarded", "currency": "KES"}}
+        one = "/v1/tenants/onboarded/party-identifiers/MSISDN/2547001"
+        status, moved = await tenants.call("PUT", one + "/account", {"accountId": "O-9"})
+        assert (status, moved["accountId"], others.accounts) == (200, "O-9", {"2547001": "O-9"})
+        assert (await tenants.call("POST", "/v1/tenants/onboarded/ams/check"))[1]["answered"] is True
+        for _ in range(2):
+            assert (await tenants.call("DELETE", one))[0] == 204
+        assert (others.accounts, others.participants) == ({}, {})
         others.public_pem = jws.public_pem(jws.new_private_key_pem())
         _, [outcome] = await tenants.call(
             "POST", "/v1/tenants/onboarded/party-identifiers", {"identifiers": [identifier("2547003", "O-3")]}

@@ -407,9 +407,13 @@ class MemoryAms:
         if self.is_down:
             raise RegistrationError("ams-unreachable", "No answer.")
 
-    async def withdraw(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
         await self.check(access)
-        self.accounts.pop((identifier.type, identifier.value, identifier.sub_id), None)
+        key = (identifier.type, identifier.value, identifier.sub_id)
+        if of_any_account or self.accounts.get(key) == identifier.account_id:
+            self.accounts.pop(key, None)
 
 
 class MemoryScheme:

@@ -5,7 +5,7 @@ import logging
 from typing import Final
 
 from payhub_platform.clock import Clock
-from payhub_platform.errors import PayhubError
+from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_tenants.identifiers.errors import FileOpenError, NoFileError
 from payhub_tenants.identifiers.file import (
     FILE_DOCUMENT,
@@ -22,7 +22,7 @@ from payhub_tenants.identifiers.file import (
 from payhub_tenants.identifiers.model import IDENTIFIERS_MAX, IdentifierBody, RegisterIdentifiers
 from payhub_tenants.identifiers.service import IdentifierService
 from payhub_tenants.store import Store
-from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.tenants.errors import TenantLeavingError, TenantNotFoundError
 from payhub_tenants.vault import Vault
 
 _logger = logging.getLogger(__name__)
@@ -100,13 +100,21 @@ class IdentifierFiles:
 
     async def work(self) -> None:
         """Work on all open files to their end, the tenants in turn."""
+        stuck: set[str] = set()
         while True:
             async with self._store.registry() as registry:
-                waiting = await registry.documents.tenants_with_open(FILE_DOCUMENT)
+                found = await registry.documents.tenants_with_open(FILE_DOCUMENT)
+            waiting = [tenant_id for tenant_id in found if tenant_id not in stuck]
             if not waiting:
                 return
             for tenant_id in waiting:
-                await self._some(tenant_id)
+                try:
+                    await self._some(tenant_id)
+                except UnavailableError:
+                    raise
+                except PayhubError as error:  # one tenant's file must not hold up the others'
+                    _logger.warning("tenant %s: its file waits: %s", tenant_id, error.code)
+                    stuck.add(tenant_id)
 
     async def _some(self, tenant_id: str) -> None:
         async with self._store.transaction(tenant_id) as transaction:
@@ -141,8 +149,12 @@ class IdentifierFiles:
         if not bodies:
             return 0, refused
         request = RegisterIdentifiers(identifiers=[body for _, body in bodies.values()])
-        views = await self._identifiers.register(tenant_id, request)
         lines = [line for line, _ in bodies.values()]
+        try:
+            views = await self._identifiers.register(tenant_id, request)
+        except TenantLeavingError as error:
+            refused += [RefusedLine(line=line, code=error.code, detail=error.detail) for line in lines]
+            return 0, sorted(refused, key=lambda each: each.line)
         for line, view in zip(lines, views, strict=True):
             if view.state != "registered":
                 code, _, detail = (view.reason or "pending: It is being registered.").partition(": ")

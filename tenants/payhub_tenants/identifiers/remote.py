@@ -60,8 +60,12 @@ class AmsParties(Protocol):
         """
         ...
 
-    async def withdraw(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
         """Have the core bank forget an identifier; repeatable.
+
+        One that it knows for another account stays: it is not ours to take, unless it is ``of_any_account``.
 
         Raises:
             RegistrationError: it does not, and why.
@@ -124,8 +128,13 @@ class FineractParties:
         """Look up an alias that is nobody's; 404 means that address, credentials and API are right."""
         await self._look_up(access, _NOBODY)
 
-    async def withdraw(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
-        """DELETE the identifier; 404 means that it is gone."""
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
+        """Look first whose it is, then DELETE; 404 means that it is gone."""
+        account_id = await self._look_up(access, identifier)
+        if account_id is None or (account_id != identifier.account_id and not of_any_account):
+            return
         status, _ = await self._call("DELETE", access, identifier, None)
         if status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
             raise RegistrationError("ams-refused", f"The core bank answered HTTP {status}.")

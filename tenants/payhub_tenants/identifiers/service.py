@@ -124,7 +124,8 @@ class IdentifierService:
             await transaction.audit.append(key[0], now, actor, "identifier.moved", {"type": key[1]})
         try:
             ams = await self._access.ams(tenant)
-            await self._ams.withdraw(ams, known)
+            # Also one of a third account: an attempt that was cut off may have left it there.
+            await self._ams.withdraw(ams, known, of_any_account=True)
             outcome = await self._register_one(ams, await self._access.scheme(tenant), moved)
         except RegistrationError as error:
             outcome = _failed(moved, error)

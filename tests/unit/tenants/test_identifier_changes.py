@@ -45,8 +45,8 @@ async def test_a_member_moves_to_another_account(api: Api, plane: Plane):
 async def test_a_move_that_is_cut_off_credits_nobody_and_goes_on(api: Api, plane: Plane):
     withdraw = plane.ams.withdraw
 
-    async def withdraw_and_fall(*args: Any) -> None:
-        await withdraw(*args)
+    async def withdraw_and_fall(*args: Any, **options: Any) -> None:
+        await withdraw(*args, **options)
         plane.ams.is_down = True
 
     plane.ams.withdraw = withdraw_and_fall  # type: ignore[method-assign]
@@ -70,6 +70,32 @@ async def test_withdrawing_tells_the_scheme_first_and_may_be_repeated(api: Api, 
         assert (await api.delete(ONE)).status_code == 204
     assert (plane.scheme.participants, plane.ams.accounts) == ({}, {})
     assert (await api.get(ONE)).status_code == 404
+
+
+async def test_withdrawing_leaves_what_the_core_bank_knows_for_another_account(api: Api, plane: Plane):
+    plane.ams.accounts["MSISDN", "7", ""] = "of somebody else"
+    await api.post(f"{BASE}/party-identifiers", json={"identifiers": [identifier("7", "B-7")]})
+    assert (await api.delete(f"{BASE}/party-identifiers/MSISDN/7")).status_code == 204
+    assert plane.ams.accounts["MSISDN", "7", ""] == "of somebody else"
+
+
+async def test_a_file_that_cannot_go_on_does_not_hold_up_others(api: Api, plane: Plane):
+    await api.post("/v1/tenants", json=create_request("rhino"))
+    for name in ("buffalo", "rhino"):
+        path = FILE.replace("buffalo", name)
+        assert (await api.put(path, content=f"{HEADER}MSISDN,1,,A-1\n".encode())).status_code == 202
+    await plane.keys.destroy("buffalo")
+    await plane.services().files.work()
+    assert (await api.get(FILE)).json()["done"] is False
+    assert (await api.get(FILE.replace("buffalo", "rhino"))).json()["registered"] == 1
+
+
+async def test_a_file_of_an_institution_that_leaves_is_refused_line_by_line(api: Api, plane: Plane):
+    await send(api, HEADER + "MSISDN,1,,A-1\n")
+    assert (await api.post(f"{BASE}/offboard", json={"reason": "letter 9"})).status_code == 200
+    await plane.services().files.work()
+    report = (await api.get(FILE)).json()
+    assert (report["done"], [line["code"] for line in report["refusedLines"]]) == (True, ["tenant-leaving"])
 
 
 async def test_a_file_is_worked_through_and_its_refused_lines_are_told(api: Api, plane: Plane):
