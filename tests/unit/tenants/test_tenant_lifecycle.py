@@ -134,7 +134,7 @@ async def test_going_live_takes_two_people_and_leaves_evidence(api: Api, plane: 
     assert (refused.status_code, refused.json()["code"]) == (409, "approval-decided")
 
 
-async def test_a_suspended_tenants_payments_are_refused_by_the_gateway(
+async def test_a_suspended_tenant_is_published_as_one_whose_payments_gateways_refuse(
     api: Api, plane: Plane, tmp_path: Path
 ):
     await active(api, plane)
