@@ -329,6 +329,14 @@ async def test_a_loan_that_the_bank_does_not_know_is_refused(desk):
     assert caught.value.variables["error"]["code"] == "3204"
 
 
+@pytest.mark.parametrize("loan", [".", "..", "L1/..", "../transfers"])
+async def test_a_loan_that_no_path_can_name_is_refused(desk, loan):
+    desk.variables = {"transferId": "t-1", "loanAccount": loan, "amount": {"amount": "40", "currency": "KES"}}
+    with pytest.raises(BpmnError, match="loan-refused"):
+        await desk.do("ams-repay-loan")
+    assert desk.kind == "contract" or desk.bank.requests == []  # the contract names loans in the body
+
+
 async def test_an_account_is_told_with_balance_status_and_identifiers(desk):
     await desk.do("ams-reserve")
     desk.variables = {"partyId": {"partyIdType": "MSISDN", "partyIdentifier": "254700200001"}}
