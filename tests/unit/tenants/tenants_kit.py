@@ -30,6 +30,18 @@ NOW_MS = 1_780_000_000_000
 ENGINES = frozenset({"north", "south"})
 SWITCH_PEM = jws.public_pem(jws.new_private_key_pem())
 PASSWORD = "core bank password"
+PEER_PEM = jws.public_pem(jws.new_private_key_pem("RS256"))
+SCHEME = {
+    "baseUrl": "https://hub.example/fspiop/",
+    "switchFspId": "Hub",
+    "switchPublicKeyPem": PEER_PEM,
+    "versions": ["2.0"],
+    "iso20022": True,
+    "signsParties": False,
+    "peerKeys": [{"fspId": "eland", "publicKeyPem": PEER_PEM, "validUntilMs": NOW_MS + 1_000}],
+    "tls": {"caPem": PEER_PEM, "certificatePem": PEER_PEM, "privateKeyPem": "a private key"},
+    "oauth": {"tokenUrl": "https://idp.example/token", "clientId": "b", "clientSecret": "a secret"},
+}
 
 
 def create_request(tenant: str = "buffalo", **changes: Any) -> dict[str, Any]:

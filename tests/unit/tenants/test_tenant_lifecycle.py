@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from unit.tenants.tenants_kit import NOW_MS, Plane, client_request, create_request, identifier
+from unit.tenants.tenants_kit import NOW_MS, SCHEME, Plane, client_request, create_request, identifier
 
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_tenants.audit.model import first_broken
@@ -15,6 +15,7 @@ from payhub_tenants.lifecycle.certification import CASES
 from payhub_tenants.lifecycle.errors import JobOpenError, WrongStatusError
 from payhub_tenants.lifecycle.model import MOVES, Job, LifecycleStatus, beginning, published_status
 from payhub_tenants.lifecycle.steps import DRAIN_MS
+from payhub_tenants.tenants.scheme import scheme_secrets
 
 Api = AsyncTestClient[Litestar]
 BASE = "/v1/tenants/buffalo"
@@ -193,11 +194,16 @@ async def test_offboarding_goes_in_order_and_the_key_ends_it(api: Api, plane: Pl
     assert (plane.scheme.participants, plane.ams.accounts) == ({}, {})
     wrong = await api.post(f"{BASE}/purge", json={"confirm": "rhino"})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "not-confirmed")
+    assert (await api.put(f"{BASE}/scheme", json=SCHEME)).status_code == 200
     copy = plane.store.kept.tenants.rows["buffalo"]  # as a backup would hold it
     await approve(api, await api.post(f"{BASE}/purge", json={"confirm": "buffalo"}), second)
     job = await settle()
     assert (await status(api), job["evidence"][3]["detail"]["unreadable"]) == ("purged", [copy.key_id])
-    for sealed, purpose in ((copy.ams_password_sealed, "ams"), (copy.private_key_sealed, "jws")):
+    kept = [(copy.ams_password_sealed, "ams"), (copy.private_key_sealed, "jws")]
+    kept += [(sealed, "ilp") for sealed in copy.ilp_secrets_sealed]
+    kept += zip(scheme_secrets(copy.scheme_settings), ("scheme-tls", "scheme-oauth"), strict=True)
+    assert len([sealed for sealed, _ in kept if sealed]) == 5
+    for sealed, purpose in kept:
         assert not await plane.vault.is_readable("buffalo", sealed, purpose)
     last = plane.bus.published[-1]
     assert (last.status, last.ams.password_sealed, last.signing_key.private_key_sealed) == (
@@ -205,6 +211,7 @@ async def test_offboarding_goes_in_order_and_the_key_ends_it(api: Api, plane: Pl
         "",
         "",
     )
+    assert (last.ilp_secrets_sealed, last.scheme.tls, last.scheme.oauth) == ([], None, None)
     assert (await api.get(f"{BASE}/keys")).json() == []
     again = await api.post("/v1/tenants", json=create_request(name="Buffalo again"))
     assert (again.status_code, again.json()["code"]) == (409, "tenant-exists")

@@ -3,26 +3,12 @@
 import msgspec
 import pytest
 from msgspec.structs import replace
-from unit.tenants.tenants_kit import NOW_MS, SWITCH_PEM, create_request
+from unit.tenants.tenants_kit import NOW_MS, PEER_PEM, SCHEME, SWITCH_PEM, create_request
 
 from payhub_platform.contracts.tenant import TenantConfig
-from payhub_platform.security import jws
 from payhub_platform.security.secrets import SealError
 from payhub_tenants.proof import prove
 from payhub_tenants.tenants.scheme import scheme_secrets
-
-PEER = jws.public_pem(jws.new_private_key_pem("RS256"))
-SCHEME = {
-    "baseUrl": "https://hub.example/fspiop/",
-    "switchFspId": "Hub",
-    "switchPublicKeyPem": PEER,
-    "versions": ["2.0"],
-    "iso20022": True,
-    "signsParties": False,
-    "peerKeys": [{"fspId": "eland", "publicKeyPem": PEER, "validUntilMs": NOW_MS + 1_000}],
-    "tls": {"caPem": PEER, "certificatePem": PEER, "privateKeyPem": "a private key"},
-    "oauth": {"tokenUrl": "https://idp.example/token", "clientId": "b", "clientSecret": "a secret"},
-}
 
 
 @pytest.fixture
@@ -84,7 +70,7 @@ async def test_a_tenant_that_was_never_changed_speaks_as_before(plane, buffalo):
         ({"switchPublicKeyPem": "x"}, "/switchPublicKeyPem"),
         ({"baseUrl": "ftp://hub"}, "/baseUrl"),
         ({"peerKeys": [{"fspId": "eland", "publicKeyPem": "x"}]}, "/peerKeys/0/publicKeyPem"),
-        ({"tls": {"certificatePem": PEER}}, "/tls"),
+        ({"tls": {"certificatePem": PEER_PEM}}, "/tls"),
         ({"oauth": {"tokenUrl": "x", "clientId": "b", "clientSecret": "s"}}, "/oauth/tokenUrl"),
         ({"ilpVersion": 2}, "/ilpVersion"),
         ({"unknown": 1}, ""),
