@@ -10,6 +10,7 @@ SCHEME_REFUSED: Final = "scheme-refused"
 PARTY_REFUSED: Final = "party-refused"
 QUOTE_REFUSED: Final = "quote-refused"
 TRANSFER_REFUSED: Final = "transfer-refused"
+CREDIT_REFUSED: Final = "credit-refused"
 FULFILMENT_MISMATCH: Final = "fulfilment-mismatch"
 
 # FSPIOP error codes (API Definition 1.1 section 7.6).

@@ -12,12 +12,14 @@ from payhub_platform.contracts.fspiop import (
     PartyIdInfo,
     QuoteRequest,
     QuoteResponse,
+    TransactionType,
     TransferPrepare,
 )
 from payhub_platform.money import Money
 
 CALLBACK_TIMEOUT: Final = "PT10S"
 NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
+PEER_TO_PEER: Final = TransactionType(scenario="TRANSFER", initiator="PAYER", initiator_type="CONSUMER")
 VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
 
 
@@ -29,8 +31,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     transfer_id: str
     payer: PartyIdInfo
     payee: PartyIdInfo
-    amount: FspMoney
+    amount: FspMoney  # what is sent, or what is received, as ``amount_type`` says
     amount_type: Literal["SEND", "RECEIVE"] = "SEND"
+    transaction_type: TransactionType = PEER_TO_PEER
+    transaction_request_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
 
@@ -42,16 +46,11 @@ class ErrorValue(msgspec.Struct, frozen=True, kw_only=True):
     description: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a payment ended, and what its channel calls it."""
-
-    payment_state: PaymentState = "PENDING"
-    error: ErrorValue | None = None
-    client_ref_id: str | None = None
-
-
 class PayerFunds(Payment, frozen=True, kw_only=True, rename="camel"):
-    """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat."""
+    """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat.
+
+    The process gives these jobs what is transferred as their ``amount``.
+    """
 
     payer_account: str
     payer_fee: str  # decimal text in the payment's currency
@@ -62,6 +61,20 @@ class FoundParty(Payment, frozen=True, kw_only=True, rename="camel"):
 
     party: Party
     payee_fsp: str
+
+
+class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What a payment moves. Set once, so that whatever is sent again is the same.
+
+    The payer's account is charged ``transfer_amount`` and the payer's own fee; the payee's account is paid
+    ``payee_receive_amount``.
+    """
+
+    transfer_amount: FspMoney
+    payee_receive_amount: FspMoney
+    expiration: str
+    payee_fsp_fee: FspMoney | None = None
+    payee_fsp_commission: FspMoney | None = None
 
 
 class QuotedPayment(FoundParty, frozen=True, kw_only=True, rename="camel"):
@@ -103,14 +116,6 @@ class PartyQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     requester_fsp: str
 
 
-class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Set once by ``ams-quote-payee``, so that an answer sent again is the same answer."""
-
-    transfer_amount: FspMoney
-    payee_receive_amount: FspMoney
-    expiration: str
-
-
 class PayeeQuote(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What ``payee-quote-transfer`` starts with, set by the message ``quote-request``."""
 
@@ -123,6 +128,27 @@ class PricedQuote(PayeeQuote, frozen=True, kw_only=True, rename="camel"):
 
     quote_terms: QuoteTerms
     payee_account: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a payment stands, and what its channel calls it."""
+
+    payment_state: PaymentState = "PENDING"
+    error: ErrorValue | None = None
+    client_ref_id: str | None = None
+    confirm_quote: bool = False
+    confirmation: str | None = None
+    payer_fee: str | None = None
+    quote_terms: QuoteTerms | None = None
+
+
+class PayeeCredit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What paying the payee needs, whether the money comes through the scheme or from the same bank."""
+
+    transaction_id: str
+    transfer_id: str
+    payee_account: str
+    quote_terms: QuoteTerms
 
 
 class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):

@@ -44,12 +44,21 @@ class PartyResponse(Message, frozen=True, kw_only=True):
     party: Party
 
 
+class Refund(Message, frozen=True, kw_only=True):
+    """Section 7.4.16: which transaction is paid back."""
+
+    original_transaction_id: str
+    refund_reason: str | None = None
+
+
 class TransactionType(Message, frozen=True, kw_only=True):
     """Section 7.4.18."""
 
     scenario: str
     initiator: str
     initiator_type: str
+    sub_scenario: str | None = None
+    refund_info: Refund | None = None
 
 
 class QuoteRequest(Message, frozen=True, kw_only=True):
@@ -62,6 +71,7 @@ class QuoteRequest(Message, frozen=True, kw_only=True):
     amount_type: Literal["SEND", "RECEIVE"]
     amount: FspMoney
     transaction_type: TransactionType
+    transaction_request_id: str | None = None
     fees: FspMoney | None = None
     note: str | None = None
     expiration: str | None = None

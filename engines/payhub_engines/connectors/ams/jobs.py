@@ -23,20 +23,21 @@ from payhub_engines.connectors.ams.refusals import (
 )
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
+from payhub_engines.connectors.pricing import offered_terms
 from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
     PartyQuestion,
+    PayeeCredit,
     PayeeQuote,
     PayerFunds,
     Payment,
-    PreparedTransfer,
-    QuoteTerms,
     builtin,
     money_of,
     read,
 )
 from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.fspiop import PartyIdInfo
+from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import Money
 
 _logger = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ class AmsJobs:
             "ams-release": self.release,
             "ams-look-up-party": self.look_up_party,
             "ams-quote-payee": self.quote_payee,
+            "ams-reserve-credit": self.reserve_credit,
             "ams-credit": self.credit,
+            "ams-deposit": self.deposit,
         }
 
     async def quote_payer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
@@ -125,8 +128,10 @@ class AmsJobs:
         amount = money_of(quote.amount)
         try:
             account = await self._usable_account(job, context, quote.payee.party_id_info, "PAYEE", amount)
+            fee = await self._client.fee(job, context, account, "PAYEE", amount, quote.quote_id)
         except AmsRefusalError as error:
-            raise _refusal(refusals.QUOTE_REFUSED, not_found("PAYEE")) from error
+            reason = not_found("PAYEE") if error.not_found else refused(error.codes, "PAYEE")
+            raise _refusal(refusals.QUOTE_REFUSED, reason) from error
         except JobFailedError as error:
             raise _give_up(job, error, refusals.QUOTE_REFUSED) from error
         now_ms = context.clock()
@@ -136,25 +141,48 @@ class AmsJobs:
             if limit_ms - now_ms < QUOTE_LEAST_MS:
                 reason = Reason(refusals.QUOTE_EXPIRED, "The quote request has expired.")
                 raise _refusal(refusals.QUOTE_REFUSED, reason)
-        given = QuoteTerms(
-            transfer_amount=quote.amount, payee_receive_amount=quote.amount, expiration=iso(limit_ms)
-        )
+        try:
+            given = offered_terms(quote, fee, iso(limit_ms))
+        except InvalidInputError as error:
+            raise refusal(refusals.QUOTE_REFUSED, refusals.PAYEE_REJECTED_QUOTE, error.detail) from error
         return {"payeeAccount": account, "quoteTerms": builtin(given)}
 
+    async def reserve_credit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Make sure that the payee can still be paid, before the fulfilment promises it.
+
+        Fineract reserves nothing for a payee: its PREPARE does not even look at the account.
+        """
+        credit = read(job, PayeeCredit)
+        try:
+            state = await self._client.account(job, context, credit.payee_account)
+        except AmsRefusalError as error:
+            raise _refusal(refusals.TRANSFER_REFUSED, not_found("PAYEE")) from error
+        except JobFailedError as error:
+            raise _give_up(job, error, refusals.TRANSFER_REFUSED) from error
+        fault = account_fault(state, "PAYEE", credit.quote_terms.transfer_amount.currency)
+        if fault is not None:
+            raise _refusal(refusals.TRANSFER_REFUSED, fault)
+        return {}
+
     async def credit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Pay the payee: CREATE. Tried until it is done; the transfer code keeps it single."""
-        prepared = read(job, PreparedTransfer)
-        amount = money_of(prepared.transfer.amount)
-        order = TransferOrder(
-            action="CREATE",
-            role="PAYEE",
-            transaction_id=job.payment,
-            transfer_id=prepared.transfer.transfer_id,
-            account=prepared.payee_account,
-            amount=amount,
-            fee=Money(0, amount.currency),
-        )
-        await self._book(job, context, order)
+        """Pay the payee what the scheme has settled: CREATE, tried until it is done."""
+        await self._book(job, context, _payee_order(read(job, PayeeCredit)))
+        return {}
+
+    async def deposit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Pay a payee of the payer's own bank: CREATE. Nothing is settled yet, so it may be refused.
+
+        Only the first attempt's refusal says that nothing was booked: a later one may be about an account
+        that an earlier attempt, whose answer was lost, has paid already. That is for an operator to see.
+        """
+        try:
+            await self._book(job, context, _payee_order(read(job, PayeeCredit)))
+        except JobFailedError as error:
+            cause = error.__cause__
+            if not isinstance(cause, AmsRefusalError) or job.attempt > 1:
+                raise
+            reason = not_found("PAYEE") if cause.not_found else refused(cause.codes, "PAYEE")
+            raise _refusal(refusals.CREDIT_REFUSED, reason) from error
         return {}
 
     async def _usable_account(
@@ -195,6 +223,19 @@ def _payer_order(action: Action, funds: PayerFunds) -> TransferOrder:
         account=funds.payer_account,
         amount=amount,
         fee=Money.parse(funds.payer_fee, amount.currency),
+    )
+
+
+def _payee_order(credit: PayeeCredit) -> TransferOrder:
+    amount = money_of(credit.quote_terms.payee_receive_amount)
+    return TransferOrder(
+        action="CREATE",
+        role="PAYEE",
+        transaction_id=credit.transaction_id,
+        transfer_id=credit.transfer_id,
+        account=credit.payee_account,
+        amount=amount,
+        fee=Money(0, amount.currency),
     )
 
 

@@ -37,6 +37,7 @@ class FakeBank:
         self.accounts: dict[str, BankAccount] = {}
         self.parties: dict[str, str] = {}
         self.fee = "0.000000"
+        self.payee_fee = "0.000000"
         self.lose_answers = 0
         self.down = False
         self.forbidden = False
@@ -85,9 +86,11 @@ class FakeBank:
             case "POST", ["quotes"]:
                 account = self.accounts[content["accountId"]]
                 wanted = Decimal(content["amount"]["amount"]) + Decimal(self.fee)
-                if account.balance - account.held() < wanted:
+                is_payer = content["transactionRole"] == "PAYER"
+                if is_payer and account.balance - account.held() < wanted:
                     return _error(403, RULE, INSUFFICIENT + ".withdraw")
-                fee = f'{{"amount":{self.fee},"currency":"KES"}}'  # a JSON number with six decimals
+                charged = self.fee if is_payer else self.payee_fee
+                fee = f'{{"amount":{charged},"currency":"KES"}}'  # a JSON number with six decimals
                 text = f'{{"quoteCode":"q","fspFee":{fee},"state":"ACCEPTED"}}'
                 return HttpAnswer(status=200, body=text.encode())
             case "POST", ["transfers"]:
