@@ -4,29 +4,45 @@ from typing import Any, Final
 
 import msgspec
 
+from payhub_engines.connectors import refusals
+from payhub_engines.connectors.refusals import error_value
 from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
+    PEER_TO_PEER,
     Outcome,
     Payment,
+    money_of,
     party_key,
 )
 from payhub_platform import ids
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import (
     ChannelMoney,
+    Confirmation,
     PartyIdInfo,
     PaymentState,
     TransferError,
     TransferStatus,
+    TransferTerms,
+    UseCase,
 )
 from payhub_platform.contracts.engine import StartPayment
-from payhub_platform.contracts.fspiop import FspMoney
+from payhub_platform.contracts.fspiop import FspMoney, TransactionType
 from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
 from payhub_platform.contracts.tenant import TenantConfig
-from payhub_platform.money import Money
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
+PAYER_CONFIRMATION: Final = "payer-confirmation"  # the message that a payer's answer is
+
+# FSPIOP 1.1 section 5.3: scenario and who starts it.
+_TRANSACTION_TYPES: Final[dict[UseCase, TransactionType]] = {
+    "transfer": PEER_TO_PEER,
+    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
+    "cash-in": TransactionType(scenario="DEPOSIT", initiator="PAYER", initiator_type="AGENT"),
+    "cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYER", initiator_type="CONSUMER"),
+    "loan-repayment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
+}
 
 
 def start_variables(
@@ -52,6 +68,7 @@ def start_variables(
         payee=payee,
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
         amount_type="RECEIVE" if request.amount_type == "RECEIVE" else "SEND",
+        transaction_type=_TRANSACTION_TYPES[request.use_case],
         # The scheme's Note is shorter than what a channel may send.
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
         expires_at_ms=request.expires_at_ms,
@@ -59,6 +76,12 @@ def start_variables(
     return {
         **msgspec.to_builtins(payment),
         "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
+        # Who banks at the same institution is not asked for at the scheme.
+        "payeeFsp": tenant.fsp_id if payee.fsp_id == tenant.fsp_id else None,
+        "confirmQuote": request.confirm_quote,
+        "confirmation": None,
+        "quoteTerms": None,
+        "queries": 0,
         "clientRefId": request.client_ref_id,
         "acceptedAtMs": now_ms,
         "switchFsp": tenant.scheme.switch_fsp_id,
@@ -66,6 +89,15 @@ def start_variables(
         "sendRefusal": None,
         "transferRefusal": None,
         "error": None,
+    }
+
+
+def confirmation_variables(confirmation: Confirmation) -> dict[str, Any]:
+    """Return what the message ``payer-confirmation`` brings."""
+    refused = error_value(refusals.PAYER_REJECTION, "The payer does not accept the terms.")
+    return {
+        "confirmation": "ACCEPTED" if confirmation.accepted else "REJECTED",
+        "error": None if confirmation.accepted else refused,
     }
 
 
@@ -84,12 +116,11 @@ def transfer_status(
     payment = msgspec.convert(variables, Payment)
     outcome = msgspec.convert(variables, Outcome)
     state: PaymentState = outcome.payment_state if ended_at_ms is not None else "PENDING"
-    money = Money.parse(payment.amount.amount, payment.amount.currency)
     error = outcome.error if state == "FAILED" else None
     return TransferStatus(
         transaction_id=payment_id,
         state=state,
-        amount=ChannelMoney(amount=money.decimal_text(), currency=money.currency),
+        amount=_channel_money(payment.amount),
         payer=_channel_party(payment.payer),
         payee=_channel_party(payment.payee),
         started_at=iso(started_at_ms),
@@ -97,8 +128,34 @@ def transfer_status(
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
+        terms=_terms(outcome),
+        awaits_confirmation=(
+            ended_at_ms is None
+            and outcome.confirm_quote
+            and outcome.quote_terms is not None
+            and outcome.confirmation is None
+        ),
         handed_over=handed_over,
     )
+
+
+def _terms(outcome: Outcome) -> TransferTerms | None:
+    terms = outcome.quote_terms
+    if terms is None:
+        return None
+    currency = terms.transfer_amount.currency
+    return TransferTerms(
+        transfer_amount=_channel_money(terms.transfer_amount),
+        payer_fee=ChannelMoney(amount=outcome.payer_fee or "0", currency=currency),
+        payee_fee=_channel_money(terms.payee_fsp_fee or FspMoney(amount="0", currency=currency)),
+        payee_receive_amount=_channel_money(terms.payee_receive_amount),
+        expiration=terms.expiration,
+    )
+
+
+def _channel_money(amount: FspMoney) -> ChannelMoney:
+    money = money_of(amount)
+    return ChannelMoney(amount=money.decimal_text(), currency=money.currency)
 
 
 def _fspiop_party(party: PartyIdInfo, fsp_id: str | None) -> FspPartyIdInfo:

@@ -8,18 +8,26 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
-from payhub_engines.connectors.payment import PAYER_PROCESS, start_variables, transfer_status
-from payhub_engines.core.commands import StartInstance
+from payhub_engines.connectors.payment import (
+    PAYER_CONFIRMATION,
+    PAYER_PROCESS,
+    confirmation_variables,
+    start_variables,
+    transfer_status,
+)
+from payhub_engines.core.commands import CorrelateMessage, StartInstance
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
-from payhub_platform.contracts.channel import TransferAccepted
+from payhub_platform.contracts.channel import Confirmation, TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
     HEADER_TENANT,
+    PATH_CONFIRMATION,
     PATH_PAYMENTS,
     StartPayment,
 )
+from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
     ConflictError,
@@ -34,6 +42,7 @@ from payhub_platform.telemetry.tracing import traceparent_of
 
 AnyRequest = Request[Any, Any, Any]
 _START: Final = msgspec.json.Decoder(StartPayment)
+_CONFIRMATION: Final = msgspec.json.Decoder(Confirmation)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -74,6 +83,35 @@ class PaymentsController(Controller):
             where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
             raise UnprocessableError(reply.code, reply.detail, where)
         return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
+
+    @post("/{payment_id:str}/" + PATH_CONFIRMATION)
+    async def confirm(
+        self, request: AnyRequest, engine: NamedDependency[Engine], payment_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Take the payer's answer to what the payment costs; 202 once it is committed to disk.
+
+        Raises:
+            UnprocessableError: ``nothing-to-confirm``, the payment does not wait for it, or no more.
+        """
+        tenant = _placed_tenant(request, engine)
+        confirmation: Confirmation = decode_body(await request.body(), _CONFIRMATION.decode)
+        waits = await engine.stream.read(
+            lambda state: state.has_subscription(tenant.tenant_id, PAYER_CONFIRMATION, payment_id),
+            tenant.tenant_id,
+        )
+        if not waits:
+            raise UnprocessableError("nothing-to-confirm", "The payment waits for no confirmation.")
+        callback = Callback(
+            tenant=tenant.tenant_id,
+            name=PAYER_CONFIRMATION,
+            correlation_key=payment_id,
+            variables=confirmation_variables(confirmation),
+            trace=request.headers.get("traceparent", ""),
+        )
+        reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant.tenant_id)
+        if isinstance(reply, Rejected):
+            raise UnprocessableError(reply.code, reply.detail)
+        return _json(TransferAccepted(transaction_id=payment_id), status=202)
 
     @get("/{payment_id:str}")
     async def status(

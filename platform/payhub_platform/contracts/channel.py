@@ -6,6 +6,10 @@ from payhub_platform.contracts.base import Contract
 
 PartyIdType = Literal["MSISDN", "EMAIL", "PERSONAL_ID", "BUSINESS", "DEVICE", "ACCOUNT_ID", "IBAN", "ALIAS"]
 PaymentState = Literal["PENDING", "COMPLETED", "FAILED"]
+UseCase = Literal["transfer", "merchant-payment", "cash-in", "cash-out", "loan-repayment"]
+"""What is paid for (FSPIOP 1.1 section 5.3): another member, a merchant whose QR code was read, cash that the
+payer as an agent has taken, cash that the payer takes at an agent, or a loan.
+"""
 
 
 class PartyIdInfo(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -39,8 +43,16 @@ class TransferRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     amount: ChannelMoney
     amount_type: Literal["SEND", "RECEIVE"] = "SEND"
     client_ref_id: str | None = None
+    use_case: UseCase = "transfer"
+    confirm_quote: bool = False  # nothing is paid before the payer has accepted the terms
     note: str | None = None
     expiration: str | None = None  # ISO 8601 with offset
+
+
+class Confirmation(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transfer/{id}/confirmation``: whether the payer accepts the terms."""
+
+    accepted: bool
 
 
 class TransferAccepted(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -56,6 +68,16 @@ class TransferError(Contract, frozen=True, kw_only=True, rename="camel"):
     description: str
 
 
+class TransferTerms(Contract, frozen=True, kw_only=True, rename="camel"):
+    """What the payment costs: the payer's account is charged ``transfer_amount`` and ``payer_fee``."""
+
+    transfer_amount: ChannelMoney
+    payer_fee: ChannelMoney
+    payee_fee: ChannelMoney
+    payee_receive_amount: ChannelMoney
+    expiration: str  # until when they can be confirmed
+
+
 class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer of ``GET /channel/transfer/{id}``."""
 
@@ -69,4 +91,6 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     transfer_id: str | None = None
     client_ref_id: str | None = None
     error: TransferError | None = None
+    terms: TransferTerms | None = None  # once they are agreed
+    awaits_confirmation: bool = False
     handed_over: bool = False  # a callback of this payment came in at another engine

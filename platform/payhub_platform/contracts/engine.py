@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal
 
 from payhub_platform.contracts.base import Contract
-from payhub_platform.contracts.channel import PartyIdInfo
+from payhub_platform.contracts.channel import PartyIdInfo, UseCase
 from payhub_platform.money import Money
 
 HEADER_TENANT: Final = "x-payhub-tenant"
@@ -11,6 +11,7 @@ HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 PATH_PAYMENTS: Final = "/engine/v1/payments"
+PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
 PATH_REPLICA: Final = "/engine/v1/replica"  # answered by whoever is asked; all else by the leader
 
 
@@ -29,6 +30,8 @@ class StartPayment(Contract, frozen=True, kw_only=True):
     payee: PartyIdInfo
     amount: Money
     amount_type: str = "SEND"
+    use_case: UseCase = "transfer"
+    confirm_quote: bool = False
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
