@@ -12,28 +12,34 @@ from payhub_engines.connectors.variables import (
     PEER_TO_PEER,
     Outcome,
     Payment,
+    RequestToPay,
     money_of,
     party_key,
 )
 from payhub_platform import ids
-from payhub_platform.clock import iso
+from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.channel import (
     ChannelMoney,
     Confirmation,
     PartyIdInfo,
     PaymentState,
+    RequestUse,
+    TransactionRequestStatus,
     TransferError,
     TransferStatus,
     TransferTerms,
     UseCase,
 )
-from payhub_platform.contracts.engine import StartPayment
-from payhub_platform.contracts.fspiop import FspMoney, TransactionType
+from payhub_platform.contracts.engine import StartPayment, StartRequest
+from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest, TransactionType
 from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
 from payhub_platform.contracts.tenant import TenantConfig
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
 PAYER_CONFIRMATION: Final = "payer-confirmation"  # the message that a payer's answer is
+
+REQUEST_PROCESS: Final = "payee-transaction-request"
+REQUESTED_PROCESS: Final = "payer-transaction-request"
 
 # FSPIOP 1.1 section 5.3: scenario and who starts it.
 _TRANSACTION_TYPES: Final[dict[UseCase, TransactionType]] = {
@@ -42,6 +48,12 @@ _TRANSACTION_TYPES: Final[dict[UseCase, TransactionType]] = {
     "cash-in": TransactionType(scenario="DEPOSIT", initiator="PAYER", initiator_type="AGENT"),
     "cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYER", initiator_type="CONSUMER"),
     "loan-repayment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
+}
+
+_REQUEST_TYPES: Final[dict[RequestUse, TransactionType]] = {
+    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYEE", initiator_type="BUSINESS"),
+    "agent-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="AGENT"),
+    "atm-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="DEVICE"),
 }
 
 
@@ -74,15 +86,79 @@ def start_variables(
         expires_at_ms=request.expires_at_ms,
     )
     return {
-        **msgspec.to_builtins(payment),
-        "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
+        **_payment_variables(payment, tenant, now_ms, callback_timeout),
         # Who banks at the same institution is not asked for at the scheme.
         "payeeFsp": tenant.fsp_id if payee.fsp_id == tenant.fsp_id else None,
         "confirmQuote": request.confirm_quote,
+        "clientRefId": request.client_ref_id,
+    }
+
+
+def request_variables(request: StartRequest, tenant: TenantConfig) -> dict[str, Any]:
+    """Return the variables that ``payee-transaction-request`` starts with."""
+    payer = _fspiop_party(request.payer, request.payer.fsp_id)
+    asked = RequestToPay(
+        transaction_request_id=request.payment_id,
+        payee=_fspiop_party(request.payee, tenant.fsp_id),
+        payer=payer,
+        amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
+        transaction_type=_REQUEST_TYPES[request.use_case],
+        expiration=iso(request.expires_at_ms),
+        note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
+    )
+    return {
+        **msgspec.to_builtins(asked),
+        "payerKey": party_key(payer.party_id_type, payer.party_identifier, payer.party_sub_id_or_type),
+        "clientRefId": request.client_ref_id,
+        "switchFsp": tenant.scheme.switch_fsp_id,
+        "callbackTimeout": CALLBACK_TIMEOUT,
+        "transactionRequestResponse": None,
+        "error": None,
+    }
+
+
+def requested_payment(
+    request: TransactionRequest, requester_fsp: str, tenant: TenantConfig, now_ms: int
+) -> dict[str, Any]:
+    """Return the variables of the payment that another institution's request asks for.
+
+    Its ids are of this institution's own making: what others choose never names a payment or a booking.
+    """
+    transaction_id = ids.derive(
+        "transaction-request", tenant.tenant_id, requester_fsp, request.transaction_request_id
+    )
+    payee = request.payee.party_id_info
+    payment = Payment(
+        transaction_id=transaction_id,
+        quote_id=ids.derive(transaction_id, "quote"),
+        transfer_id=ids.derive(transaction_id, "transfer"),
+        payer=msgspec.structs.replace(request.payer, fsp_id=tenant.fsp_id),
+        payee=msgspec.structs.replace(payee, fsp_id=requester_fsp),
+        amount=request.amount,
+        amount_type="RECEIVE",
+        transaction_type=request.transaction_type,
+        transaction_request_id=request.transaction_request_id,
+        note=request.note,
+        expires_at_ms=None if request.expiration is None else parse_iso(request.expiration),
+    )
+    return {
+        **_payment_variables(payment, tenant, now_ms, CALLBACK_TIMEOUT),
+        "party": msgspec.to_builtins(request.payee),
+        "payeeFsp": requester_fsp,
+        "confirmQuote": True,
+    }
+
+
+def _payment_variables(
+    payment: Payment, tenant: TenantConfig, now_ms: int, callback_timeout: str
+) -> dict[str, Any]:
+    payee = payment.payee
+    return {
+        **msgspec.to_builtins(payment),
+        "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
         "confirmation": None,
         "quoteTerms": None,
         "queries": 0,
-        "clientRefId": request.client_ref_id,
         "acceptedAtMs": now_ms,
         "switchFsp": tenant.scheme.switch_fsp_id,
         "callbackTimeout": callback_timeout,
@@ -136,6 +212,27 @@ def transfer_status(
             and outcome.confirmation is None
         ),
         handed_over=handed_over,
+    )
+
+
+def request_status(
+    variables: dict[str, Any], started_at_ms: int, ended_at_ms: int | None
+) -> TransactionRequestStatus:
+    """Tell a channel how its request to be paid stands."""
+    asked = msgspec.convert(variables, RequestToPay)
+    outcome = msgspec.convert(variables, Outcome)
+    state: PaymentState = outcome.payment_state if ended_at_ms is not None else "PENDING"
+    error = outcome.error if state == "FAILED" else None
+    return TransactionRequestStatus(
+        transaction_request_id=asked.transaction_request_id,
+        state=state,
+        amount=_channel_money(asked.amount),
+        payer=_channel_party(asked.payer),
+        payee=_channel_party(asked.payee),
+        started_at=iso(started_at_ms),
+        ended_at=None if ended_at_ms is None else iso(ended_at_ms),
+        client_ref_id=outcome.client_ref_id,
+        error=None if error is None else TransferError(code=error.code, description=error.description),
     )
 
 

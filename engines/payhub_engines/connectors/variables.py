@@ -12,6 +12,8 @@ from payhub_platform.contracts.fspiop import (
     PartyIdInfo,
     QuoteRequest,
     QuoteResponse,
+    TransactionRequest,
+    TransactionRequestState,
     TransactionType,
     TransferPrepare,
 )
@@ -63,6 +65,21 @@ class FoundParty(Payment, frozen=True, kw_only=True, rename="camel"):
     payee_fsp: str
 
 
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What another institution asks for by GET."""
+
+    resource: str
+    path: list[str]
+
+
+class RefusedQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``refuse-query`` starts with, set by a message such as ``quote-query`` that nothing waits for."""
+
+    query: Query
+    queried_by: str
+    query_refusal: ErrorValue
+
+
 class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What a payment moves. Set once, so that whatever is sent again is the same.
 
@@ -107,6 +124,39 @@ class TransferReference(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """All that asking for a transfer's state needs."""
 
     transfer_id: str
+
+
+class PartySought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom a look-up is about; the process gives the job the payer where the payee asks to be paid."""
+
+    payee: PartyIdInfo
+
+
+class RequestToPay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payee-transaction-request`` starts with; ``payee_fsp`` is where the party asked is found."""
+
+    transaction_request_id: str
+    payee: PartyIdInfo
+    payer: PartyIdInfo
+    amount: FspMoney
+    transaction_type: TransactionType
+    expiration: str
+    note: str | None = None
+    payee_fsp: str | None = None
+
+
+class RequestReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payer-transaction-request`` starts with, set by the message ``transaction-request``."""
+
+    transaction_request: TransactionRequest
+    requester_fsp: str
+
+
+class RequestAnswer(RequestReceived, frozen=True, kw_only=True, rename="camel"):
+    """What the payee is told of its request: a state that the process names, or ``error``."""
+
+    transaction_id: str | None = None
+    request_state: TransactionRequestState = "RECEIVED"
 
 
 class PartyQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -11,12 +11,18 @@ from opentelemetry.trace import SpanKind
 from payhub_engines.connectors.payment import (
     PAYER_CONFIRMATION,
     PAYER_PROCESS,
+    REQUEST_PROCESS,
+    REQUESTED_PROCESS,
     confirmation_variables,
+    request_status,
+    request_variables,
     start_variables,
     transfer_status,
 )
 from payhub_engines.core.commands import CorrelateMessage, StartInstance
+from payhub_engines.core.records import InstanceRecord
 from payhub_engines.core.reply import Rejected
+from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
 from payhub_platform.contracts.channel import Confirmation, TransferAccepted
@@ -25,7 +31,9 @@ from payhub_platform.contracts.engine import (
     HEADER_TENANT,
     PATH_CONFIRMATION,
     PATH_PAYMENTS,
+    PATH_REQUESTS,
     StartPayment,
+    StartRequest,
 )
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
@@ -42,6 +50,7 @@ from payhub_platform.telemetry.tracing import traceparent_of
 
 AnyRequest = Request[Any, Any, Any]
 _START: Final = msgspec.json.Decoder(StartPayment)
+_START_REQUEST: Final = msgspec.json.Decoder(StartRequest)
 _CONFIRMATION: Final = msgspec.json.Decoder(Confirmation)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -58,31 +67,10 @@ class PaymentsController(Controller):
         Raises:
             UnprocessableError: ``key-reused``, the idempotency key was used with another body.
         """
-        tenant = _placed_tenant(request, engine)
-        body = await request.body()
-        start: StartPayment = decode_body(body, _START.decode)
-        if tenant.status != "active":
-            raise ForbiddenError("tenant-suspended", "The institution is suspended.")
-        with engine.tracing.span(
-            "engine start payment",
-            request.headers.get("traceparent", ""),
-            SpanKind.SERVER,
-            tenant=tenant.tenant_id,
-            payment=start.payment_id,
-        ) as span:
-            command = StartInstance(
-                process=PAYER_PROCESS,
-                tenant=tenant.tenant_id,
-                payment=start.payment_id,
-                fingerprint=start.fingerprint,
-                variables=start_variables(start, tenant, engine.clock()),
-                trace=traceparent_of(span),
-            )
-            reply = await engine.stream.submit(command, tenant.tenant_id)
-        if isinstance(reply, Rejected):
-            where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
-            raise UnprocessableError(reply.code, reply.detail, where)
-        return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
+        tenant = _active_tenant(request, engine)
+        start: StartPayment = decode_body(await request.body(), _START.decode)
+        variables = start_variables(start, tenant, engine.clock())
+        return await _start(request, engine, tenant, PAYER_PROCESS, start, variables)
 
     @post("/{payment_id:str}/" + PATH_CONFIRMATION)
     async def confirm(
@@ -95,16 +83,15 @@ class PaymentsController(Controller):
         """
         tenant = _placed_tenant(request, engine)
         confirmation: Confirmation = decode_body(await request.body(), _CONFIRMATION.decode)
-        waits = await engine.stream.read(
-            lambda state: state.has_subscription(tenant.tenant_id, PAYER_CONFIRMATION, payment_id),
-            tenant.tenant_id,
+        transaction_id = await engine.stream.read(
+            lambda state: _awaits_confirmation(state, tenant.tenant_id, payment_id), tenant.tenant_id
         )
-        if not waits:
+        if not transaction_id:
             raise UnprocessableError("nothing-to-confirm", "The payment waits for no confirmation.")
         callback = Callback(
             tenant=tenant.tenant_id,
             name=PAYER_CONFIRMATION,
-            correlation_key=payment_id,
+            correlation_key=transaction_id,
             variables=confirmation_variables(confirmation),
             trace=request.headers.get("traceparent", ""),
         )
@@ -120,9 +107,7 @@ class PaymentsController(Controller):
         """Return a payment's TransferStatus; 404 where this tenant has no such payment."""
         require_internal(request.headers, engine.settings.internal_token)
         tenant_id = request.headers.get(HEADER_TENANT, "")
-        instance = await engine.stream.read(
-            lambda state: state.find_instance(tenant_id, PAYER_PROCESS, payment_id), tenant_id
-        )
+        instance = await engine.stream.read(lambda state: _payment(state, tenant_id, payment_id), tenant_id)
         if instance is None:
             raise NotFoundError("payment-not-found", "There is no payment with this id.", "/transactionId")
         return _json(
@@ -136,6 +121,85 @@ class PaymentsController(Controller):
         )
 
 
+class RequestsController(Controller):
+    """``/engine/v1/transaction-requests``: a member asks another institution's member to pay."""
+
+    path = PATH_REQUESTS
+
+    @post()
+    async def start(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
+        """Start a request; 202 once it is committed to disk. Errors as for a payment."""
+        tenant = _active_tenant(request, engine)
+        start: StartRequest = decode_body(await request.body(), _START_REQUEST.decode)
+        variables = request_variables(start, tenant)
+        return await _start(request, engine, tenant, REQUEST_PROCESS, start, variables)
+
+    @get("/{request_id:str}")
+    async def status(
+        self, request: AnyRequest, engine: NamedDependency[Engine], request_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Return a request's TransactionRequestStatus; 404 where this tenant has no such request."""
+        require_internal(request.headers, engine.settings.internal_token)
+        tenant_id = request.headers.get(HEADER_TENANT, "")
+        instance = await engine.stream.read(
+            lambda state: state.find_instance(tenant_id, REQUEST_PROCESS, request_id), tenant_id
+        )
+        if instance is None:
+            raise NotFoundError("payment-not-found", "There is no request with this id.", "/transactionId")
+        return _json(request_status(instance.variables, instance.started_at_ms, instance.ended_at_ms))
+
+
+def _payment(state: State, tenant: str, payment_id: str) -> InstanceRecord | None:
+    """Return a payment that a channel has started, or the one that answers another institution's request."""
+    found = state.find_instance(tenant, PAYER_PROCESS, payment_id)
+    if found is not None:
+        return found
+    key = state.find_key(tenant, REQUESTED_PROCESS, payment_id)
+    request = None if key is None else state.document(key)
+    if key is None or request is None or "transferId" not in request.variables:
+        return None  # what was refused at once never was a payment
+    called = next((element.called for element in request.elements.values() if element.called), key)
+    return state.instance(called)
+
+
+def _awaits_confirmation(state: State, tenant: str, payment_id: str) -> str:
+    """Return the transaction whose payer is waited for; empty where none is."""
+    payment = _payment(state, tenant, payment_id)
+    transaction_id = "" if payment is None else str(payment.variables["transactionId"])
+    waits = state.has_subscription(tenant, PAYER_CONFIRMATION, transaction_id)
+    return transaction_id if waits else ""
+
+
+async def _start(
+    request: AnyRequest,
+    engine: Engine,
+    tenant: TenantConfig,
+    process: str,
+    start: StartPayment | StartRequest,
+    variables: dict[str, Any],
+) -> Response[bytes]:
+    with engine.tracing.span(
+        "engine start payment",
+        request.headers.get("traceparent", ""),
+        SpanKind.SERVER,
+        tenant=tenant.tenant_id,
+        payment=start.payment_id,
+    ) as span:
+        command = StartInstance(
+            process=process,
+            tenant=tenant.tenant_id,
+            payment=start.payment_id,
+            fingerprint=start.fingerprint,
+            variables=variables,
+            trace=traceparent_of(span),
+        )
+        reply = await engine.stream.submit(command, tenant.tenant_id)
+    if isinstance(reply, Rejected):
+        where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
+        raise UnprocessableError(reply.code, reply.detail, where)
+    return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
+
+
 @get("/health/live")
 async def live() -> Response[bytes]:
     """Answer as long as the event loop runs."""
@@ -147,6 +211,13 @@ async def ready(engine: NamedDependency[Engine]) -> Response[bytes]:
     """Answer 200 where this replica takes requests: as the leader, or for the leader it knows."""
     told = health(engine, engine.settings.replica)
     return _json(told, status=200 if told.status == "ready" else 503)
+
+
+def _active_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
+    tenant = _placed_tenant(request, engine)
+    if tenant.status != "active":
+        raise ForbiddenError("tenant-suspended", "The institution is suspended.")
+    return tenant
 
 
 def _placed_tenant(request: AnyRequest, engine: NamedDependency[Engine]) -> TenantConfig:

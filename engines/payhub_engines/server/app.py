@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from payhub_engines.server import event_loop
-from payhub_engines.server.api import PaymentsController, live, ready
+from payhub_engines.server.api import PaymentsController, RequestsController, live, ready
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.forward import Forwarder
 from payhub_engines.server.fspiop_api import fspiop
@@ -43,7 +43,7 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
             await engine.stop()
 
     return Litestar(
-        route_handlers=[PaymentsController, OperatorController, live, ready, fspiop],
+        route_handlers=[PaymentsController, RequestsController, OperatorController, live, ready, fspiop],
         dependencies={"engine": Provide(lambda: engine, sync_to_thread=False, use_cache=True)},
         exception_handlers=exception_handlers(),
         lifespan=[lifespan],

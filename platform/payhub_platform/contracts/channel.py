@@ -55,6 +55,22 @@ class Confirmation(Contract, frozen=True, kw_only=True, rename="camel"):
     accepted: bool
 
 
+RequestUse = Literal["merchant-payment", "agent-cash-out", "atm-cash-out"]
+"""Why a payee asks to be paid (FSPIOP 1.1 section 5.3): goods or services, or cash that it has handed out."""
+
+
+class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transactionRequest``: a member asks to be paid."""
+
+    payee: ChannelParty
+    payer: ChannelParty
+    amount: ChannelMoney  # what the payee is to receive
+    use_case: RequestUse = "merchant-payment"
+    client_ref_id: str | None = None
+    note: str | None = None
+    expiration: str  # ISO 8601 with offset
+
+
 class TransferAccepted(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer 202: the payment is committed to disk and will reach a final state."""
 
@@ -94,3 +110,17 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     terms: TransferTerms | None = None  # once they are agreed
     awaits_confirmation: bool = False
     handed_over: bool = False  # a callback of this payment came in at another engine
+
+
+class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/transactionRequest/{id}``: COMPLETED once the payee was credited."""
+
+    transaction_request_id: str
+    state: PaymentState
+    amount: ChannelMoney
+    payer: PartyIdInfo
+    payee: PartyIdInfo
+    started_at: str
+    ended_at: str | None = None
+    client_ref_id: str | None = None
+    error: TransferError | None = None

@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal
 
 from payhub_platform.contracts.base import Contract
-from payhub_platform.contracts.channel import PartyIdInfo, UseCase
+from payhub_platform.contracts.channel import PartyIdInfo, RequestUse, UseCase
 from payhub_platform.money import Money
 
 HEADER_TENANT: Final = "x-payhub-tenant"
@@ -11,6 +11,7 @@ HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 PATH_PAYMENTS: Final = "/engine/v1/payments"
+PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
 PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
 PATH_REPLICA: Final = "/engine/v1/replica"  # answered by whoever is asked; all else by the leader
 
@@ -35,6 +36,22 @@ class StartPayment(Contract, frozen=True, kw_only=True):
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
+
+
+class StartRequest(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/transaction-requests``, as ``StartPayment``: a member asks to be paid."""
+
+    payment_id: str  # the transactionRequestId
+    idempotency_key: str
+    fingerprint: str
+    client_id: str
+    payee: PartyIdInfo
+    payer: PartyIdInfo
+    amount: Money
+    use_case: RequestUse = "merchant-payment"
+    client_ref_id: str | None = None
+    note: str | None = None
+    expires_at_ms: int
 
 
 class DeployProcess(Contract, frozen=True, kw_only=True, rename="camel"):

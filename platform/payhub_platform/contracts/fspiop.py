@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+TransactionRequestState = Literal["RECEIVED", "PENDING", "ACCEPTED", "REJECTED"]
 TransferState = Literal["RECEIVED", "RESERVED", "COMMITTED", "ABORTED"]
 
 
@@ -89,6 +90,26 @@ class QuoteResponse(Message, frozen=True, kw_only=True):
     payee_fsp_commission: FspMoney | None = None
 
 
+class TransactionRequest(Message, frozen=True, kw_only=True):
+    """POST /transactionRequests: the payee asks the payer to pay."""
+
+    transaction_request_id: str
+    payee: Party
+    payer: PartyIdInfo
+    amount: FspMoney
+    transaction_type: TransactionType
+    note: str | None = None
+    authentication_type: str | None = None
+    expiration: str | None = None
+
+
+class TransactionRequestResponse(Message, frozen=True, kw_only=True):
+    """PUT /transactionRequests/{ID}."""
+
+    transaction_request_state: TransactionRequestState
+    transaction_id: str | None = None
+
+
 class TransferPrepare(Message, frozen=True, kw_only=True):
     """POST /transfers."""
 
@@ -114,6 +135,12 @@ class ParticipantRegistration(Message, frozen=True, kw_only=True):
 
     fsp_id: str
     currency: str | None = None
+
+
+class ParticipantResponse(Message, frozen=True, kw_only=True):
+    """PUT /participants/{Type}/{ID}."""
+
+    fsp_id: str | None = None
 
 
 class ErrorInformation(Message, frozen=True, kw_only=True):

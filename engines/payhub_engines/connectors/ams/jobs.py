@@ -156,9 +156,14 @@ class AmsJobs:
         try:
             state = await self._client.account(job, context, credit.payee_account)
         except AmsRefusalError as error:
-            raise _refusal(refusals.TRANSFER_REFUSED, not_found("PAYEE")) from error
+            reason = not_found("PAYEE") if error.not_found else refused(error.codes, "PAYEE")
+            raise _refusal(refusals.TRANSFER_REFUSED, reason) from error
         except JobFailedError as error:
-            raise _give_up(job, error, refusals.TRANSFER_REFUSED) from error
+            if job.attempt < ASK_ATTEMPTS_MAX:
+                raise
+            # An error of the 20xx kind says nothing of a transfer; this one is refused.
+            reason = Reason(refusals.PAYEE_ERROR, "The payee's bank is not reachable.")
+            raise _refusal(refusals.TRANSFER_REFUSED, reason) from error
         fault = account_fault(state, "PAYEE", credit.quote_terms.transfer_amount.currency)
         if fault is not None:
             raise _refusal(refusals.TRANSFER_REFUSED, fault)

@@ -4,6 +4,7 @@ from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
+from payhub_engines.connectors.mojaloop.jobs_requests import RequestJobs
 from payhub_engines.connectors.mojaloop.jobs_sending import Sender
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 
@@ -15,7 +16,8 @@ class MojaloopJobs:
         sender = Sender(client)
         self.payer = PayerJobs(sender)
         self.payee = PayeeJobs(sender, keys)
+        self.requests = RequestJobs(sender)
 
     def handlers(self) -> dict[str, Handler]:
         """Return job type to handler."""
-        return {**self.payer.handlers(), **self.payee.handlers()}
+        return {**self.payer.handlers(), **self.payee.handlers(), **self.requests.handlers()}

@@ -14,6 +14,7 @@ from payhub_engines.connectors.variables import (
     PayeeQuote,
     PreparedTransfer,
     PricedQuote,
+    RefusedQuery,
     TransferReference,
     builtin,
     read,
@@ -21,6 +22,7 @@ from payhub_engines.connectors.variables import (
 from payhub_platform.clock import parse_iso
 from payhub_platform.contracts.fspiop import (
     FspMoney,
+    ParticipantResponse,
     Party,
     PartyIdInfo,
     PartyResponse,
@@ -45,6 +47,9 @@ class PayeeJobs:
         return {
             "mojaloop-answer-party": self.answer_party,
             "mojaloop-refuse-party": self.refuse_party,
+            "mojaloop-answer-participant": self.answer_participant,
+            "mojaloop-refuse-participant": self.refuse_participant,
+            "mojaloop-refuse-query": self.refuse_query,
             "mojaloop-answer-quote": self.answer_quote,
             "mojaloop-refuse-quote": self.refuse_quote,
             "mojaloop-check-prepare": self.check_prepare,
@@ -70,6 +75,27 @@ class PayeeJobs:
         """Tell that the party is no member here: PUT /parties/.../error."""
         path = party_path(read(job, PartyQuestion).party_id)
         await self._sender.refuse(job, context, path)
+        return {}
+
+    async def answer_participant(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Tell that the party's account is here: PUT /participants."""
+        question = read(job, PartyQuestion)
+        body = ParticipantResponse(fsp_id=context.tenant(job.tenant).fsp_id)
+        path = party_path(question.party_id, "participants")
+        await self._sender.answer(job, context, path, body, question.requester_fsp)
+        return {}
+
+    async def refuse_participant(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Tell that the party has no account here: PUT /participants/.../error."""
+        path = party_path(read(job, PartyQuestion).party_id, "participants")
+        await self._sender.refuse(job, context, path)
+        return {}
+
+    async def refuse_query(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Tell that what was asked for is not known here, or over: PUT .../error."""
+        asked = read(job, RefusedQuery)
+        path = [asked.query.resource, *asked.query.path]
+        await self._sender.tell_error(job, context, path, asked.query_refusal, asked.queried_by)
         return {}
 
     async def answer_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
     AnsweredTransfer,
     FoundParty,
-    Payment,
+    PartySought,
     QuotedPayment,
     TransferReference,
     builtin,
@@ -43,7 +43,7 @@ class PayerJobs:
 
     async def request_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Ask the scheme who the payee is: GET /parties."""
-        payee = read(job, Payment).payee
+        payee = read(job, PartySought).payee
         await self._sender.ask(job, context, "GET", party_path(payee))
         return {}
 

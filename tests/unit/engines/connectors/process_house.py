@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from unit.engines.connectors.connector_kit import PAYMENT, TRACE
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
+from unit.engines.connectors.request_ingress import RESOURCE, translate_request
 from unit.engines.connectors.switchboard import Message, Switchboard
 
 from payhub_engines.connectors.context import ConnectorContext
@@ -19,6 +20,7 @@ from payhub_engines.connectors.mojaloop.ingress import translate, verify_signatu
 from payhub_engines.connectors.payment import (
     PAYER_CONFIRMATION,
     confirmation_variables,
+    request_variables,
     start_variables,
     transfer_status,
 )
@@ -33,11 +35,16 @@ from payhub_engines.core.commands import (
 )
 from payhub_engines.core.records import InstanceRecord
 from payhub_engines.core.reply import Rejected, Reply
-from payhub_engines.processes import PAYEE_QUOTE_TRANSFER, PAYER_FUND_TRANSFER, load
+from payhub_engines.processes import (
+    PAYEE_QUOTE_TRANSFER,
+    PAYEE_TRANSACTION_REQUEST,
+    PAYER_FUND_TRANSFER,
+    load,
+)
 from payhub_engines.server.jobs import open_job
 from payhub_engines.testkit import Engine
 from payhub_platform.contracts.channel import Confirmation, TransferStatus
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.engine import StartPayment, StartRequest
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.security import jws
@@ -57,6 +64,7 @@ MEMBERS = {  # institution to identifier, account and balance
     "lion": [("MSISDN/254700100001", "A2", 0)],
 }
 TURNS_MAX = 2000
+BETWEEN_HOUSES_MS = 3_600_000
 
 
 class House:
@@ -68,8 +76,18 @@ class House:
         refused: replies to the switch's messages that the engine did not take.
     """
 
-    def __init__(self, tenants: dict[str, TenantConfig], secrets: SecretBox) -> None:
-        self.engine = Engine()
+    def __init__(
+        self,
+        tenants: dict[str, TenantConfig],
+        secrets: SecretBox,
+        engine: Engine | None = None,
+        payment: str = PAYMENT,
+    ) -> None:
+        self.engine = engine or engine_with_processes()
+        self.engine.now_ms += BETWEEN_HOUSES_MS
+        self.engine.advance(1)  # what the house before has left behind is over
+        self.payment = payment
+        self._first_key = self.engine.state.next_key
         self.tenants = tenants
         self.banks = {fsp: FakeBank() for fsp in tenants}
         numbers: dict[str, str] = {}
@@ -95,8 +113,6 @@ class House:
             tracing=Tracing("test"),
         )
         self.handlers = handlers(lambda _session: self)
-        for _, xml in load():
-            self.engine.deploy(xml)
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
@@ -137,14 +153,28 @@ class House:
         variables = start_variables(request, self.tenants[tenant], self.engine.now_ms)
         self.begin(PAYER_FUND_TRANSFER, tenant, request.payment_id, variables)
 
-    def confirm(self, *, accepted: bool, payment: str = PAYMENT, tenant: str = "buffalo") -> None:
+    def ask_to_be_paid(self, request: StartRequest, tenant: str = "lion") -> None:
+        """Let a payee ask for a payment, and run until everything waits."""
+        variables = request_variables(request, self.tenants[tenant])
+        self.begin(PAYEE_TRANSACTION_REQUEST, tenant, request.payment_id, variables)
+
+    def confirm(self, *, accepted: bool, payment: str = "", tenant: str = "buffalo") -> None:
         """Let the payer answer what the payment costs."""
         variables = confirmation_variables(Confirmation(accepted=accepted))
         callback = Callback(
-            tenant=tenant, name=PAYER_CONFIRMATION, correlation_key=payment, variables=variables
+            tenant=tenant,
+            name=PAYER_CONFIRMATION,
+            correlation_key=payment or self.payment,
+            variables=variables,
         )
         self.engine.execute(CorrelateMessage(callback=callback))
         self.settle()
+
+    def unconfirmed(self, tenant: str = "buffalo") -> list[str]:
+        """Return the transactions that wait for their payer."""
+        transactions = [record.variables.get("transactionId", "") for record in self.running()]
+        waits = self.engine.state.has_subscription
+        return [one for one in transactions if waits(tenant, PAYER_CONFIRMATION, one)]
 
     def settle(self) -> None:
         """Do jobs and deliver messages until nothing is left to do now."""
@@ -185,19 +215,26 @@ class House:
 
     def running(self) -> list[InstanceRecord]:
         """Return the instances that have not ended."""
-        found = (self.engine.state.instance(key) for key in range(1, self.engine.state.next_key))
-        return [record for record in found if record is not None and record.ended_at_ms is None]
+        return [record for record in self.instances() if record.ended_at_ms is None]
 
-    def status(self, payment: str = PAYMENT, tenant: str = "buffalo") -> TransferStatus:
+    def instances(self) -> list[InstanceRecord]:
+        """Return the instances that were started in this house, in order."""
+        found = (
+            self.engine.state.instance(key) for key in range(self._first_key, self.engine.state.next_key)
+        )
+        return [record for record in found if record is not None]
+
+    def status(self, payment: str = "", tenant: str = "buffalo") -> TransferStatus:
+        payment = payment or self.payment
         record = self.find(PAYER_FUND_TRANSFER, tenant, payment)
         assert record is not None
         return transfer_status(
             payment, record.variables, record.started_at_ms, record.ended_at_ms, record.handed_over
         )
 
-    def find(self, process: str, tenant: str, payment: str = PAYMENT) -> InstanceRecord | None:
+    def find(self, process: str, tenant: str, payment: str = "") -> InstanceRecord | None:
         """Return an instance by what it is about."""
-        return self.engine.state.find_instance(tenant, process, payment)
+        return self.engine.state.find_instance(tenant, process, payment or self.payment)
 
     def names(self) -> list[str]:
         return [message.name for message in self.sent]
@@ -236,6 +273,9 @@ class House:
         return await self.handlers[job.type](job, self.context)
 
     def _deliver(self, fsp: str, message: Message) -> None:
+        if message.path.startswith("/" + RESOURCE):
+            self._correlate(translate_request(message, self.tenants[fsp], self.engine.now_ms))
+            return
         inbound = translate(
             message.method,
             unquote(message.path),
@@ -244,13 +284,22 @@ class House:
             self.tenants[fsp],
             self.engine.now_ms,
         )
-        if inbound.callback is None:
-            return
-        # As the hand-over does it: the log keeps JSON.
-        callback = msgspec.json.decode(msgspec.json.encode(inbound.callback), type=Callback)
+        if inbound.callback is not None:
+            # As the hand-over does it: the log keeps JSON.
+            self._correlate(msgspec.json.decode(msgspec.json.encode(inbound.callback), type=Callback))
+
+    def _correlate(self, callback: Callback) -> None:
         reply = self.engine.execute(CorrelateMessage(callback=callback))
         if isinstance(reply, Rejected):
             self.refused.append(reply)
+
+
+def engine_with_processes() -> Engine:
+    """Return an engine with all process files deployed; several houses may use it one after the other."""
+    engine = Engine()
+    for _, xml in load():
+        engine.deploy(xml)
+    return engine
 
 
 def balances(house):

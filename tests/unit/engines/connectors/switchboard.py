@@ -7,13 +7,14 @@ from typing import Any
 
 from payhub_engines.connectors.http import HttpAnswer, UnreachableError
 from payhub_engines.connectors.mojaloop import headers as fspiop_headers
-from payhub_platform.clock import iso
+from payhub_platform.clock import iso, parse_iso
 
 SWITCH = "switch"
 WRONG_FULFILMENT = "A" * 43
 LATE_MS = 15_000  # after the wait for an answer, before a transfer expires
 VERY_LATE_MS = 150_000  # after everything
 _UNKNOWN = {"errorInformation": {"errorCode": "3208", "errorDescription": "unknown"}}
+_EXPIRED = {"errorInformation": {"errorCode": "3303", "errorDescription": "expired"}}
 _NO = {"errorInformation": {"errorCode": "3100", "errorDescription": "no"}}
 
 
@@ -42,6 +43,7 @@ class Transfer:
     payer: str
     payee: str
     amount: dict[str, str]
+    expires_at_ms: int
     state: str = "RESERVED"
     fulfilment: str = ""
 
@@ -56,6 +58,7 @@ class Switchboard:
             silent. Nothing happens to those beyond.
         numbers: which institution an identifier belongs to.
         decides: whether it commits what is fulfilled.
+        expires: whether it aborts what nobody has fulfilled in time.
     """
 
     now_ms: Callable[[], int]
@@ -65,6 +68,7 @@ class Switchboard:
     waiting: list[tuple[int, str, Message]] = field(default_factory=list)
     transfers: dict[str, Transfer] = field(default_factory=dict)
     decides: bool = True
+    expires: bool = False
     notices: list[str] = field(default_factory=list)
 
     def take(self, message: Message) -> HttpAnswer:
@@ -120,7 +124,7 @@ class Switchboard:
 
     def tell(self, transfer_id: str, fsp: str, method: str, fate: str = "") -> None:
         """Tell an institution how a transfer stands."""
-        transfer = self.transfers.get(transfer_id)
+        transfer = self._current(transfer_id)
         if transfer is None:
             self.say("PUT", f"/transfers/{transfer_id}/error", _UNKNOWN, fsp, fate=fate)
             return
@@ -162,14 +166,25 @@ class Switchboard:
     def _prepare(self, message: Message, body: dict[str, Any], fate: str) -> None:
         transfer_id = body["transferId"]
         if transfer_id not in self.transfers:
-            made = Transfer(body["payerFsp"], body["payeeFsp"], body["amount"])
+            expires_at_ms = parse_iso(body["expiration"])
+            if expires_at_ms <= self.now_ms():
+                self.say("PUT", f"/transfers/{transfer_id}/error", _EXPIRED, body["payerFsp"])
+                return
+            made = Transfer(body["payerFsp"], body["payeeFsp"], body["amount"], expires_at_ms)
             self.transfers[transfer_id] = made
             self.forward(made.payee, message, fate)
 
+    def _current(self, transfer_id: str) -> Transfer | None:
+        transfer = self.transfers.get(transfer_id)
+        is_open = transfer is not None and transfer.state == "RESERVED" and self.decides
+        if is_open and transfer.expires_at_ms <= self.now_ms() and self.expires:
+            transfer.state = "ABORTED"
+        return transfer
+
     def _fulfil(self, message: Message, body: dict[str, Any], fate: str) -> None:
         transfer_id = message.path.split("/")[2]
-        transfer = self.transfers[transfer_id]
-        if not self.decides or transfer.state != "RESERVED":
+        transfer = self._current(transfer_id)
+        if transfer is None or not self.decides or transfer.state != "RESERVED":
             return
         transfer.state, transfer.fulfilment = "COMMITTED", body["fulfilment"]
         if fate == "tamper":

@@ -16,6 +16,7 @@ ZEEBE = "{http://camunda.org/schema/zeebe/1.0}"
 FILES = load()
 NODES = [BPMN + name for name in ("startEvent", "endEvent", "serviceTask", "exclusiveGateway")]
 NODES += [BPMN + name for name in ("eventBasedGateway", "intermediateCatchEvent", "boundaryEvent")]
+NODES += [BPMN + name for name in ("callActivity", "receiveTask", "intermediateThrowEvent")]
 
 
 def nodes(process):

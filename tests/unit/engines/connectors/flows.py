@@ -1,0 +1,110 @@
+"""The flows that the troubles are tried on."""
+
+import msgspec
+from unit.engines.connectors.connector_kit import PAYMENT
+from unit.engines.connectors.flow_troubles import Flow
+from unit.engines.connectors.process_house import House
+
+from payhub_platform.contracts.channel import PartyIdInfo
+from payhub_platform.contracts.engine import StartPayment, StartRequest
+from payhub_platform.money import Money
+
+REQUEST = StartPayment(
+    payment_id=PAYMENT,
+    idempotency_key="k-1",
+    fingerprint="f",
+    client_id="branch",
+    payer=PartyIdInfo(party_id_type="MSISDN", party_identifier="254700200001"),
+    payee=PartyIdInfo(party_id_type="MSISDN", party_identifier="254700100001"),
+    amount=Money(10050, "KES"),
+)
+NEIGHBOUR = PartyIdInfo(party_id_type="MSISDN", party_identifier="254700200002")
+
+
+def _pay(house: House, **change: object) -> None:
+    house.pay(msgspec.structs.replace(REQUEST, payment_id=house.payment, **change))
+
+
+def _with_fees(house: House) -> None:
+    house.banks["buffalo"].fee = "1.500000"
+    house.banks["lion"].payee_fee = "2.000000"
+    house.banks["buffalo"].payee_fee = "0.750000"
+
+
+def _accept(house: House) -> None:
+    for payment in house.unconfirmed():
+        house.confirm(accepted=True, payment=payment)
+
+
+def _reject(house: House) -> None:
+    for payment in house.unconfirmed():
+        house.confirm(accepted=False, payment=payment)
+
+
+def _ask_to_be_paid(house: House) -> None:
+    request = StartRequest(
+        payment_id=house.payment,
+        idempotency_key="k-1",
+        fingerprint="f",
+        client_id="till",
+        payee=REQUEST.payee,
+        payer=REQUEST.payer,
+        amount=REQUEST.amount,
+        expires_at_ms=house.engine.now_ms + 90_000,
+    )
+    house.ask_to_be_paid(request)
+
+
+FLOWS = [
+    Flow(
+        "send",
+        "Send an amount: the payee's fee comes out of it",
+        _pay,
+        prepare=_with_fees,
+    ),
+    Flow(
+        "receive",
+        "Have the payee receive an amount: the payee's fee is added, and the payer confirms",
+        lambda house: _pay(house, amount_type="RECEIVE", confirm_quote=True),
+        prepare=_with_fees,
+        go_on=_accept,
+    ),
+    Flow(
+        "rejected",
+        "The payer does not accept the terms",
+        lambda house: _pay(house, amount_type="RECEIVE", confirm_quote=True),
+        prepare=_with_fees,
+        go_on=_reject,
+    ),
+    Flow(
+        "unconfirmed",
+        "The payer does not answer",
+        lambda house: _pay(house, confirm_quote=True),
+    ),
+    Flow(
+        "on-us",
+        "Payer and payee bank at the same institution, found by the look-up",
+        lambda house: _pay(house, payee=NEIGHBOUR, amount_type="RECEIVE", confirm_quote=True),
+        prepare=_with_fees,
+        go_on=_accept,
+    ),
+    Flow(
+        "on-us-named",
+        "Payer and payee bank at the same institution, and the channel says so",
+        lambda house: _pay(house, payee=msgspec.structs.replace(NEIGHBOUR, fsp_id="buffalo")),
+        prepare=_with_fees,
+    ),
+    Flow(
+        "request-accepted",
+        "A merchant asks to be paid, and the payer accepts",
+        _ask_to_be_paid,
+        prepare=_with_fees,
+        go_on=_accept,
+    ),
+    Flow(
+        "request-rejected",
+        "A merchant asks to be paid, and the payer does not want to",
+        _ask_to_be_paid,
+        go_on=_reject,
+    ),
+]

@@ -1,0 +1,68 @@
+"""Messages about requests to pay, translated as docs/fspiop.md has it."""
+
+import hashlib
+from typing import Any
+
+from unit.engines.connectors.switchboard import Message
+
+from payhub_engines.connectors.variables import CALLBACK_TIMEOUT
+from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.tenant import TenantConfig
+
+RESOURCE = "transactionRequests"
+TTL_MS = 60_000
+
+
+def translate_request(message: Message, tenant: TenantConfig, now_ms: int) -> Callback:
+    source = message.headers["fspiop-source"]
+    path = message.path.strip("/").split("/")
+    body = message.content
+
+    def callback(name: str, key: str, variables: dict[str, Any], **more: Any) -> Callback:
+        return Callback(
+            tenant=tenant.tenant_id,
+            name=name,
+            correlation_key=key,
+            variables=variables,
+            **{"ttl_ms": TTL_MS, **more},
+        )
+
+    if message.method == "POST":
+        request_id = body["transactionRequestId"]
+        variables = {
+            "transactionRequest": body,
+            "transactionRequestId": request_id,
+            "requesterFsp": source,
+            "receivedAtMs": now_ms,
+            "switchFsp": tenant.scheme.switch_fsp_id,
+            "callbackTimeout": CALLBACK_TIMEOUT,
+            "error": None,
+        }
+        return callback(
+            "transaction-request",
+            request_id,
+            variables,
+            start_process="payer-transaction-request",
+            payment=request_id,
+            fingerprint=hashlib.sha256(message.body).hexdigest(),
+            ttl_ms=0,
+        )
+    if message.method == "GET":
+        variables = {
+            "query": {"resource": RESOURCE, "path": [path[1]]},
+            "queriedBy": source,
+            "queryRefusal": {"code": "3206", "description": "It is not known here, or over."},
+        }
+        return callback(
+            "transaction-request-query",
+            path[1],
+            variables,
+            start_process="refuse-query",
+            payment=f"{path[1]}/{now_ms}",
+            ttl_ms=0,
+        )
+    told: dict[str, Any] = {"transactionRequestResponse": body, "error": None}
+    if path[-1] == "error":
+        information = body["errorInformation"]
+        told = {"error": {"code": information["errorCode"], "description": information["errorDescription"]}}
+    return callback("transaction-request-response", path[1], {**told, "answeredBy": source})
