@@ -86,7 +86,7 @@ def start_variables(
         expires_at_ms=request.expires_at_ms,
     )
     return {
-        **_payment_variables(payment, tenant, now_ms, callback_timeout),
+        **payment_variables(payment, tenant, now_ms, callback_timeout),
         # Who banks at the same institution is not asked for at the scheme.
         "payeeFsp": tenant.fsp_id if payee.fsp_id == tenant.fsp_id else None,
         "confirmQuote": request.confirm_quote,
@@ -142,16 +142,17 @@ def requested_payment(
         expires_at_ms=None if request.expiration is None else parse_iso(request.expiration),
     )
     return {
-        **_payment_variables(payment, tenant, now_ms, CALLBACK_TIMEOUT),
+        **payment_variables(payment, tenant, now_ms),
         "party": msgspec.to_builtins(request.payee),
         "payeeFsp": requester_fsp,
         "confirmQuote": True,
     }
 
 
-def _payment_variables(
-    payment: Payment, tenant: TenantConfig, now_ms: int, callback_timeout: str
+def payment_variables(
+    payment: Payment, tenant: TenantConfig, now_ms: int, callback_timeout: str = CALLBACK_TIMEOUT
 ) -> dict[str, Any]:
+    """Return what every payment starts with."""
     payee = payment.payee
     return {
         **msgspec.to_builtins(payment),

@@ -25,14 +25,17 @@ from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
+from payhub_engines.server.refunds import start_refund
 from payhub_platform.contracts.channel import Confirmation, TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
     HEADER_TENANT,
     PATH_CONFIRMATION,
     PATH_PAYMENTS,
+    PATH_REFUNDS,
     PATH_REQUESTS,
     StartPayment,
+    StartRefund,
     StartRequest,
 )
 from payhub_platform.contracts.handover import Callback
@@ -51,6 +54,7 @@ from payhub_platform.telemetry.tracing import traceparent_of
 AnyRequest = Request[Any, Any, Any]
 _START: Final = msgspec.json.Decoder(StartPayment)
 _START_REQUEST: Final = msgspec.json.Decoder(StartRequest)
+_START_REFUND: Final = msgspec.json.Decoder(StartRefund)
 _CONFIRMATION: Final = msgspec.json.Decoder(Confirmation)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -99,6 +103,24 @@ class PaymentsController(Controller):
         if isinstance(reply, Rejected):
             raise UnprocessableError(reply.code, reply.detail)
         return _json(TransferAccepted(transaction_id=payment_id), status=202)
+
+    @post("/{payment_id:str}/" + PATH_REFUNDS)
+    async def refund(
+        self, request: AnyRequest, engine: NamedDependency[Engine], payment_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Pay back a payment that a member has received; 202 once it is committed to disk."""
+        tenant = _active_tenant(request, engine)
+        start: StartRefund = decode_body(await request.body(), _START_REFUND.decode)
+        tenant_id, trace = tenant.tenant_id, request.headers.get("traceparent", "")
+        transaction_id = await start_refund(
+            lambda function: engine.stream.read(function, tenant_id),
+            lambda command: engine.stream.submit(msgspec.structs.replace(command, trace=trace), tenant_id),
+            start,
+            payment_id,
+            tenant,
+            engine.clock(),
+        )
+        return _json(TransferAccepted(transaction_id=transaction_id), status=202)
 
     @get("/{payment_id:str}")
     async def status(

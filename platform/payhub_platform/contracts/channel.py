@@ -71,6 +71,14 @@ class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     expiration: str  # ISO 8601 with offset
 
 
+class RefundRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transfer/{id}/refund``: the payee pays back, in part or all that is left."""
+
+    amount: ChannelMoney | None = None
+    reason: str | None = None
+    client_ref_id: str | None = None
+
+
 class TransferAccepted(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer 202: the payment is committed to disk and will reach a final state."""
 

@@ -12,6 +12,7 @@ HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the repl
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
+PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
 PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
 PATH_REPLICA: Final = "/engine/v1/replica"  # answered by whoever is asked; all else by the leader
 
@@ -52,6 +53,22 @@ class StartRequest(Contract, frozen=True, kw_only=True):
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int
+
+
+class StartRefund(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/payments/{original}/refunds``; answered 202 with ``TransferAccepted``.
+
+    The transaction id in the answer is the refund's own. ``payment_id`` tells requests apart: the same again
+    is the same refund.
+    """
+
+    payment_id: str
+    idempotency_key: str
+    fingerprint: str
+    client_id: str
+    amount: Money | None = None  # None: all that is left
+    reason: str | None = None
+    client_ref_id: str | None = None
 
 
 class DeployProcess(Contract, frozen=True, kw_only=True, rename="camel"):

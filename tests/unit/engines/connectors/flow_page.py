@@ -12,7 +12,6 @@ from unit.engines.connectors.flow_troubles import (
 
 Outcomes = Mapping[tuple[Point, str], str]
 MESSAGE_COLUMNS = (*MESSAGE_TROUBLES, "tampered", "not told")
-SPEAKERS = {"buffalo": "payer", "lion": "payee"}
 
 
 def begins(flow: Flow) -> str:
@@ -25,8 +24,10 @@ def ends(flow: Flow) -> str:
     return f"<!-- {flow.name}: end -->"
 
 
-def tables(quiet: str, books: list[str], outcomes: Outcomes) -> str:
+def tables(flow: Flow, quiet: str, books: list[str], outcomes: Outcomes) -> str:
     """Return a flow's part of the page."""
+    payee = "lion" if flow.payer == "buffalo" else "buffalo"
+    speakers = {flow.payer: "payer", payee: "payee"}
     lines = [f"Without trouble: **{quiet}**. {' '.join(books)}".strip(), ""]
     for kind, head, columns in (
         ("message", "message", MESSAGE_COLUMNS),
@@ -34,11 +35,13 @@ def tables(quiet: str, books: list[str], outcomes: Outcomes) -> str:
         ("bank", "call to a bank", BANK_TROUBLES),
         ("job", "job whose result the engine loses", ("engine down",)),
     ):
-        lines += _table(kind, head, columns, outcomes)
+        lines += _table(kind, head, columns, outcomes, speakers)
     return "\n".join(lines).rstrip()
 
 
-def _table(kind: str, head: str, columns: tuple[str, ...], outcomes: Outcomes) -> list[str]:
+def _table(
+    kind: str, head: str, columns: tuple[str, ...], outcomes: Outcomes, speakers: dict[str, str]
+) -> list[str]:
     points = list(dict.fromkeys(point for point, _ in outcomes if point.kind == kind))
     if not points:
         return []
@@ -46,12 +49,12 @@ def _table(kind: str, head: str, columns: tuple[str, ...], outcomes: Outcomes) -
     lines = [f"| {head} | {' | '.join(used)} |", "|---|" + "---|" * len(used)]
     for point in points:
         cells = [outcomes.get((point, column), "") for column in used]
-        lines.append(f"| {_named(point)} | {' | '.join(cells)} |")
+        lines.append(f"| {_named(point, speakers)} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def _named(point: Point) -> str:
+def _named(point: Point, speakers: dict[str, str]) -> str:
     shown = point.shown
-    for fsp, speaker in SPEAKERS.items():
+    for fsp, speaker in speakers.items():
         shown = shown.replace(fsp, speaker)
     return shown.removeprefix("notice ")

@@ -77,11 +77,12 @@ class TroubledBank(FakeBank):
 class Flow:
     """How a flow is started, and what the channels do whenever everything waits."""
 
-    name: str
+    name: str  # in the page
     title: str
     start: Callable[[House], None]
     prepare: Callable[[House], None] = lambda _house: None
     go_on: Callable[[House], None] = lambda _house: None
+    payer: str = "buffalo"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def run(
         house.banks[fsp] = troubled
     house.switch.expires = True
     flow.prepare(house)
+    for bank in house.banks.values():
+        bank.calls.clear()
     if point is not None:
         _make_trouble(house, point, trouble)
     before = _accounts(house)
@@ -246,7 +249,8 @@ def _expect(house: House, payment: Any, expected: dict[tuple[str, str], Decimal]
     terms = variables["quoteTerms"]
     account = (payment.tenant, variables["payerAccount"])
     expected[account] -= _decimal(terms["transferAmount"])
-    payee = (variables["payeeFsp"], house.banks[variables["payeeFsp"]].parties[variables["partyKey"]])
+    fsp = variables["payeeFsp"]
+    payee = (fsp, house.banks[fsp].parties[variables["partyKey"]])
     expected[payee] += _decimal(terms["payeeReceiveAmount"])
     return "paid"
 

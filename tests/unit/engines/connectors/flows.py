@@ -6,7 +6,7 @@ from unit.engines.connectors.flow_troubles import Flow
 from unit.engines.connectors.process_house import House
 
 from payhub_platform.contracts.channel import PartyIdInfo
-from payhub_platform.contracts.engine import StartPayment, StartRequest
+from payhub_platform.contracts.engine import StartPayment, StartRefund, StartRequest
 from payhub_platform.money import Money
 
 REQUEST = StartPayment(
@@ -53,6 +53,23 @@ def _ask_to_be_paid(house: House) -> None:
         expires_at_ms=house.engine.now_ms + 90_000,
     )
     house.ask_to_be_paid(request)
+
+
+def _paid_before(house: House) -> None:
+    _pay(house)
+    house.run_until_all_ended()
+    house.forget_the_past()
+
+
+def _pay_back(house: House) -> None:
+    start = StartRefund(
+        payment_id=f"refund of {house.payment}",
+        idempotency_key="k-2",
+        fingerprint="f",
+        client_id="till",
+        amount=Money(4025, "KES"),
+    )
+    house.pay_back(start, house.payment)
 
 
 FLOWS = [
@@ -107,4 +124,5 @@ FLOWS = [
         _ask_to_be_paid,
         go_on=_reject,
     ),
+    Flow("refund", "A part of a payment is paid back", _pay_back, prepare=_paid_before, payer="lion"),
 ]

@@ -1,8 +1,10 @@
 """Institutions on one engine in memory, with the real connectors, banks and a switch between them."""
 
 import asyncio
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -35,6 +37,7 @@ from payhub_engines.core.commands import (
 )
 from payhub_engines.core.records import InstanceRecord
 from payhub_engines.core.reply import Rejected, Reply
+from payhub_engines.core.state import State
 from payhub_engines.processes import (
     PAYEE_QUOTE_TRANSFER,
     PAYEE_TRANSACTION_REQUEST,
@@ -42,9 +45,10 @@ from payhub_engines.processes import (
     load,
 )
 from payhub_engines.server.jobs import open_job
+from payhub_engines.server.refunds import start_refund
 from payhub_engines.testkit import Engine
 from payhub_platform.contracts.channel import Confirmation, TransferStatus
-from payhub_platform.contracts.engine import StartPayment, StartRequest
+from payhub_platform.contracts.engine import StartPayment, StartRefund, StartRequest
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.security import jws
@@ -152,6 +156,29 @@ class House:
         """Start the payment and run until everything waits."""
         variables = start_variables(request, self.tenants[tenant], self.engine.now_ms)
         self.begin(PAYER_FUND_TRANSFER, tenant, request.payment_id, variables)
+
+    def pay_back(self, start: StartRefund, original: str, tenant: str = "lion") -> str:
+        """Let who was paid pay back; return the refund's transaction and run until everything waits."""
+        transaction = asyncio.run(
+            start_refund(self.read, self.submit, start, original, self.tenants[tenant], self.engine.now_ms)
+        )
+        self.settle()
+        return transaction
+
+    async def read(self, function: Callable[[State], Any]) -> Any:
+        await asyncio.sleep(0)  # others go on meanwhile
+        return function(self.engine.state)
+
+    async def submit(self, command: StartInstance) -> Reply:
+        await asyncio.sleep(0)
+        return self.engine.execute(command)
+
+    def forget_the_past(self) -> None:
+        """Let what has happened so far be of another house."""
+        self._first_key = self.engine.state.next_key
+        self.jobs.clear()
+        self.sent.clear()
+        self.switch.notices.clear()
 
     def ask_to_be_paid(self, request: StartRequest, tenant: str = "lion") -> None:
         """Let a payee ask for a payment, and run until everything waits."""
@@ -296,6 +323,11 @@ class House:
 
 def engine_with_processes() -> Engine:
     """Return an engine with all process files deployed; several houses may use it one after the other."""
+    return copy.deepcopy(_deployed())
+
+
+@cache
+def _deployed() -> Engine:
     engine = Engine()
     for _, xml in load():
         engine.deploy(xml)

@@ -35,7 +35,7 @@ def test_whatever_happens_money_is_conserved_and_the_page_says_what_is_seen(flow
             outcomes[point, trouble] = result.outcome
             wrong += [f"{point.shown}, {trouble}: {text}" for text in result.wrong]
     assert wrong == []
-    assert_page_says(flow, tables(quiet.outcome, quiet.books, outcomes))
+    assert_page_says(flow, tables(flow, quiet.outcome, quiet.books, outcomes))
 
 
 def assert_page_says(flow, text):
