@@ -28,6 +28,7 @@ COMPUTED = {
     "engines/payhub_engines/core/bpmn/parse.py",
     "engines/payhub_engines/server/api.py",
     "engines/payhub_engines/server/operator_api.py",
+    "engines/payhub_engines/server/refunds.py",
     "engines/payhub_engines/server/stream.py",
     "engines/payhub_engines/core/deployment.py",
     "engines/payhub_engines/server/fspiop_api.py",

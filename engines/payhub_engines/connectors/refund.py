@@ -78,7 +78,9 @@ def original_of(incoming: dict[str, Any] | None, outgoing: dict[str, Any] | None
         original = read(variables) if variables is not None and is_done else None
         if original is not None and original.transaction_type.scenario != SCENARIO:
             return original
-    raise _refused("not-refundable", "Only a completed payment that a member has received is paid back.")
+    raise UnprocessableError(
+        "not-refundable", "Only a completed payment that a member received is paid back."
+    )
 
 
 def known(start: StartRefund, earlier: list[Earlier]) -> str:
@@ -90,7 +92,7 @@ def known(start: StartRefund, earlier: list[Earlier]) -> str:
     for refund in earlier:
         if refund.refund_request == start.payment_id:
             if refund.refund_fingerprint != start.fingerprint:
-                raise _refused("key-reused", f"{start.idempotency_key} was used for another refund.")
+                raise UnprocessableError("key-reused", "The key was used for another refund.")
             return refund.transaction_id
     return ""
 
@@ -102,12 +104,12 @@ def amount_of(start: StartRefund, original: Original, earlier: list[Earlier]) ->
         UnprocessableError: ``refund-exceeds-payment`` or ``too-many-refunds``.
     """
     if len(earlier) >= REFUNDS_MAX:
-        raise _refused("too-many-refunds", f"A payment is paid back in at most {REFUNDS_MAX} parts.")
+        raise UnprocessableError("too-many-refunds", f"It is paid back in at most {REFUNDS_MAX} parts.")
     spent = sum(money_of(one.amount).minor for one in earlier if one.payment_state != "FAILED")
     left = Money(original.amount.minor - spent, original.amount.currency)
     wanted = start.amount or left
     if wanted.currency != left.currency or not 0 < wanted.minor <= left.minor:
-        raise _refused(
+        raise UnprocessableError(
             "refund-exceeds-payment", f"At most {left.decimal_text()} {left.currency} are left to pay back."
         )
     return wanted
@@ -181,7 +183,3 @@ def _on_us(variables: dict[str, Any]) -> Original | None:
         amount=money_of(payment.quote_terms.transfer_amount),
         transaction_type=payment.transaction_type,
     )
-
-
-def _refused(code: str, detail: str) -> UnprocessableError:
-    return UnprocessableError(code, detail)

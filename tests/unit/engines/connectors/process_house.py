@@ -1,6 +1,7 @@
 """Institutions on one engine in memory, with the real connectors, banks and a switch between them."""
 
 import asyncio
+import atexit
 import copy
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -288,7 +289,7 @@ class House:
 
     def _result(self, job: Job) -> Command:
         try:
-            return CompleteJob(job=job.key, variables=asyncio.run(self._handle(job)))
+            return CompleteJob(job=job.key, variables=_runner().run(self._handle(job)))
         except BpmnError as error:
             return ThrowJobError(
                 job=job.key, code=error.code, description=error.description, variables=error.variables
@@ -324,6 +325,13 @@ class House:
 def engine_with_processes() -> Engine:
     """Return an engine with all process files deployed; several houses may use it one after the other."""
     return copy.deepcopy(_deployed())
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    runner = asyncio.Runner()  # a loop for each job would cost more than the job
+    atexit.register(runner.close)
+    return runner
 
 
 @cache
