@@ -10,6 +10,7 @@ from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
     PEER_TO_PEER,
+    Entered,
     Outcome,
     Payment,
     RequestToPay,
@@ -21,6 +22,7 @@ from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.channel import (
     ChannelMoney,
     Confirmation,
+    DeviceAuthorization,
     PartyIdInfo,
     PaymentState,
     RequestUse,
@@ -37,6 +39,8 @@ from payhub_platform.contracts.tenant import TenantConfig
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
 PAYER_CONFIRMATION: Final = "payer-confirmation"  # the message that a payer's answer is
+DEVICE_AUTHORIZATION: Final = "device-authorization"  # the message that what is entered at a device is
+PASSWORDS_MAX: Final = 3  # one-time passwords that may be entered for a payment
 
 REQUEST_PROCESS: Final = "payee-transaction-request"
 REQUESTED_PROCESS: Final = "payer-transaction-request"
@@ -104,6 +108,7 @@ def request_variables(request: StartRequest, tenant: TenantConfig) -> dict[str, 
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
         transaction_type=_REQUEST_TYPES[request.use_case],
         expiration=iso(request.expires_at_ms),
+        authentication_type=request.authentication,
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
     )
     return {
@@ -145,7 +150,8 @@ def requested_payment(
         **payment_variables(payment, tenant, now_ms),
         "party": msgspec.to_builtins(request.payee),
         "payeeFsp": requester_fsp,
-        "confirmQuote": True,
+        "confirmQuote": request.authentication_type is None,
+        "authentication": request.authentication_type,
     }
 
 
@@ -158,6 +164,8 @@ def payment_variables(
         **msgspec.to_builtins(payment),
         "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
         "confirmation": None,
+        "authentication": None,
+        "passwordsLeft": PASSWORDS_MAX,
         "quoteTerms": None,
         "queries": 0,
         "acceptedAtMs": now_ms,
@@ -176,6 +184,12 @@ def confirmation_variables(confirmation: Confirmation) -> dict[str, Any]:
         "confirmation": "ACCEPTED" if confirmation.accepted else "REJECTED",
         "error": None if confirmation.accepted else refused,
     }
+
+
+def authorization_variables(entered: DeviceAuthorization) -> dict[str, Any]:
+    """Return what the message ``device-authorization`` brings."""
+    answer = Entered(response_type=entered.response_type, password=entered.password)
+    return {"deviceAnswer": msgspec.to_builtins(answer)}
 
 
 def transfer_status(

@@ -7,6 +7,8 @@ import msgspec
 from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_platform.contracts.channel import PaymentState
 from payhub_platform.contracts.fspiop import (
+    AuthorizationResponse,
+    AuthorizationResult,
     FspMoney,
     Party,
     PartyIdInfo,
@@ -80,20 +82,6 @@ class RefusedQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     query_refusal: ErrorValue
 
 
-class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """What a payment moves. Set once, so that whatever is sent again is the same.
-
-    The payer's account is charged ``transfer_amount`` and the payer's own fee; the payee's account is paid
-    ``payee_receive_amount``.
-    """
-
-    transfer_amount: FspMoney
-    payee_receive_amount: FspMoney
-    expiration: str
-    payee_fsp_fee: FspMoney | None = None
-    payee_fsp_commission: FspMoney | None = None
-
-
 class QuotedPayment(FoundParty, frozen=True, kw_only=True, rename="camel"):
     """Set by the message ``quote-response``, and by ``mojaloop-check-quote``."""
 
@@ -141,6 +129,7 @@ class RequestToPay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     amount: FspMoney
     transaction_type: TransactionType
     expiration: str
+    authentication_type: str | None = None
     note: str | None = None
     payee_fsp: str | None = None
 
@@ -157,6 +146,54 @@ class RequestAnswer(RequestReceived, frozen=True, kw_only=True, rename="camel"):
 
     transaction_id: str | None = None
     request_state: TransactionRequestState = "RECEIVED"
+
+
+class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What a payment moves. Set once, so that whatever is sent again is the same.
+
+    The payer's account is charged ``transfer_amount`` and the payer's own fee; the payee's account is paid
+    ``payee_receive_amount``.
+    """
+
+    transfer_amount: FspMoney
+    payee_receive_amount: FspMoney
+    expiration: str
+    payee_fsp_fee: FspMoney | None = None
+    payee_fsp_commission: FspMoney | None = None
+
+
+class AuthorizedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A payment that its payer authorizes at the payee's device."""
+
+    transaction_request_id: str
+    payee_fsp: str
+    quote_terms: QuoteTerms
+    passwords_left: int
+
+
+class Authorization(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Set by the message ``authorization-response``."""
+
+    transaction_id: str
+    payee_fsp: str
+    answered_by: str
+    authorization_response: AuthorizationResponse | None = None
+    error: ErrorValue | None = None
+
+
+class Entered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a payer has done at the payee's device."""
+
+    response_type: AuthorizationResult
+    password: str | None = None
+
+
+class DeviceAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Set by the message ``device-authorization``; ``payee_fsp`` is where the party asked is found."""
+
+    transaction_request_id: str
+    payee_fsp: str
+    device_answer: Entered
 
 
 class PartyQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -8,11 +8,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
+from payhub_engines.connectors.mojaloop.jobs_authorizations import OTP
 from payhub_engines.connectors.payment import (
+    DEVICE_AUTHORIZATION,
     PAYER_CONFIRMATION,
     PAYER_PROCESS,
     REQUEST_PROCESS,
     REQUESTED_PROCESS,
+    authorization_variables,
     confirmation_variables,
     request_status,
     request_variables,
@@ -26,10 +29,11 @@ from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
 from payhub_engines.server.refunds import start_refund
-from payhub_platform.contracts.channel import Confirmation, TransferAccepted
+from payhub_platform.contracts.channel import Confirmation, DeviceAuthorization, TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
     HEADER_TENANT,
+    PATH_AUTHORIZATION,
     PATH_CONFIRMATION,
     PATH_PAYMENTS,
     PATH_REFUNDS,
@@ -55,6 +59,7 @@ AnyRequest = Request[Any, Any, Any]
 _START: Final = msgspec.json.Decoder(StartPayment)
 _START_REQUEST: Final = msgspec.json.Decoder(StartRequest)
 _START_REFUND: Final = msgspec.json.Decoder(StartRefund)
+_AUTHORIZATION: Final = msgspec.json.Decoder(DeviceAuthorization)
 _CONFIRMATION: Final = msgspec.json.Decoder(Confirmation)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -88,20 +93,10 @@ class PaymentsController(Controller):
         tenant = _placed_tenant(request, engine)
         confirmation: Confirmation = decode_body(await request.body(), _CONFIRMATION.decode)
         transaction_id = await engine.stream.read(
-            lambda state: _awaits_confirmation(state, tenant.tenant_id, payment_id), tenant.tenant_id
+            lambda state: _transaction(state, tenant.tenant_id, payment_id), tenant.tenant_id
         )
-        if not transaction_id:
-            raise UnprocessableError("nothing-to-confirm", "The payment waits for no confirmation.")
-        callback = Callback(
-            tenant=tenant.tenant_id,
-            name=PAYER_CONFIRMATION,
-            correlation_key=transaction_id,
-            variables=confirmation_variables(confirmation),
-            trace=request.headers.get("traceparent", ""),
-        )
-        reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant.tenant_id)
-        if isinstance(reply, Rejected):
-            raise UnprocessableError(reply.code, reply.detail)
+        variables = confirmation_variables(confirmation)
+        await _tell(request, engine, tenant, PAYER_CONFIRMATION, transaction_id, variables)
         return _json(TransferAccepted(transaction_id=payment_id), status=202)
 
     @post("/{payment_id:str}/" + PATH_REFUNDS)
@@ -132,15 +127,17 @@ class PaymentsController(Controller):
         instance = await engine.stream.read(lambda state: _payment(state, tenant_id, payment_id), tenant_id)
         if instance is None:
             raise NotFoundError("payment-not-found", "There is no payment with this id.", "/transactionId")
-        return _json(
-            transfer_status(
-                payment_id,
-                instance.variables,
-                instance.started_at_ms,
-                instance.ended_at_ms,
-                handed_over=instance.handed_over,
-            )
+        status = transfer_status(
+            payment_id,
+            instance.variables,
+            instance.started_at_ms,
+            instance.ended_at_ms,
+            handed_over=instance.handed_over,
         )
+        if instance.ended_at_ms is None and instance.variables.get("authentication") == OTP:
+            password = engine.one_time_password(tenant_id, str(instance.variables["transactionId"]))
+            status = msgspec.structs.replace(status, one_time_password=password)
+        return _json(status)
 
 
 class RequestsController(Controller):
@@ -163,12 +160,32 @@ class RequestsController(Controller):
         """Return a request's TransactionRequestStatus; 404 where this tenant has no such request."""
         require_internal(request.headers, engine.settings.internal_token)
         tenant_id = request.headers.get(HEADER_TENANT, "")
-        instance = await engine.stream.read(
-            lambda state: state.find_instance(tenant_id, REQUEST_PROCESS, request_id), tenant_id
+        instance, awaits_password = await engine.stream.read(
+            lambda state: (
+                state.find_instance(tenant_id, REQUEST_PROCESS, request_id),
+                state.has_subscription(tenant_id, DEVICE_AUTHORIZATION, request_id),
+            ),
+            tenant_id,
         )
         if instance is None:
             raise NotFoundError("payment-not-found", "There is no request with this id.", "/transactionId")
-        return _json(request_status(instance.variables, instance.started_at_ms, instance.ended_at_ms))
+        status = request_status(instance.variables, instance.started_at_ms, instance.ended_at_ms)
+        return _json(msgspec.structs.replace(status, awaits_password=awaits_password))
+
+    @post("/{request_id:str}/" + PATH_AUTHORIZATION)
+    async def authorize(
+        self, request: AnyRequest, engine: NamedDependency[Engine], request_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Take what the payer did at the payee's device; 202 once it is committed to disk.
+
+        Raises:
+            UnprocessableError: ``nothing-to-confirm``, the device has nothing to ask, or no more.
+        """
+        tenant = _placed_tenant(request, engine)
+        entered: DeviceAuthorization = decode_body(await request.body(), _AUTHORIZATION.decode)
+        variables = authorization_variables(entered)
+        await _tell(request, engine, tenant, DEVICE_AUTHORIZATION, request_id, variables)
+        return _json(TransferAccepted(transaction_id=request_id), status=202)
 
 
 def _payment(state: State, tenant: str, payment_id: str) -> InstanceRecord | None:
@@ -184,12 +201,35 @@ def _payment(state: State, tenant: str, payment_id: str) -> InstanceRecord | Non
     return state.instance(called)
 
 
-def _awaits_confirmation(state: State, tenant: str, payment_id: str) -> str:
-    """Return the transaction whose payer is waited for; empty where none is."""
+def _transaction(state: State, tenant: str, payment_id: str) -> str:
+    """Return the transaction id of a payment; empty where there is none."""
     payment = _payment(state, tenant, payment_id)
-    transaction_id = "" if payment is None else str(payment.variables["transactionId"])
-    waits = state.has_subscription(tenant, PAYER_CONFIRMATION, transaction_id)
-    return transaction_id if waits else ""
+    return "" if payment is None else str(payment.variables["transactionId"])
+
+
+async def _tell(
+    request: AnyRequest,
+    engine: Engine,
+    tenant: TenantConfig,
+    name: str,
+    key: str,
+    variables: dict[str, Any],
+) -> None:
+    """Give what a person has decided to the instance that waits for it."""
+    tenant_id = tenant.tenant_id
+    waits = await engine.stream.read(lambda state: state.has_subscription(tenant_id, name, key), tenant_id)
+    if not waits:
+        raise UnprocessableError("nothing-to-confirm", "Nothing waits for this now.")
+    callback = Callback(
+        tenant=tenant_id,
+        name=name,
+        correlation_key=key,
+        variables=variables,
+        trace=request.headers.get("traceparent", ""),
+    )
+    reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant_id)
+    if isinstance(reply, Rejected):
+        raise UnprocessableError(reply.code, reply.detail)
 
 
 async def _start(

@@ -66,6 +66,7 @@ class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     payer: ChannelParty
     amount: ChannelMoney  # what the payee is to receive
     use_case: RequestUse = "merchant-payment"
+    authentication: Literal["OTP"] | None = None  # the payer enters a one-time password at the device
     client_ref_id: str | None = None
     note: str | None = None
     expiration: str  # ISO 8601 with offset
@@ -77,6 +78,13 @@ class RefundRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     amount: ChannelMoney | None = None
     reason: str | None = None
     client_ref_id: str | None = None
+
+
+class DeviceAuthorization(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transactionRequest/{id}/authorization``: what the payer did at the device."""
+
+    response_type: Literal["ENTERED", "REJECTED", "RESEND"]
+    password: str | None = None  # with ENTERED
 
 
 class TransferAccepted(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -117,6 +125,7 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     error: TransferError | None = None
     terms: TransferTerms | None = None  # once they are agreed
     awaits_confirmation: bool = False
+    one_time_password: str | None = None  # for the payer alone, who enters it at the payee's device
     handed_over: bool = False  # a callback of this payment came in at another engine
 
 
@@ -131,4 +140,5 @@ class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="came
     started_at: str
     ended_at: str | None = None
     client_ref_id: str | None = None
+    awaits_password: bool = False  # the device must have the payer enter it now
     error: TransferError | None = None

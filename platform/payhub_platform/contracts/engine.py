@@ -14,6 +14,7 @@ PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
 PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
 PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
+PATH_AUTHORIZATION: Final = "authorization"  # below a request: POST, with ``channel.DeviceAuthorization``
 PATH_REPLICA: Final = "/engine/v1/replica"  # answered by whoever is asked; all else by the leader
 
 
@@ -50,6 +51,7 @@ class StartRequest(Contract, frozen=True, kw_only=True):
     payer: PartyIdInfo
     amount: Money
     use_case: RequestUse = "merchant-payment"
+    authentication: Literal["OTP"] | None = None  # None: the payer confirms in its own channel
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int

@@ -3,11 +3,12 @@
 Names of fields are FSPIOP's; unknown fields are ignored here, because schemes extend messages.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 TransactionRequestState = Literal["RECEIVED", "PENDING", "ACCEPTED", "REJECTED"]
+AuthorizationResult = Literal["ENTERED", "REJECTED", "RESEND"]
 TransferState = Literal["RECEIVED", "RESERVED", "COMMITTED", "ABORTED"]
 
 
@@ -108,6 +109,29 @@ class TransactionRequestResponse(Message, frozen=True, kw_only=True):
 
     transaction_request_state: TransactionRequestState
     transaction_id: str | None = None
+
+
+class AuthorizationQuestion(Message, frozen=True, kw_only=True):
+    """The query of GET /authorizations/{ID}: what the payer enters on the payee's device."""
+
+    authentication_type: str
+    retries_left: str
+    amount: str
+    currency: str
+
+
+class AuthenticationInfo(Message, frozen=True, kw_only=True):
+    """Section 7.4.1."""
+
+    authentication: str
+    authentication_value: str | dict[str, Any]
+
+
+class AuthorizationResponse(Message, frozen=True, kw_only=True):
+    """PUT /authorizations/{ID}."""
+
+    response_type: AuthorizationResult
+    authentication_info: AuthenticationInfo | None = None
 
 
 class TransferPrepare(Message, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
 from payhub_engines.connectors.mojaloop.jobs_requests import RequestJobs
@@ -17,7 +18,13 @@ class MojaloopJobs:
         self.payer = PayerJobs(sender)
         self.payee = PayeeJobs(sender, keys)
         self.requests = RequestJobs(sender)
+        self.authorizations = AuthorizationJobs(sender, keys)
 
     def handlers(self) -> dict[str, Handler]:
         """Return job type to handler."""
-        return {**self.payer.handlers(), **self.payee.handlers(), **self.requests.handlers()}
+        return {
+            **self.payer.handlers(),
+            **self.payee.handlers(),
+            **self.requests.handlers(),
+            **self.authorizations.handlers(),
+        }

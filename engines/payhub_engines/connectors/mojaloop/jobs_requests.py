@@ -7,6 +7,7 @@ from payhub_engines.connectors import refusals
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
+from payhub_engines.connectors.mojaloop.jobs_authorizations import OTP
 from payhub_engines.connectors.mojaloop.jobs_sending import Sender
 from payhub_engines.connectors.payment import requested_payment
 from payhub_engines.connectors.refusals import refusal
@@ -46,6 +47,7 @@ class RequestJobs:
             payer=asked.payer,
             amount=asked.amount,
             transaction_type=asked.transaction_type,
+            authentication_type=asked.authentication_type,
             note=asked.note,
             expiration=asked.expiration,
         )
@@ -80,6 +82,8 @@ class RequestJobs:
             raise _refused(refusals.PAYER_CURRENCY, f"This institution pays in {tenant.currency}.")
         if request.payee.party_id_info.fsp_id not in (None, received.requester_fsp):
             raise _refused(refusals.PAYER_TYPE, "Only the payee's own institution may ask for it.")
+        if request.authentication_type not in (None, OTP):
+            raise _refused(refusals.PAYER_TYPE, "Payments are authorized with one-time passwords here.")
         limit_ms = None if request.expiration is None else parse_iso(request.expiration)
         if limit_ms is not None and limit_ms - context.clock() < REQUEST_LEAST_MS:
             raise _refused(refusals.REQUEST_EXPIRED, "The request has expired.")

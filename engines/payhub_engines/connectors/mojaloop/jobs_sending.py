@@ -31,9 +31,10 @@ class Sender:
         path: list[str],
         body: Message | None = None,
         destination: str = "",
+        query: str = "",
     ) -> None:
         """Send once; errors as ``FspiopClient.send``."""
-        await self._client.send(job, context, method, path, body=body, destination=destination)
+        await self._client.send(job, context, method, path, body=body, destination=destination, query=query)
 
     async def ask(
         self,
@@ -43,6 +44,7 @@ class Sender:
         path: list[str],
         body: Message | None = None,
         destination: str = "",
+        query: str = "",
     ) -> None:
         """Ask before any money has moved: after some attempts the payment had better fail than wait.
 
@@ -51,7 +53,7 @@ class Sender:
             JobFailedError: not taken now.
         """
         try:
-            await self.send(job, context, method, path, body, destination)
+            await self.send(job, context, method, path, body, destination, query)
         except SchemeRefusalError as error:
             raise refusal(refusals.SCHEME_REFUSED, error.code, error.description) from error
         except JobFailedError as error:

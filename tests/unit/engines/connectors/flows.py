@@ -5,10 +5,11 @@ from unit.engines.connectors.connector_kit import PAYMENT
 from unit.engines.connectors.flow_troubles import Flow
 from unit.engines.connectors.process_house import House
 
-from payhub_platform.contracts.channel import PartyIdInfo
+from payhub_platform.contracts.channel import DeviceAuthorization, PartyIdInfo
 from payhub_platform.contracts.engine import StartPayment, StartRefund, StartRequest
 from payhub_platform.money import Money
 
+WRONG = "12345"  # too short to be right
 REQUEST = StartPayment(
     payment_id=PAYMENT,
     idempotency_key="k-1",
@@ -41,7 +42,18 @@ def _reject(house: House) -> None:
         house.confirm(accepted=False, payment=payment)
 
 
-def _ask_to_be_paid(house: House) -> None:
+def _ask_at_a_device(house: House) -> None:
+    _ask_to_be_paid(house, use_case="atm-cash-out", authentication="OTP")
+
+
+def _enter_wrong_once(house: House) -> None:
+    while house.awaits_password():
+        asked = sum(name == "GET authorizations" for name in house.names())
+        password = house.password() if asked > 1 else WRONG
+        house.enter(DeviceAuthorization(response_type="ENTERED", password=password))
+
+
+def _ask_to_be_paid(house: House, **change: object) -> None:
     request = StartRequest(
         payment_id=house.payment,
         idempotency_key="k-1",
@@ -52,7 +64,7 @@ def _ask_to_be_paid(house: House) -> None:
         amount=REQUEST.amount,
         expires_at_ms=house.engine.now_ms + 90_000,
     )
-    house.ask_to_be_paid(request)
+    house.ask_to_be_paid(msgspec.structs.replace(request, **change))
 
 
 def _paid_before(house: House) -> None:
@@ -125,4 +137,11 @@ FLOWS = [
         go_on=_reject,
     ),
     Flow("refund", "A part of a payment is paid back", _pay_back, prepare=_paid_before, payer="lion"),
+    Flow(
+        "password",
+        "Cash at an ATM: the payer enters a one-time password, wrong at first",
+        _ask_at_a_device,
+        prepare=_with_fees,
+        go_on=_enter_wrong_once,
+    ),
 ]

@@ -13,15 +13,19 @@ import aiohttp
 import msgspec
 from unit.engines.connectors.connector_kit import PAYMENT, TRACE
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
-from unit.engines.connectors.request_ingress import RESOURCE, translate_request
+from unit.engines.connectors.request_ingress import RESOURCES, translate_request
 from unit.engines.connectors.switchboard import Message, Switchboard
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import HttpAnswer
 from payhub_engines.connectors.job import BpmnError, Job, JobFailedError
 from payhub_engines.connectors.mojaloop.ingress import translate, verify_signature
+from payhub_engines.connectors.mojaloop.keys import KeyRing
+from payhub_engines.connectors.mojaloop.one_time_password import password_of
 from payhub_engines.connectors.payment import (
+    DEVICE_AUTHORIZATION,
     PAYER_CONFIRMATION,
+    authorization_variables,
     confirmation_variables,
     request_variables,
     start_variables,
@@ -48,7 +52,7 @@ from payhub_engines.processes import (
 from payhub_engines.server.jobs import open_job
 from payhub_engines.server.refunds import start_refund
 from payhub_engines.testkit import Engine
-from payhub_platform.contracts.channel import Confirmation, TransferStatus
+from payhub_platform.contracts.channel import Confirmation, DeviceAuthorization, TransferStatus
 from payhub_platform.contracts.engine import StartPayment, StartRefund, StartRequest
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
@@ -130,7 +134,7 @@ class House:
             )
         message = Message(
             method,
-            parts.path.removeprefix("/switch"),
+            parts.path.removeprefix("/switch") + (f"?{parts.query}" if parts.query else ""),
             {name.lower(): value for name, value in headers.items()},
             body,
         )
@@ -198,9 +202,31 @@ class House:
         self.engine.execute(CorrelateMessage(callback=callback))
         self.settle()
 
+    def enter(self, entered: DeviceAuthorization, tenant: str = "lion") -> None:
+        """Let the payer do something at the payee's device."""
+        callback = Callback(
+            tenant=tenant,
+            name=DEVICE_AUTHORIZATION,
+            correlation_key=self.payment,
+            variables=authorization_variables(entered),
+        )
+        self.engine.execute(CorrelateMessage(callback=callback))
+        self.settle()
+
+    def awaits_password(self, tenant: str = "lion") -> bool:
+        """Tell whether the payee's device has something to ask."""
+        return self.engine.state.has_subscription(tenant, DEVICE_AUTHORIZATION, self.payment)
+
+    def password(self, tenant: str = "buffalo") -> str:
+        """Return what the payer's own channel tells the payer."""
+        payment = next(one for one in self.instances() if one.process == PAYER_FUND_TRANSFER)
+        key = KeyRing().of(self.tenants[tenant], self.context.secrets)
+        return password_of(payment.variables["transactionId"], key.ilp_secret)
+
     def unconfirmed(self, tenant: str = "buffalo") -> list[str]:
         """Return the transactions that wait for their payer."""
-        transactions = [record.variables.get("transactionId", "") for record in self.running()]
+        running = (record.variables.get("transactionId", "") for record in self.running())
+        transactions = dict.fromkeys(running)  # a request to pay and the payment that it calls have one
         waits = self.engine.state.has_subscription
         return [one for one in transactions if waits(tenant, PAYER_CONFIRMATION, one)]
 
@@ -301,7 +327,7 @@ class House:
         return await self.handlers[job.type](job, self.context)
 
     def _deliver(self, fsp: str, message: Message) -> None:
-        if message.path.startswith("/" + RESOURCE):
+        if message.path.split("/")[1] in RESOURCES:
             self._correlate(translate_request(message, self.tenants[fsp], self.engine.now_ms))
             return
         inbound = translate(

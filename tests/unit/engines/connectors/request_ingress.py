@@ -2,6 +2,7 @@
 
 import hashlib
 from typing import Any
+from urllib.parse import parse_qsl
 
 from unit.engines.connectors.switchboard import Message
 
@@ -10,6 +11,8 @@ from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 
 RESOURCE = "transactionRequests"
+AUTHORIZATIONS = "authorizations"
+RESOURCES = (RESOURCE, AUTHORIZATIONS)
 TTL_MS = 60_000
 
 
@@ -27,6 +30,10 @@ def translate_request(message: Message, tenant: TenantConfig, now_ms: int) -> Ca
             **{"ttl_ms": TTL_MS, **more},
         )
 
+    if path[0] == AUTHORIZATIONS and message.method == "GET":
+        request_id, _, query = path[1].partition("?")
+        asked = {"authorizationQuestion": dict(parse_qsl(query)), "askedBy": source}
+        return callback("authorization-request", request_id, asked)
     if message.method == "POST":
         request_id = body["transactionRequestId"]
         variables = {
@@ -61,8 +68,11 @@ def translate_request(message: Message, tenant: TenantConfig, now_ms: int) -> Ca
             payment=f"{path[1]}/{now_ms}",
             ttl_ms=0,
         )
-    told: dict[str, Any] = {"transactionRequestResponse": body, "error": None}
+    name, variable = "transaction-request-response", "transactionRequestResponse"
+    if path[0] == AUTHORIZATIONS:
+        name, variable = "authorization-response", "authorizationResponse"
+    told: dict[str, Any] = {variable: body, "error": None}
     if path[-1] == "error":
         information = body["errorInformation"]
         told = {"error": {"code": information["errorCode"], "description": information["errorDescription"]}}
-    return callback("transaction-request-response", path[1], {**told, "answeredBy": source})
+    return callback(name, path[1], {**told, "answeredBy": source})
