@@ -13,6 +13,7 @@ from payhub_engines.connectors.variables import (
     Entered,
     Outcome,
     Payment,
+    QuoteTerms,
     RequestToPay,
     money_of,
     party_key,
@@ -89,12 +90,29 @@ def start_variables(
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
         expires_at_ms=request.expires_at_ms,
     )
-    return {
+    variables = {
         **payment_variables(payment, tenant, now_ms, callback_timeout),
         # Who banks at the same institution is not asked for at the scheme.
         "payeeFsp": tenant.fsp_id if payee.fsp_id == tenant.fsp_id else None,
         "confirmQuote": request.confirm_quote,
         "clientRefId": request.client_ref_id,
+    }
+    if request.use_case == "loan-repayment":
+        variables |= _loan_variables(payment, tenant, now_ms)
+    return variables
+
+
+def _loan_variables(payment: Payment, tenant: TenantConfig, now_ms: int) -> dict[str, Any]:
+    """Return what makes a payment one to a loan of the own bank, which has terms of its own."""
+    terms = QuoteTerms(
+        transfer_amount=payment.amount,
+        payee_receive_amount=payment.amount,
+        expiration=iso(now_ms + tenant.quote_validity_ms),
+    )
+    return {
+        "payeeFsp": tenant.fsp_id,
+        "loanAccount": payment.payee.party_identifier,
+        "quoteTerms": msgspec.to_builtins(terms),
     }
 
 
@@ -166,6 +184,7 @@ def payment_variables(
         "confirmation": None,
         "authentication": None,
         "passwordsLeft": PASSWORDS_MAX,
+        "loanAccount": None,
         "quoteTerms": None,
         "queries": 0,
         "acceptedAtMs": now_ms,

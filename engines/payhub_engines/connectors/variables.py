@@ -196,6 +196,14 @@ class DeviceAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     device_answer: Entered
 
 
+class Registration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``party-registration`` starts with."""
+
+    party_id: PartyIdInfo
+    requester_fsp: str
+    withdraw: bool = False
+
+
 class PartyQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What ``payee-party-lookup`` starts with, set by the message ``party-request``."""
 

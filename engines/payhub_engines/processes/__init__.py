@@ -10,6 +10,8 @@ PAYER_TRANSACTION_REQUEST: Final = "payer-transaction-request"
 PAYEE_TRANSACTION_REQUEST: Final = "payee-transaction-request"
 PAYEE_PARTICIPANT_LOOKUP: Final = "payee-participant-lookup"
 REFUSE_QUERY: Final = "refuse-query"
+ACCOUNT_LOOKUP: Final = "account-lookup"
+PARTY_REGISTRATION: Final = "party-registration"
 
 _NAMES: Final = (
     PAYER_FUND_TRANSFER,
@@ -19,6 +21,8 @@ _NAMES: Final = (
     PAYEE_TRANSACTION_REQUEST,
     PAYEE_PARTICIPANT_LOOKUP,
     REFUSE_QUERY,
+    ACCOUNT_LOOKUP,
+    PARTY_REGISTRATION,
 )
 
 

@@ -1,12 +1,11 @@
 """Payments and health: the engine's API for the gateway and whoever watches a replica."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors.mojaloop.jobs_authorizations import OTP
 from payhub_engines.connectors.payment import (
@@ -22,16 +21,21 @@ from payhub_engines.connectors.payment import (
     start_variables,
     transfer_status,
 )
-from payhub_engines.core.commands import CorrelateMessage, StartInstance
 from payhub_engines.core.records import InstanceRecord
-from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
 from payhub_engines.server.refunds import start_refund
+from payhub_engines.server.requests import (
+    AnyRequest,
+    active_tenant,
+    answer,
+    placed_tenant,
+    start_instance,
+    tell,
+)
 from payhub_platform.contracts.channel import Confirmation, DeviceAuthorization, TransferAccepted
 from payhub_platform.contracts.engine import (
-    HEADER_EPOCH,
     HEADER_TENANT,
     PATH_AUTHORIZATION,
     PATH_CONFIRMATION,
@@ -42,26 +46,17 @@ from payhub_platform.contracts.engine import (
     StartRefund,
     StartRequest,
 )
-from payhub_platform.contracts.handover import Callback
-from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidInputError,
     NotFoundError,
-    UnprocessableError,
 )
 from payhub_platform.http import decode_body
 from payhub_platform.security.internal import require_internal
-from payhub_platform.telemetry.tracing import traceparent_of
 
-AnyRequest = Request[Any, Any, Any]
 _START: Final = msgspec.json.Decoder(StartPayment)
 _START_REQUEST: Final = msgspec.json.Decoder(StartRequest)
 _START_REFUND: Final = msgspec.json.Decoder(StartRefund)
 _AUTHORIZATION: Final = msgspec.json.Decoder(DeviceAuthorization)
 _CONFIRMATION: Final = msgspec.json.Decoder(Confirmation)
-_ENCODER: Final = msgspec.json.Encoder()
 
 
 class PaymentsController(Controller):
@@ -76,10 +71,10 @@ class PaymentsController(Controller):
         Raises:
             UnprocessableError: ``key-reused``, the idempotency key was used with another body.
         """
-        tenant = _active_tenant(request, engine)
+        tenant = active_tenant(request, engine)
         start: StartPayment = decode_body(await request.body(), _START.decode)
         variables = start_variables(start, tenant, engine.clock())
-        return await _start(request, engine, tenant, PAYER_PROCESS, start, variables)
+        return await start_instance(request, engine, tenant, PAYER_PROCESS, start, variables)
 
     @post("/{payment_id:str}/" + PATH_CONFIRMATION)
     async def confirm(
@@ -90,21 +85,21 @@ class PaymentsController(Controller):
         Raises:
             UnprocessableError: ``nothing-to-confirm``, the payment does not wait for it, or no more.
         """
-        tenant = _placed_tenant(request, engine)
+        tenant = placed_tenant(request, engine)
         confirmation: Confirmation = decode_body(await request.body(), _CONFIRMATION.decode)
         transaction_id = await engine.stream.read(
             lambda state: _transaction(state, tenant.tenant_id, payment_id), tenant.tenant_id
         )
         variables = confirmation_variables(confirmation)
-        await _tell(request, engine, tenant, PAYER_CONFIRMATION, transaction_id, variables)
-        return _json(TransferAccepted(transaction_id=payment_id), status=202)
+        await tell(request, engine, tenant, PAYER_CONFIRMATION, transaction_id, variables)
+        return answer(TransferAccepted(transaction_id=payment_id), status=202)
 
     @post("/{payment_id:str}/" + PATH_REFUNDS)
     async def refund(
         self, request: AnyRequest, engine: NamedDependency[Engine], payment_id: FromPath[str]
     ) -> Response[bytes]:
         """Pay back a payment that a member has received; 202 once it is committed to disk."""
-        tenant = _active_tenant(request, engine)
+        tenant = active_tenant(request, engine)
         start: StartRefund = decode_body(await request.body(), _START_REFUND.decode)
         tenant_id, trace = tenant.tenant_id, request.headers.get("traceparent", "")
         transaction_id = await start_refund(
@@ -115,7 +110,7 @@ class PaymentsController(Controller):
             tenant,
             engine.clock(),
         )
-        return _json(TransferAccepted(transaction_id=transaction_id), status=202)
+        return answer(TransferAccepted(transaction_id=transaction_id), status=202)
 
     @get("/{payment_id:str}")
     async def status(
@@ -137,7 +132,7 @@ class PaymentsController(Controller):
         if instance.ended_at_ms is None and instance.variables.get("authentication") == OTP:
             password = engine.one_time_password(tenant_id, str(instance.variables["transactionId"]))
             status = msgspec.structs.replace(status, one_time_password=password)
-        return _json(status)
+        return answer(status)
 
 
 class RequestsController(Controller):
@@ -148,10 +143,10 @@ class RequestsController(Controller):
     @post()
     async def start(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
         """Start a request; 202 once it is committed to disk. Errors as for a payment."""
-        tenant = _active_tenant(request, engine)
+        tenant = active_tenant(request, engine)
         start: StartRequest = decode_body(await request.body(), _START_REQUEST.decode)
         variables = request_variables(start, tenant)
-        return await _start(request, engine, tenant, REQUEST_PROCESS, start, variables)
+        return await start_instance(request, engine, tenant, REQUEST_PROCESS, start, variables)
 
     @get("/{request_id:str}")
     async def status(
@@ -170,7 +165,7 @@ class RequestsController(Controller):
         if instance is None:
             raise NotFoundError("payment-not-found", "There is no request with this id.", "/transactionId")
         status = request_status(instance.variables, instance.started_at_ms, instance.ended_at_ms)
-        return _json(msgspec.structs.replace(status, awaits_password=awaits_password))
+        return answer(msgspec.structs.replace(status, awaits_password=awaits_password))
 
     @post("/{request_id:str}/" + PATH_AUTHORIZATION)
     async def authorize(
@@ -181,11 +176,11 @@ class RequestsController(Controller):
         Raises:
             UnprocessableError: ``nothing-to-confirm``, the device has nothing to ask, or no more.
         """
-        tenant = _placed_tenant(request, engine)
+        tenant = placed_tenant(request, engine)
         entered: DeviceAuthorization = decode_body(await request.body(), _AUTHORIZATION.decode)
         variables = authorization_variables(entered)
-        await _tell(request, engine, tenant, DEVICE_AUTHORIZATION, request_id, variables)
-        return _json(TransferAccepted(transaction_id=request_id), status=202)
+        await tell(request, engine, tenant, DEVICE_AUTHORIZATION, request_id, variables)
+        return answer(TransferAccepted(transaction_id=request_id), status=202)
 
 
 def _payment(state: State, tenant: str, payment_id: str) -> InstanceRecord | None:
@@ -207,97 +202,14 @@ def _transaction(state: State, tenant: str, payment_id: str) -> str:
     return "" if payment is None else str(payment.variables["transactionId"])
 
 
-async def _tell(
-    request: AnyRequest,
-    engine: Engine,
-    tenant: TenantConfig,
-    name: str,
-    key: str,
-    variables: dict[str, Any],
-) -> None:
-    """Give what a person has decided to the instance that waits for it."""
-    tenant_id = tenant.tenant_id
-    waits = await engine.stream.read(lambda state: state.has_subscription(tenant_id, name, key), tenant_id)
-    if not waits:
-        raise UnprocessableError("nothing-to-confirm", "Nothing waits for this now.")
-    callback = Callback(
-        tenant=tenant_id,
-        name=name,
-        correlation_key=key,
-        variables=variables,
-        trace=request.headers.get("traceparent", ""),
-    )
-    reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant_id)
-    if isinstance(reply, Rejected):
-        raise UnprocessableError(reply.code, reply.detail)
-
-
-async def _start(
-    request: AnyRequest,
-    engine: Engine,
-    tenant: TenantConfig,
-    process: str,
-    start: StartPayment | StartRequest,
-    variables: dict[str, Any],
-) -> Response[bytes]:
-    with engine.tracing.span(
-        "engine start payment",
-        request.headers.get("traceparent", ""),
-        SpanKind.SERVER,
-        tenant=tenant.tenant_id,
-        payment=start.payment_id,
-    ) as span:
-        command = StartInstance(
-            process=process,
-            tenant=tenant.tenant_id,
-            payment=start.payment_id,
-            fingerprint=start.fingerprint,
-            variables=variables,
-            trace=traceparent_of(span),
-        )
-        reply = await engine.stream.submit(command, tenant.tenant_id)
-    if isinstance(reply, Rejected):
-        where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
-        raise UnprocessableError(reply.code, reply.detail, where)
-    return _json(TransferAccepted(transaction_id=start.payment_id), status=202)
-
-
 @get("/health/live")
 async def live() -> Response[bytes]:
     """Answer as long as the event loop runs."""
-    return _json({"status": "live"})
+    return answer({"status": "live"})
 
 
 @get("/health/ready")
 async def ready(engine: NamedDependency[Engine]) -> Response[bytes]:
     """Answer 200 where this replica takes requests: as the leader, or for the leader it knows."""
     told = health(engine, engine.settings.replica)
-    return _json(told, status=200 if told.status == "ready" else 503)
-
-
-def _active_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
-    tenant = _placed_tenant(request, engine)
-    if tenant.status != "active":
-        raise ForbiddenError("tenant-suspended", "The institution is suspended.")
-    return tenant
-
-
-def _placed_tenant(request: AnyRequest, engine: NamedDependency[Engine]) -> TenantConfig:
-    """Return the tenant that the gateway names, when it is placed here and the placement is current."""
-    require_internal(request.headers, engine.settings.internal_token)
-    tenant = engine.tenant(request.headers.get(HEADER_TENANT, ""))
-    try:
-        epoch = int(request.headers.get(HEADER_EPOCH, ""))
-    except ValueError:
-        raise InvalidInputError(
-            "invalid-epoch", "The placement epoch must be a number.", f"header:{HEADER_EPOCH}"
-        ) from None
-    if epoch < tenant.epoch:
-        raise ConflictError("stale-epoch", "The tenant's placement has changed.", f"header:{HEADER_EPOCH}")
-    if engine.settings.engine_id not in tenant.placement:
-        raise ConflictError("not-placed-here", "The tenant is not served by this engine.")
-    return tenant
-
-
-def _json(value: Any, status: int = 200) -> Response[bytes]:
-    return Response(_ENCODER.encode(value), status_code=status, media_type="application/json")
+    return answer(told, status=200 if told.status == "ready" else 503)

@@ -142,3 +142,42 @@ class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="came
     client_ref_id: str | None = None
     awaits_password: bool = False  # the device must have the payer enter it now
     error: TransferError | None = None
+
+
+class AccountIdentifier(Contract, frozen=True, kw_only=True, rename="camel"):
+    """By what an account is reached."""
+
+    type: str
+    value: str
+    sub_id: str | None = None
+
+
+class AccountState(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A member's account; amounts are decimal text, absent where the bank tells none."""
+
+    account_id: str
+    currency: str
+    status: Literal["ACTIVE", "BLOCKED", "INACTIVE"]
+    may_pay: bool
+    may_receive: bool
+    balance: str | None = None
+    available: str | None = None
+
+
+class AccountStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/account/{id}``: how a member's account stood when it was asked for."""
+
+    state: PaymentState
+    party: PartyIdInfo
+    account: AccountState | None = None
+    identifiers: list[AccountIdentifier] = []
+    error: TransferError | None = None
+
+
+class RegistrationStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/registration/{id}``: COMPLETED once the scheme has taken it."""
+
+    state: PaymentState
+    party: PartyIdInfo
+    withdraw: bool = False
+    error: TransferError | None = None

@@ -12,6 +12,8 @@ HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the repl
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
+PATH_ACCOUNTS: Final = "/engine/v1/account-lookups"
+PATH_REGISTRATIONS: Final = "/engine/v1/party-registrations"
 PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
 PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
 PATH_AUTHORIZATION: Final = "authorization"  # below a request: POST, with ``channel.DeviceAuthorization``
@@ -71,6 +73,25 @@ class StartRefund(Contract, frozen=True, kw_only=True):
     amount: Money | None = None  # None: all that is left
     reason: str | None = None
     client_ref_id: str | None = None
+
+
+class StartAccountLookup(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/account-lookups``, as ``StartPayment``: how a member's account stands."""
+
+    payment_id: str
+    fingerprint: str
+    client_id: str
+    party: PartyIdInfo
+
+
+class StartRegistration(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/party-registrations``: the scheme is told an identifier, or to forget it."""
+
+    payment_id: str
+    fingerprint: str
+    client_id: str
+    party: PartyIdInfo
+    withdraw: bool = False
 
 
 class DeployProcess(Contract, frozen=True, kw_only=True, rename="camel"):

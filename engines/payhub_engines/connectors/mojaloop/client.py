@@ -21,7 +21,7 @@ TIMEOUT_S: Final = 5.0
 RETRY_AFTER_MS: Final = 500
 
 _SEGMENT_SAFE: Final = "!$&'()*+,;=:@"  # RFC 3986 pchar: written as they are
-_REQUESTS: Final = frozenset(("GET", "POST"))
+_REQUESTS: Final = frozenset(("GET", "POST", "DELETE"))
 _SUCCESS: Final = frozenset((200, 202))
 _BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406))
 

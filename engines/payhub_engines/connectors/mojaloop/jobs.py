@@ -5,6 +5,7 @@ from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
+from payhub_engines.connectors.mojaloop.jobs_registration import RegistrationJobs
 from payhub_engines.connectors.mojaloop.jobs_requests import RequestJobs
 from payhub_engines.connectors.mojaloop.jobs_sending import Sender
 from payhub_engines.connectors.mojaloop.keys import KeyRing
@@ -19,6 +20,7 @@ class MojaloopJobs:
         self.payee = PayeeJobs(sender, keys)
         self.requests = RequestJobs(sender)
         self.authorizations = AuthorizationJobs(sender, keys)
+        self.registration = RegistrationJobs(sender)
 
     def handlers(self) -> dict[str, Handler]:
         """Return job type to handler."""
@@ -27,4 +29,5 @@ class MojaloopJobs:
             **self.payee.handlers(),
             **self.requests.handlers(),
             **self.authorizations.handlers(),
+            **self.registration.handlers(),
         }

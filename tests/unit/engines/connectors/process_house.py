@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from unit.engines.connectors.connector_kit import PAYMENT, TRACE
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
-from unit.engines.connectors.request_ingress import RESOURCES, translate_request
+from unit.engines.connectors.request_ingress import is_translated_here, translate_request
 from unit.engines.connectors.switchboard import Message, Switchboard
 
 from payhub_engines.connectors.context import ConnectorContext
@@ -327,7 +327,9 @@ class House:
         return await self.handlers[job.type](job, self.context)
 
     def _deliver(self, fsp: str, message: Message) -> None:
-        if message.path.split("/")[1] in RESOURCES:
+        if fsp not in self.tenants:
+            return  # the switch itself, or an institution of another house
+        if is_translated_here(message):
             self._correlate(translate_request(message, self.tenants[fsp], self.engine.now_ms))
             return
         inbound = translate(

@@ -13,7 +13,13 @@ from payhub_platform.contracts.tenant import TenantConfig
 RESOURCE = "transactionRequests"
 AUTHORIZATIONS = "authorizations"
 RESOURCES = (RESOURCE, AUTHORIZATIONS)
+QUERIES = {"quotes": ("quote-query", "3205"), "transfers": ("transfer-query", "3208")}
 TTL_MS = 60_000
+
+
+def is_translated_here(message: Message) -> bool:
+    resource = message.path.split("/")[1]
+    return resource in RESOURCES or (message.method == "GET" and resource in QUERIES)
 
 
 def translate_request(message: Message, tenant: TenantConfig, now_ms: int) -> Callback:
@@ -55,13 +61,14 @@ def translate_request(message: Message, tenant: TenantConfig, now_ms: int) -> Ca
             ttl_ms=0,
         )
     if message.method == "GET":
+        name, code = {RESOURCE: ("transaction-request-query", "3206"), **QUERIES}[path[0]]
         variables = {
-            "query": {"resource": RESOURCE, "path": [path[1]]},
+            "query": {"resource": path[0], "path": [path[1]]},
             "queriedBy": source,
-            "queryRefusal": {"code": "3206", "description": "It is not known here, or over."},
+            "queryRefusal": {"code": code, "description": "It is not known here, or over."},
         }
         return callback(
-            "transaction-request-query",
+            name,
             path[1],
             variables,
             start_process="refuse-query",
