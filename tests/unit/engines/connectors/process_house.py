@@ -73,6 +73,7 @@ MEMBERS = {  # institution to identifier, account and balance
     "lion": [("MSISDN/254700100001", "A2", 0)],
 }
 TURNS_MAX = 2000
+TRACING = Tracing("test")
 BETWEEN_HOUSES_MS = 3_600_000
 
 
@@ -96,7 +97,8 @@ class House:
         self.engine.now_ms += BETWEEN_HOUSES_MS
         self.engine.advance(1)  # what the house before has left behind is over
         self.payment = payment
-        self._first_key = self.engine.state.next_key
+        self._keys: list[int] = []  # of the instances of this house
+        self._looked_to = self.engine.state.next_key
         self.tenants = tenants
         self.banks = {fsp: FakeBank() for fsp in tenants}
         numbers: dict[str, str] = {}
@@ -119,7 +121,7 @@ class House:
             http=cast("aiohttp.ClientSession", None),
             secrets=secrets,
             clock=lambda: self.engine.now_ms,
-            tracing=Tracing("test"),
+            tracing=TRACING,
         )
         self.handlers = handlers(lambda _session: self)
 
@@ -180,7 +182,8 @@ class House:
 
     def forget_the_past(self) -> None:
         """Let what has happened so far be of another house."""
-        self._first_key = self.engine.state.next_key
+        self._keys.clear()
+        self._looked_to = self.engine.state.next_key
         self.jobs.clear()
         self.sent.clear()
         self.switch.notices.clear()
@@ -273,9 +276,11 @@ class House:
 
     def instances(self) -> list[InstanceRecord]:
         """Return the instances that were started in this house, in order."""
-        found = (
-            self.engine.state.instance(key) for key in range(self._first_key, self.engine.state.next_key)
-        )
+        state = self.engine.state
+        new = range(self._looked_to, state.next_key)
+        self._keys += [key for key in new if state.instance(key) is not None]
+        self._looked_to = state.next_key
+        found = (state.instance(key) for key in self._keys)
         return [record for record in found if record is not None]
 
     def status(self, payment: str = "", tenant: str = "buffalo") -> TransferStatus:
