@@ -3,10 +3,12 @@
 Names of fields are FSPIOP's; unknown fields are ignored here, because schemes extend messages.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+TransactionRequestState = Literal["RECEIVED", "PENDING", "ACCEPTED", "REJECTED"]
+AuthorizationResult = Literal["ENTERED", "REJECTED", "RESEND"]
 TransferState = Literal["RECEIVED", "RESERVED", "COMMITTED", "ABORTED"]
 
 
@@ -44,12 +46,21 @@ class PartyResponse(Message, frozen=True, kw_only=True):
     party: Party
 
 
+class Refund(Message, frozen=True, kw_only=True):
+    """Section 7.4.16: which transaction is paid back."""
+
+    original_transaction_id: str
+    refund_reason: str | None = None
+
+
 class TransactionType(Message, frozen=True, kw_only=True):
     """Section 7.4.18."""
 
     scenario: str
     initiator: str
     initiator_type: str
+    sub_scenario: str | None = None
+    refund_info: Refund | None = None
 
 
 class QuoteRequest(Message, frozen=True, kw_only=True):
@@ -62,6 +73,7 @@ class QuoteRequest(Message, frozen=True, kw_only=True):
     amount_type: Literal["SEND", "RECEIVE"]
     amount: FspMoney
     transaction_type: TransactionType
+    transaction_request_id: str | None = None
     fees: FspMoney | None = None
     note: str | None = None
     expiration: str | None = None
@@ -77,6 +89,49 @@ class QuoteResponse(Message, frozen=True, kw_only=True):
     payee_receive_amount: FspMoney | None = None
     payee_fsp_fee: FspMoney | None = None
     payee_fsp_commission: FspMoney | None = None
+
+
+class TransactionRequest(Message, frozen=True, kw_only=True):
+    """POST /transactionRequests: the payee asks the payer to pay."""
+
+    transaction_request_id: str
+    payee: Party
+    payer: PartyIdInfo
+    amount: FspMoney
+    transaction_type: TransactionType
+    note: str | None = None
+    authentication_type: str | None = None
+    expiration: str | None = None
+
+
+class TransactionRequestResponse(Message, frozen=True, kw_only=True):
+    """PUT /transactionRequests/{ID}."""
+
+    transaction_request_state: TransactionRequestState
+    transaction_id: str | None = None
+
+
+class AuthorizationQuestion(Message, frozen=True, kw_only=True):
+    """The query of GET /authorizations/{ID}: what the payer enters on the payee's device."""
+
+    authentication_type: str
+    retries_left: str
+    amount: str
+    currency: str
+
+
+class AuthenticationInfo(Message, frozen=True, kw_only=True):
+    """Section 7.4.1."""
+
+    authentication: str
+    authentication_value: str | dict[str, Any]
+
+
+class AuthorizationResponse(Message, frozen=True, kw_only=True):
+    """PUT /authorizations/{ID}."""
+
+    response_type: AuthorizationResult
+    authentication_info: AuthenticationInfo | None = None
 
 
 class TransferPrepare(Message, frozen=True, kw_only=True):
@@ -104,6 +159,12 @@ class ParticipantRegistration(Message, frozen=True, kw_only=True):
 
     fsp_id: str
     currency: str | None = None
+
+
+class ParticipantResponse(Message, frozen=True, kw_only=True):
+    """PUT /participants/{Type}/{ID}."""
+
+    fsp_id: str | None = None
 
 
 class ErrorInformation(Message, frozen=True, kw_only=True):

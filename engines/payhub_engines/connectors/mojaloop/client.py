@@ -21,7 +21,7 @@ TIMEOUT_S: Final = 5.0
 RETRY_AFTER_MS: Final = 500
 
 _SEGMENT_SAFE: Final = "!$&'()*+,;=:@"  # RFC 3986 pchar: written as they are
-_REQUESTS: Final = frozenset(("GET", "POST"))
+_REQUESTS: Final = frozenset(("GET", "POST", "DELETE"))
 _SUCCESS: Final = frozenset((200, 202))
 _BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406))
 
@@ -56,6 +56,7 @@ class FspiopClient:
         *,
         body: Message | None = None,
         destination: str = "",
+        query: str = "",
     ) -> None:
         """Send one message and make sure that the switch took it.
 
@@ -66,6 +67,7 @@ class FspiopClient:
             path: segments from the resource on, not encoded.
             body: the message; None for GET.
             destination: FSP id, empty where the switch has to find it.
+            query: of the URL, encoded.
 
         Raises:
             SchemeRefusalError: refused for what it is (status 400, 404, 405 or 406).
@@ -91,7 +93,7 @@ class FspiopClient:
             if data:
                 key = self._keys.of(tenant, context.secrets).private_key
                 sent |= jws.sign(data, sent, uri, method, key)
-            url = tenant.scheme.base_url.rstrip("/") + uri
+            url = tenant.scheme.base_url.rstrip("/") + uri + (f"?{query}" if query else "")
             client = self._http(context.http)
             answer = await client.request(method, url, headers=sent, body=data, timeout_s=TIMEOUT_S)
         _judge(answer, f"{method} /{path[0]}")
