@@ -30,7 +30,8 @@ SETTINGS = {
 TOP_FOLDERS = tuple("platform tenants gateway engines loadtests tests docs requirements .ci".split())
 ABSENT = {"platform/__init__.py"}  # a decision says why it must not be there
 FOREIGN = re.compile(
-    r"\b(AI|LLMs?|agents?|assistant|prompts?)\b"  # who wrote it is no matter of the project
+    # Who wrote it is no matter of the project; agent-cash-out is a payment's use case.
+    r"\b(AI|LLMs?|agents?(?!-cash-out)|assistant|prompts?)\b"
     r"|(?<![\w}])/(work|root|home|tmp)/"  # paths of one machine
     r"|pypi\.org|pythonhosted|npmjs|docker\.io|ghcr\.io|quay\.io"
 )
@@ -44,7 +45,7 @@ def _spoken(page: Path) -> Iterator[str]:
     """Return what a page shows as code: each span, and each line of a block without its comment."""
     text = page.read_text()
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             yield line.partition(" #")[0].strip()
     without_blocks = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`([^`\n]+)`", without_blocks)
