@@ -8,6 +8,7 @@ from unit.engines.connectors.process_house import House, balances
 
 from payhub_engines.processes import PAYEE_TRANSACTION_REQUEST, PAYER_FUND_TRANSFER
 from payhub_engines.processes import PAYER_TRANSACTION_REQUEST as REQUESTED
+from payhub_engines.server.refunds import paid_by
 from payhub_platform.contracts.channel import DeviceAuthorization, PartyIdInfo
 from payhub_platform.contracts.engine import StartRefund, StartRequest
 from payhub_platform.money import Money
@@ -246,3 +247,20 @@ def test_an_unknown_payee_asks_nobody(house, wanted):
     house.ask_to_be_paid(msgspec.structs.replace(wanted, payee=nobody))
     assert request(house).variables["error"]["code"] == "3204"
     assert house.sent == []
+
+
+def test_the_payment_that_answers_a_request_is_known_and_no_other_is_taken_for_it(house, wanted):
+    state = house.engine.state
+    house.ask_to_be_paid(wanted)
+    accept(house)
+    told = request(house).variables["transactionRequestResponse"]
+    transaction = payment(house).variables["transactionId"]
+    assert paid_by(state, "lion", house.payment, told) == transaction
+    house.pay_back(
+        StartRefund(payment_id="r", idempotency_key="r", fingerprint="f", client_id="till"), transaction
+    )
+    assert balances(house) == (1000, 0)
+    for lie in (None, {}, {"transactionId": house.payment}, {"transactionId": None}):
+        assert paid_by(state, "lion", house.payment, lie) is None
+    assert paid_by(state, "lion", "another request", told) is None
+    assert paid_by(state, "buffalo", house.payment, told) is None
