@@ -25,7 +25,7 @@ from payhub_engines.core.records import InstanceRecord
 from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
-from payhub_engines.server.refunds import start_refund
+from payhub_engines.server.refunds import paid_by, start_refund
 from payhub_engines.server.requests import (
     AnyRequest,
     active_tenant,
@@ -34,7 +34,12 @@ from payhub_engines.server.requests import (
     start_instance,
     tell,
 )
-from payhub_platform.contracts.channel import Confirmation, DeviceAuthorization, TransferAccepted
+from payhub_platform.contracts.channel import (
+    Confirmation,
+    DeviceAuthorization,
+    TransactionRequestStatus,
+    TransferAccepted,
+)
 from payhub_platform.contracts.engine import (
     HEADER_TENANT,
     PATH_AUTHORIZATION,
@@ -154,17 +159,10 @@ class RequestsController(Controller):
         """Return a request's TransactionRequestStatus; 404 where this tenant has no such request."""
         require_internal(request.headers, engine.settings.internal_token)
         tenant_id = request.headers.get(HEADER_TENANT, "")
-        instance, awaits_password = await engine.stream.read(
-            lambda state: (
-                state.find_instance(tenant_id, REQUEST_PROCESS, request_id),
-                state.has_subscription(tenant_id, DEVICE_AUTHORIZATION, request_id),
-            ),
-            tenant_id,
-        )
-        if instance is None:
+        status = await engine.stream.read(lambda state: _request(state, tenant_id, request_id), tenant_id)
+        if status is None:
             raise NotFoundError("payment-not-found", "There is no request with this id.", "/transactionId")
-        status = request_status(instance.variables, instance.started_at_ms, instance.ended_at_ms)
-        return answer(msgspec.structs.replace(status, awaits_password=awaits_password))
+        return answer(status)
 
     @post("/{request_id:str}/" + PATH_AUTHORIZATION)
     async def authorize(
@@ -193,6 +191,18 @@ def _payment(state: State, tenant: str, payment_id: str) -> InstanceRecord | Non
         return None  # what was refused at once never was a payment
     called = next((element.called for element in request.elements.values() if element.called), key)
     return state.instance(called)
+
+
+def _request(state: State, tenant: str, request_id: str) -> TransactionRequestStatus | None:
+    """Return how a member's request to be paid stands."""
+    found = state.find_instance(tenant, REQUEST_PROCESS, request_id)
+    if found is None:
+        return None
+    return msgspec.structs.replace(
+        request_status(found.variables, found.started_at_ms, found.ended_at_ms),
+        awaits_password=state.has_subscription(tenant, DEVICE_AUTHORIZATION, request_id),
+        transaction_id=paid_by(state, tenant, request_id, found.variables.get("transactionRequestResponse")),
+    )
 
 
 def _transaction(state: State, tenant: str, payment_id: str) -> str:

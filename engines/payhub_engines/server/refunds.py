@@ -1,4 +1,4 @@
-"""Starting a refund: what is left is looked at and taken so that two at once never pay back too much."""
+"""Refunds: what is left of a payment is looked at and taken so that two at once never pay back too much."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
@@ -65,6 +65,21 @@ async def start_refund(
         if reply.code != _KEY_REUSED:
             raise UnprocessableError(reply.code, reply.detail)
     raise UnavailableError("refund-contended", "Others pay back the same payment; send the same again.")
+
+
+def paid_by(state: State, tenant: str, request_id: str, told: dict[str, Any] | None) -> str | None:
+    """Return the payment that answers a member's request to be paid, None where none is known.
+
+    Args:
+        state: the engine's.
+        tenant: the payee's institution.
+        request_id: the transactionRequestId.
+        told: what was last said of the request; believed only where a payment here names the request.
+    """
+    claimed = str((told or {}).get("transactionId"))
+    found = state.find_instance(tenant, PAYEE_QUOTE_TRANSFER, claimed)
+    quote = {} if found is None else found.variables.get("quote") or {}
+    return claimed if quote.get("transactionRequestId") == request_id else None
 
 
 def _look(

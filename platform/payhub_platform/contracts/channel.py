@@ -141,6 +141,7 @@ class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="came
     ended_at: str | None = None
     client_ref_id: str | None = None
     awaits_password: bool = False  # the device must have the payer enter it now
+    transaction_id: str | None = None  # the payment that answers it, which may be paid back
     error: TransferError | None = None
 
 

@@ -3,6 +3,7 @@
 What the flows come to is what docs/flows.md says. Run with ``PAYHUB_WRITE_FLOWS=1`` to write the page anew.
 """
 
+import dataclasses
 import itertools
 import os
 from functools import cache
@@ -118,6 +119,35 @@ def test_every_sequence_flow_is_taken(process, engine, tried):
     taken = {flow for event in told if (flow := getattr(event, "flow", ""))}
     flows = set(parse_checked(dict(load())[process]).flow_targets)
     assert flows - taken == flows & set().union(*ELSEWHERE.values())
+
+
+def test_a_bank_that_books_twice_is_found_out(make_house):
+    def forgetting(house):
+        house.banks["lion"].accounts["A2"].credits = _Nothing()
+        house.banks["lion"].idempotent = False
+
+    flow = dataclasses.replace(FLOWS[0], prepare=forgetting)
+    [credit] = [one for one in points(FLOWS[0], make_house) if one.shown == "lion's bank: CREATE"]
+    _, result = run(flow, make_house, credit, "answer lost")
+    assert any("lion" in text and "instead of" in text for text in result.wrong)
+
+
+def test_a_payment_that_hangs_is_found_out(make_house):
+    def undecided():
+        house = make_house()
+        house.switch.decides = False
+        return house
+
+    _, result = run(FLOWS[0], undecided, None, "")
+    assert any("still runs" in text for text in result.wrong)
+    assert any("holds" in text for text in result.wrong)
+
+
+class _Nothing(dict):
+    """What a bank has booked, forgotten at once."""
+
+    def __setitem__(self, code, amount):
+        pass
 
 
 def assert_page_says(flow, text):

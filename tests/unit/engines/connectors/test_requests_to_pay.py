@@ -1,13 +1,16 @@
 """Requests to pay: use cases on the wire, one-time passwords, and those who must not decide."""
 
+import jsonschema
 import msgspec
 import pytest
+import yaml
 from unit.engines.connectors.process_house import House, balances
 
 from payhub_engines.processes import PAYEE_TRANSACTION_REQUEST, PAYER_FUND_TRANSFER
 from payhub_engines.processes import PAYER_TRANSACTION_REQUEST as REQUESTED
+from payhub_engines.server.refunds import paid_by
 from payhub_platform.contracts.channel import DeviceAuthorization, PartyIdInfo
-from payhub_platform.contracts.engine import StartRequest
+from payhub_platform.contracts.engine import StartRefund, StartRequest
 from payhub_platform.money import Money
 
 WRONG = "12345"
@@ -87,6 +90,45 @@ def test_what_a_payer_starts_is_named_as_fspiop_names_it(
     named = {"scenario": scenario, "initiator": "PAYER", "initiatorType": initiator_type}
     assert quoted["transactionType"] == named
     assert house.status().state == "COMPLETED"
+
+
+SCHEMAS = {
+    "PUT parties": "PartiesTypeIDPutResponse",
+    "POST transactionRequests": "TransactionRequestsPostRequest",
+    "PUT transactionRequests": "TransactionRequestsIDPutResponse",
+    "PUT transactionRequests error": "ErrorInformationObject",
+    "POST quotes": "QuotesPostRequest",
+    "PUT quotes": "QuotesIDPutResponse",
+    "PUT authorizations": "AuthorizationsIDPutResponse",
+    "POST transfers": "TransfersPostRequest",
+    "PUT transfers": "TransfersIDPutResponse",
+}
+
+
+def test_what_is_sent_is_what_the_official_openapi_allows(tenants, secrets, wanted, shared_data):
+    houses = [House(tenants, secrets) for _ in range(3)]
+    for house in houses:
+        house.banks["lion"].payee_fee = "2.000000"
+        house.ask_to_be_paid(at_atm(wanted))
+        house.enter(DeviceAuthorization(response_type="RESEND"))
+    first, second, third = houses
+    first.enter(DeviceAuthorization(response_type="ENTERED", password=first.password()))
+    refund = StartRefund(
+        payment_id="r", idempotency_key="r", fingerprint="f", client_id="till", reason="broken"
+    )
+    first.pay_back(refund, payment(first).variables["transactionId"])
+    second.enter(DeviceAuthorization(response_type="REJECTED"))
+    third.run_until_all_ended()
+    text = (shared_data / "specs" / "fspiop" / "fspiop-v1.1-openapi3.yaml").read_text()
+    schemas = yaml.load(text, yaml.CSafeLoader)["components"]
+    # Every OtpValue is also a QRCODE, so that "oneOf" would allow none; its pattern stays.
+    del schemas["schemas"]["AuthenticationValue"]["oneOf"]
+    checked = set()
+    for message in [message for house in houses for message in house.sent if message.body]:
+        schema = {"$ref": f"#/components/schemas/{SCHEMAS[message.name]}", "components": schemas}
+        jsonschema.Draft4Validator(schema).validate(message.content)
+        checked.add(message.name)
+    assert checked == set(SCHEMAS)
 
 
 def test_the_ids_of_a_requested_payment_are_of_the_payers_institution(house, wanted):
@@ -215,3 +257,20 @@ def test_an_unknown_payee_asks_nobody(house, wanted):
     house.ask_to_be_paid(msgspec.structs.replace(wanted, payee=nobody))
     assert request(house).variables["error"]["code"] == "3204"
     assert house.sent == []
+
+
+def test_the_payment_that_answers_a_request_is_known_and_no_other_is_taken_for_it(house, wanted):
+    state = house.engine.state
+    house.ask_to_be_paid(wanted)
+    accept(house)
+    told = request(house).variables["transactionRequestResponse"]
+    transaction = payment(house).variables["transactionId"]
+    assert paid_by(state, "lion", house.payment, told) == transaction
+    house.pay_back(
+        StartRefund(payment_id="r", idempotency_key="r", fingerprint="f", client_id="till"), transaction
+    )
+    assert balances(house) == (1000, 0)
+    for lie in (None, {}, {"transactionId": house.payment}, {"transactionId": None}):
+        assert paid_by(state, "lion", house.payment, lie) is None
+    assert paid_by(state, "lion", "another request", told) is None
+    assert paid_by(state, "buffalo", house.payment, told) is None
