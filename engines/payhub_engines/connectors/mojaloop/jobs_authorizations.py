@@ -1,7 +1,6 @@
 """The jobs of payments that the payer authorizes with a one-time password at the payee's device."""
 
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -11,6 +10,7 @@ from payhub_engines.connectors.job import Handler, Job
 from payhub_engines.connectors.mojaloop.jobs_sending import Sender
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.one_time_password import is_right
+from payhub_engines.connectors.mojaloop.outgoing import answer, ask_authorization
 from payhub_engines.connectors.refusals import error_value
 from payhub_engines.connectors.variables import (
     Authorization,
@@ -24,7 +24,6 @@ from payhub_platform.contracts.fspiop import (
     AuthorizationResponse,
 )
 
-RESOURCE: Final = "authorizations"
 OTP: Final = "OTP"
 
 
@@ -53,9 +52,8 @@ class AuthorizationJobs:
             amount=amount.amount,
             currency=amount.currency,
         )
-        path = [RESOURCE, payment.transaction_request_id]
-        query = urlencode(msgspec.to_builtins(question))
-        await self._sender.ask(job, context, "GET", path, destination=payment.payee_fsp, query=query)
+        message = ask_authorization(payment.transaction_request_id, question, to=payment.payee_fsp)
+        await self._sender.ask(job, context, message)
         return {}
 
     async def check_authorization(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
@@ -67,11 +65,11 @@ class AuthorizationJobs:
         if told.answered_by != told.payee_fsp:
             return {"confirmation": "UNHEARD", "error": None}
         refused = error_value(refusals.PAYER_REJECTION, "The payer does not authorize the payment.")
-        answer = told.authorization_response
-        if told.error is not None or answer is None or answer.response_type == "REJECTED":
+        response = told.authorization_response
+        if told.error is not None or response is None or response.response_type == "REJECTED":
             error = refused if told.error is None else msgspec.to_builtins(told.error)
             return {"confirmation": "REJECTED", "error": error}
-        info = answer.authentication_info
+        info = response.authentication_info
         entered = info.authentication_value if info is not None else ""
         secret = self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secret
         if isinstance(entered, str) and is_right(entered, told.transaction_id, secret):
@@ -87,6 +85,6 @@ class AuthorizationJobs:
         if entered is not None:
             info = AuthenticationInfo(authentication=OTP, authentication_value=entered)
         body = AuthorizationResponse(response_type=told.device_answer.response_type, authentication_info=info)
-        path = [RESOURCE, told.transaction_request_id]
-        await self._sender.answer(job, context, path, body, told.payee_fsp)
+        message = answer(body, told.transaction_request_id, to=told.payee_fsp)
+        await self._sender.answer(job, context, message)
         return {}

@@ -7,8 +7,9 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
 from payhub_engines.connectors.mojaloop import ilp, terms
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
-from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender, party_path
+from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender
 from payhub_engines.connectors.mojaloop.keys import KeyRing
+from payhub_engines.connectors.mojaloop.outgoing import answer, party_path, refuse
 from payhub_engines.connectors.variables import (
     PartyQuestion,
     PayeeQuote,
@@ -68,34 +69,36 @@ class PayeeJobs:
             fsp_id=context.tenant(job.tenant).fsp_id,
         )
         body = PartyResponse(party=Party(party_id_info=info))
-        await self._sender.answer(job, context, party_path(asked), body, question.requester_fsp)
+        message = answer(body, *party_path(asked), to=question.requester_fsp)
+        await self._sender.answer(job, context, message)
         return {}
 
     async def refuse_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell that the party is no member here: PUT /parties/.../error."""
         path = party_path(read(job, PartyQuestion).party_id)
-        await self._sender.refuse(job, context, path)
+        await self._sender.refuse(job, context, "parties", *path)
         return {}
 
     async def answer_participant(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell that the party's account is here: PUT /participants."""
         question = read(job, PartyQuestion)
         body = ParticipantResponse(fsp_id=context.tenant(job.tenant).fsp_id)
-        path = party_path(question.party_id, "participants")
-        await self._sender.answer(job, context, path, body, question.requester_fsp)
+        message = answer(body, *party_path(question.party_id), to=question.requester_fsp)
+        await self._sender.answer(job, context, message)
         return {}
 
     async def refuse_participant(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell that the party has no account here: PUT /participants/.../error."""
-        path = party_path(read(job, PartyQuestion).party_id, "participants")
-        await self._sender.refuse(job, context, path)
+        path = party_path(read(job, PartyQuestion).party_id)
+        await self._sender.refuse(job, context, "participants", *path)
         return {}
 
     async def refuse_query(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell that what was asked for is not known here, or over: PUT .../error."""
         asked = read(job, RefusedQuery)
-        path = [asked.query.resource, *asked.query.path]
-        await self._sender.tell_error(job, context, path, asked.query_refusal, asked.queried_by)
+        query, error = asked.query, asked.query_refusal
+        message = refuse(query.resource, *query.path, error=error, to=asked.queried_by)
+        await self._sender.answer(job, context, message)
         return {}
 
     async def answer_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
@@ -115,14 +118,15 @@ class PayeeJobs:
             ilp_packet=agreed.packet,
             condition=agreed.condition,
         )
-        await self._sender.answer(job, context, ["quotes", priced.quote.quote_id], body, priced.requester_fsp)
+        message = answer(body, priced.quote.quote_id, to=priced.requester_fsp)
+        await self._sender.answer(job, context, message)
         wait_ms = max(0, parse_iso(given.expiration) - context.clock()) + PREPARE_GRACE_MS
         return {"ownQuote": builtin(body), "prepareWait": f"PT{wait_ms // 1000}.{wait_ms % 1000:03d}S"}
 
     async def refuse_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Refuse to quote: PUT /quotes/{ID}/error."""
         quote_id = read(job, PayeeQuote).quote.quote_id
-        await self._sender.refuse(job, context, ["quotes", quote_id])
+        await self._sender.refuse(job, context, "quotes", quote_id)
         return {}
 
     async def check_prepare(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
@@ -144,8 +148,8 @@ class PayeeJobs:
         fulfilment = ilp.fulfilment_of(transfer.ilp_packet, secret)
         body = TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
         try:
-            path = ["transfers", transfer.transfer_id]
-            await self._sender.send(job, context, "PUT", path, body, transfer.payer_fsp)
+            message = answer(body, transfer.transfer_id, to=transfer.payer_fsp)
+            await self._sender.send(job, context, message)
         except SchemeRefusalError as error:
             _logger.warning("transfer %s: fulfilment refused with %s", transfer.transfer_id, error.code)
         except JobFailedError as error:
@@ -157,5 +161,5 @@ class PayeeJobs:
     async def refuse_transfer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Refuse the transfer: PUT /transfers/{ID}/error."""
         transfer_id = read(job, TransferReference).transfer_id
-        await self._sender.refuse(job, context, ["transfers", transfer_id])
+        await self._sender.refuse(job, context, "transfers", transfer_id)
         return {}

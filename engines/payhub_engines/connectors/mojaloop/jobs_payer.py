@@ -8,7 +8,8 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedError
 from payhub_engines.connectors.mojaloop import ilp, terms
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
-from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender, party_path
+from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender
+from payhub_engines.connectors.mojaloop.outgoing import ask, party_path, request
 from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
     AnsweredTransfer,
@@ -44,7 +45,7 @@ class PayerJobs:
     async def request_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Ask the scheme who the payee is: GET /parties."""
         payee = read(job, PartySought).payee
-        await self._sender.ask(job, context, "GET", party_path(payee))
+        await self._sender.ask(job, context, ask("parties", *party_path(payee)))
         return {}
 
     async def request_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
@@ -75,7 +76,7 @@ class PayerJobs:
             transaction_request_id=payment.transaction_request_id,
             note=payment.note,
         )
-        await self._sender.ask(job, context, "POST", ["quotes"], body, payment.payee_fsp)
+        await self._sender.ask(job, context, request(body, to=payment.payee_fsp))
         return {}
 
     async def check_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class PayerJobs:
             expiration=payment.transfer_expiration,
         )
         try:
-            await self._sender.send(job, context, "POST", ["transfers"], body, payment.payee_fsp)
+            await self._sender.send(job, context, request(body, to=payment.payee_fsp))
         except SchemeRefusalError as error:
             kept = {"sendRefusal": refusals.error_value(error.code, error.description)}
             raise BpmnError(refusals.TRANSFER_REFUSED, error.description, kept) from error
@@ -122,7 +123,7 @@ class PayerJobs:
         transfer_id = read(job, TransferReference).transfer_id
         switch = context.tenant(job.tenant).scheme.switch_fsp_id
         try:
-            await self._sender.send(job, context, "GET", ["transfers", transfer_id], destination=switch)
+            await self._sender.send(job, context, ask("transfers", transfer_id, to=switch))
         except SchemeRefusalError as error:
             _logger.warning("transfer %s: the scheme does not tell its state: %s", transfer_id, error.code)
         except JobFailedError as error:

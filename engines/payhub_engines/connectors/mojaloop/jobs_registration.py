@@ -1,14 +1,13 @@
 """The jobs that make a member's identifier known to the scheme, or take it back."""
 
-from typing import Any, Final
+from typing import Any
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job
-from payhub_engines.connectors.mojaloop.jobs_sending import Sender, party_path
+from payhub_engines.connectors.mojaloop.jobs_sending import Sender
+from payhub_engines.connectors.mojaloop.outgoing import party_path, request, withdraw
 from payhub_engines.connectors.variables import Registration, read
 from payhub_platform.contracts.fspiop import ParticipantRegistration
-
-RESOURCE: Final = "participants"
 
 
 class RegistrationJobs:
@@ -28,13 +27,11 @@ class RegistrationJobs:
         """Have the scheme find the identifier at this institution: POST /participants/{Type}/{ID}."""
         tenant = context.tenant(job.tenant)
         body = ParticipantRegistration(fsp_id=tenant.fsp_id, currency=tenant.currency)
-        path = party_path(read(job, Registration).party_id, RESOURCE)
-        await self._sender.ask(job, context, "POST", path, body, tenant.scheme.switch_fsp_id)
+        await self._sender.ask(job, context, request(body, *party_path(read(job, Registration).party_id)))
         return {}
 
     async def withdraw_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Have the scheme find the identifier here no more: DELETE /participants/{Type}/{ID}."""
-        switch = context.tenant(job.tenant).scheme.switch_fsp_id
-        path = party_path(read(job, Registration).party_id, RESOURCE)
-        await self._sender.ask(job, context, "DELETE", path, destination=switch)
+        path = party_path(read(job, Registration).party_id)
+        await self._sender.ask(job, context, withdraw("participants", *path))
         return {}

@@ -9,6 +9,7 @@ from payhub_engines.connectors.job import Handler, Job, JobFailedError
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
 from payhub_engines.connectors.mojaloop.jobs_authorizations import OTP
 from payhub_engines.connectors.mojaloop.jobs_sending import Sender
+from payhub_engines.connectors.mojaloop.outgoing import answer, ask, request
 from payhub_engines.connectors.payment import requested_payment
 from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import RequestAnswer, RequestReceived, RequestToPay, money_of, read
@@ -51,15 +52,15 @@ class RequestJobs:
             note=asked.note,
             expiration=asked.expiration,
         )
-        await self._sender.ask(job, context, "POST", [RESOURCE], body, asked.payee_fsp or "")
+        await self._sender.ask(job, context, request(body, to=asked.payee_fsp or ""))
         return {}
 
     async def query_request(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Ask how our request stands: GET /transactionRequests/{ID}. Asking in vain is no failure."""
         asked = read(job, RequestToPay)
-        path = [RESOURCE, asked.transaction_request_id]
+        message = ask(RESOURCE, asked.transaction_request_id, to=asked.payee_fsp or "")
         try:
-            await self._sender.send(job, context, "GET", path, destination=asked.payee_fsp or "")
+            await self._sender.send(job, context, message)
         except (SchemeRefusalError, JobFailedError) as error:
             _logger.warning("request %s: its state is not told: %s", asked.transaction_request_id, error)
         return {}
@@ -71,23 +72,23 @@ class RequestJobs:
             BpmnError: ``request-refused``.
         """
         received = read(job, RequestReceived)
-        request, tenant = received.transaction_request, context.tenant(job.tenant)
+        asked, tenant = received.transaction_request, context.tenant(job.tenant)
         try:
-            amount = money_of(request.amount)
+            amount = money_of(asked.amount)
         except InvalidInputError as error:
             raise _refused(refusals.MALFORMED_SYNTAX, error.detail) from error
-        if amount.minor == 0 or request.transaction_type.initiator != "PAYEE":
+        if amount.minor == 0 or asked.transaction_type.initiator != "PAYEE":
             raise _refused(refusals.PAYER_TYPE, "It is no request of a payee for an amount.")
         if amount.currency != tenant.currency:
             raise _refused(refusals.PAYER_CURRENCY, f"This institution pays in {tenant.currency}.")
-        if request.payee.party_id_info.fsp_id not in (None, received.requester_fsp):
+        if asked.payee.party_id_info.fsp_id not in (None, received.requester_fsp):
             raise _refused(refusals.PAYER_TYPE, "Only the payee's own institution may ask for it.")
-        if request.authentication_type not in (None, OTP):
+        if asked.authentication_type not in (None, OTP):
             raise _refused(refusals.PAYER_TYPE, "Payments are authorized with one-time passwords here.")
-        limit_ms = None if request.expiration is None else parse_iso(request.expiration)
+        limit_ms = None if asked.expiration is None else parse_iso(asked.expiration)
         if limit_ms is not None and limit_ms - context.clock() < REQUEST_LEAST_MS:
             raise _refused(refusals.REQUEST_EXPIRED, "The request has expired.")
-        return requested_payment(request, received.requester_fsp, tenant, context.clock())
+        return requested_payment(asked, received.requester_fsp, tenant, context.clock())
 
     async def answer_request(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell the payee how its request stands: PUT /transactionRequests/{ID}."""
@@ -95,14 +96,15 @@ class RequestJobs:
         body = TransactionRequestResponse(
             transaction_request_state=told.request_state, transaction_id=told.transaction_id
         )
-        path = [RESOURCE, told.transaction_request.transaction_request_id]
-        await self._sender.answer(job, context, path, body, told.requester_fsp)
+        message = answer(body, told.transaction_request.transaction_request_id, to=told.requester_fsp)
+        await self._sender.answer(job, context, message)
         return {}
 
     async def refuse_request(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Tell the payee why it is not paid: PUT /transactionRequests/{ID}/error."""
-        request = read(job, RequestReceived).transaction_request
-        await self._sender.refuse(job, context, [RESOURCE, request.transaction_request_id])
+        received = read(job, RequestReceived)
+        request_id = received.transaction_request.transaction_request_id
+        await self._sender.refuse(job, context, RESOURCE, request_id)
         return {}
 
 
