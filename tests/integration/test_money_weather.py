@@ -321,16 +321,19 @@ async def test_the_net_debit_cap_gives_the_funds_back(house: House) -> None:
     await house.assert_books(before, planned, statuses)
 
 
-async def test_an_account_blocked_after_its_quote_is_credited_once_it_is_free(house: House) -> None:
+async def test_an_account_blocked_after_its_quote_is_not_paid_and_the_funds_are_given_back(
+    house: House,
+) -> None:
     before = await house.books()
     [planned] = house.plan(1, "lion")
     account = f"LION-{int(planned.payee[-5:]):06d}"
     path = f"/banks/lion/admin/accounts/{account}/state"
-    await rule(house, planned.payee, delayQuoteMs=1_500)
-    await under_way(house, planned, "quote")
+    await rule(house, planned.payee, delayTransferMs=1_500)
+    await under_way(house, planned, "transfer")
     await house.sandbox.post(path, {"subStatus": "BLOCK_CREDIT"})
     statuses = await house.pay([planned])
-    assert statuses[0].state == "COMPLETED"
+    assert statuses[0].error is not None
+    assert statuses[0].error.code == "5400"
     await rule(house, planned.payee)
     await house.sandbox.post(path, {})
     await house.assert_books(before, [planned], statuses)
