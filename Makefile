@@ -55,16 +55,6 @@ test: install ## Run all tests
 .PHONY: interop
 interop: install ## Test against foreign software (Node.js packages, Redis), which is installed for it
 	@missing=""; command -v npm >/dev/null || missing="nodejs npm"; \
-	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
-	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing $$missing ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
-	elif [ -n "$$missing" ]; then echo "Not installed, and this is not root on Debian: $$missing" >&2; fi
-	@$(BIN)/pytest -q --timeout 900 tests/interop # npm takes its time
-
-# As root on Debian what is absent is installed; else the tests say what to install.
-.PHONY: interop
-interop: install ## Test against foreign software (Node.js packages, Redis), which is installed for it
-	@missing=""; command -v npm >/dev/null || missing="nodejs npm"; \
 	command -v redis-server >/dev/null || missing="$${missing:+$$missing }redis-server"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing $$missing ..."; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \

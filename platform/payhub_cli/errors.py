@@ -28,3 +28,12 @@ class AlreadyRunningError(PayhubError):
 
     def __init__(self, detail: str) -> None:
         super().__init__("already-running", detail)
+
+
+class SandboxError(PayhubError):
+    """The sandbox cannot be started as it was asked."""
+
+    title = "The sandbox cannot be started"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("sandbox-start", detail)

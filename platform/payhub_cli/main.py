@@ -82,6 +82,53 @@ def demo(keep: bool, as_json: bool, data: Path | None, replicas: str | None) -> 
     sys.exit(run(DATA_ROOT, data, keep=keep, as_json=as_json, replicas=count))
 
 
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="0: a free one.")
+@click.option(
+    "--algorithm",
+    type=click.Choice(["ES256", "RS256"]),
+    default="ES256",
+    show_default=True,
+    help="How the switch and the test DFSP sign.",
+)
+@click.option(
+    "--fineract",
+    type=click.Choice(["1.8", "current"]),
+    default="current",
+    show_default=True,
+    help="Which Fineract the banks are.",
+)
+@click.option("--no-forced-cases", is_flag=True, help="No amount or identifier forces anything.")
+@click.option("--climate", metavar="JSON", help="Latency, losses, duplicates by chance; see docs/sandbox.md.")
+@click.option("--json", "as_json", is_flag=True, help="Print the start-up document as one line of JSON.")
+def sandbox(
+    host: str,
+    port: int,
+    algorithm: str,
+    fineract: str,
+    no_forced_cases: bool,
+    climate: str | None,
+    as_json: bool,
+) -> None:
+    """Run a Mojaloop switch, core banks and a test DFSP alone, until Ctrl-C.
+
+    Nothing else is needed. It prints where the guide is.
+    """
+    from payhub_cli.sandbox import Options, run  # noqa: PLC0415 - as above
+
+    options = Options(
+        host=host,
+        port=port,
+        algorithm="RS256" if algorithm == "RS256" else "ES256",
+        fineract="1.8" if fineract == "1.8" else "current",
+        forced_cases=not no_forced_cases,
+        climate=climate,
+        as_json=as_json,
+    )
+    sys.exit(run(options))
+
+
 @cli.group()
 def bpmn() -> None:
     """Check process files."""

@@ -9,6 +9,9 @@ Every bank has five members in Kenyan shillings, reached by MSISDN ``2547 00<ban
 | rhino | 254700300001 to 5 | the fifth is BLOCK_CREDIT: it can be looked up, but not credited |
 | elephant | 254700400001 to 5 | |
 
+Each bank has a merchant with two tills, an agent with a float, and an account of each kind of fee, reached by
+BUSINESS ``<bank>-shop/till-1`` and so on, and two loans ``<BANK>-LOAN-1`` and 2.
+
 All others start with 10,000.00. Account ids are ``<BANK>-000001`` to 5. A bank's platform tenant is its
 FSP id, its API user ``payhub`` and the password ``<fsp id>-sandbox``.
 """
@@ -35,6 +38,26 @@ class MemberSeed(msgspec.Struct, frozen=True, kw_only=True):
     sub_status: SubStatus = "NONE"
 
 
+class BusinessSeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A merchant's till, an agent's float, or an account with fees; reached by BUSINESS and a sub-id."""
+
+    account_id: str
+    name: str
+    business_id: str
+    till: str
+    balance: str = OPENING_BALANCE  # decimal text in major units
+    withdrawal_fee: str = "0"  # decimal text in major units
+    fee_is_quoted: bool = False
+
+
+class LoanSeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A member's loan."""
+
+    account_no: str
+    name: str
+    principal: str  # decimal text in major units
+
+
 class BankSeed(msgspec.Struct, frozen=True, kw_only=True):
     """A core bank with its API credentials."""
 
@@ -44,6 +67,8 @@ class BankSeed(msgspec.Struct, frozen=True, kw_only=True):
     password: str
     currency: str
     members: tuple[MemberSeed, ...]
+    businesses: tuple[BusinessSeed, ...] = ()
+    loans: tuple[LoanSeed, ...] = ()
 
 
 _NAMES: Final = {
@@ -72,6 +97,37 @@ def _members(fsp_id: str, bank_number: int) -> tuple[MemberSeed, ...]:
     return tuple(members)
 
 
+def _businesses(fsp_id: str) -> tuple[BusinessSeed, ...]:
+    name, upper = fsp_id.capitalize(), fsp_id.upper()
+    shop, agent, fees = f"{fsp_id}-shop", f"{fsp_id}-agency", f"{fsp_id}-fees"
+    rows = (
+        (101, f"{name} Stores", shop, "till-1", "0", "0", False),
+        (102, f"{name} Stores", shop, "till-2", "0", "0", False),
+        (103, f"{name} Agency", agent, "float-1", "50000.00", "0", False),
+        (104, f"{name} Trading", fees, "quoted", OPENING_BALANCE, "10.00", True),
+        (105, f"{name} Trading", fees, "unquoted", OPENING_BALANCE, "10.00", False),
+    )
+    return tuple(
+        BusinessSeed(
+            account_id=f"{upper}-{number:06d}",
+            name=full_name,
+            business_id=business_id,
+            till=till,
+            balance=balance,
+            withdrawal_fee=fee,
+            fee_is_quoted=quoted,
+        )
+        for number, full_name, business_id, till, balance, fee, quoted in rows
+    )
+
+
+def _loans(fsp_id: str) -> tuple[LoanSeed, ...]:
+    return tuple(
+        LoanSeed(account_no=f"{fsp_id.upper()}-LOAN-{number}", name=name, principal="5000.00")
+        for number, name in enumerate(_NAMES[fsp_id][:2], start=1)
+    )
+
+
 BANKS: Final = tuple(
     BankSeed(
         fsp_id=fsp_id,
@@ -80,6 +136,8 @@ BANKS: Final = tuple(
         password=f"{fsp_id}-sandbox",
         currency=CURRENCY,
         members=_members(fsp_id, bank_number),
+        businesses=_businesses(fsp_id),
+        loans=_loans(fsp_id),
     )
     for bank_number, fsp_id in enumerate(_NAMES, start=1)
 )

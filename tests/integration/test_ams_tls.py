@@ -1,89 +1,22 @@
 """Banks with an authority of their own that ask for a certificate, over real TLS."""
 
-import datetime as dt
-import ipaddress
 import ssl
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support.authority import Authority
 
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import AiohttpClient, UnreachableError
-from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.contracts.tenant import AmsConnection, AmsTls
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
-NOW = dt.datetime.now(dt.UTC)
 SECRETS = SecretBox(SecretBox.new_key())
-
-
-class Authority:
-    """A certificate authority; ``issue`` returns certificate and key as PEM."""
-
-    def __init__(self, name: str) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = self._sign(self.name, self.key.public_key(), is_authority=True)
-
-    @property
-    def pem(self) -> str:
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-    def issue(self, name: str, password: bytes | None = None) -> tuple[str, str]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._sign(subject, key.public_key(), is_authority=False)
-        encryption = serialization.BestAvailableEncryption(password) if password else None
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            encryption or serialization.NoEncryption(),
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
-
-    def _sign(self, subject, public_key, *, is_authority) -> x509.Certificate:
-        own = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - dt.timedelta(minutes=5))
-            .not_valid_after(NOW + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own), critical=False
-            )
-            .add_extension(
-                x509.KeyUsage(
-                    digital_signature=True,
-                    key_cert_sign=is_authority,
-                    crl_sign=is_authority,
-                    content_commitment=False,
-                    key_encipherment=False,
-                    data_encipherment=False,
-                    key_agreement=False,
-                    encipher_only=False,
-                    decipher_only=False,
-                ),
-                critical=True,
-            )
-        )
-        if not is_authority:
-            address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-            builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        return builder.sign(self.key, hashes.SHA256())
 
 
 @pytest.fixture(scope="module")
@@ -157,20 +90,6 @@ async def test_a_bank_that_asks_who_we_are_hears_it_or_nothing(bank, authority):
         await ask(bank, settings(authority))
     with pytest.raises(UnreachableError):
         await ask(bank, settings(authority, *Authority("somebody").issue("payhub")))
-
-
-async def test_settings_that_do_not_fit_together_fail_the_job_and_say_so(bank, authority):
-    certificate, _ = authority.issue("payhub")
-    _, other_key = authority.issue("other")
-    for tls in (
-        settings(authority, certificate, other_key),
-        settings(authority, certificate),
-        settings(authority, certificate, "no key"),
-        settings(authority, *authority.issue("payhub", password=b"secret")),
-        AmsTls(ca_pem="no certificate"),
-    ):
-        with pytest.raises(JobFailedError, match="TLS settings"):
-            await ask(bank, tls)
 
 
 async def test_the_private_key_is_left_in_no_file(bank, authority, tmp_path, monkeypatch):

@@ -1,11 +1,10 @@
 import asyncio
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from payhub_engines.connectors.http import ANSWER_BYTES_MAX, AiohttpClient, UnreachableError
+from payhub_engines.connectors.http import ANSWER_BYTES_MAX, AiohttpClient, UnreachableError, client_session
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -26,12 +25,19 @@ async def moved(_request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"})
 
 
+async def session(request: web.Request) -> web.Response:
+    answer = web.Response(text=request.headers.get("Cookie", ""))
+    answer.set_cookie("JSESSIONID", "of-the-first-tenant")
+    return answer
+
+
 @pytest.fixture
 async def server():
     app = web.Application()
     app.router.add_route("*", "/slow", slow)
     app.router.add_route("*", "/long", long)
     app.router.add_route("*", "/moved", moved)
+    app.router.add_route("*", "/session", session)
     app.router.add_route("*", "/{rest:.*}", echo)
     async with TestServer(app) as running:
         yield running
@@ -39,7 +45,7 @@ async def server():
 
 @pytest.fixture
 async def client():
-    async with aiohttp.ClientSession() as session:
+    async with client_session() as session:
         yield AiohttpClient(session)
 
 
@@ -53,6 +59,14 @@ async def test_a_request_keeps_its_encoded_path_and_body(server, client):
 async def test_an_answer_out_of_bounds_is_no_answer(server, client, path):
     with pytest.raises(UnreachableError):
         await client.request("GET", str(server.make_url(path)), headers={}, body=b"", timeout_s=0.5)
+
+
+async def test_nothing_is_kept_of_a_tenants_session_for_the_next_one(server, client):
+    """Two tenants may be at one host, which knows them apart by what each request says."""
+    url = f"http://localhost:{server.port}/session"
+    for _ in range(2):
+        answer = await client.request("GET", url, headers={}, body=b"", timeout_s=20)
+        assert (answer.status, answer.body) == (200, b"")
 
 
 async def test_redirects_are_not_followed(server, client):

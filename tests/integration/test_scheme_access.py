@@ -1,6 +1,5 @@
 """A switch behind mutual TLS and an authorization server, over real sockets."""
 
-import datetime as dt
 import ssl
 from pathlib import Path
 
@@ -9,10 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support.authority import Authority
 from unit.engines.connectors.connector_kit import NOW_MS, job, make_tenant
 
 from payhub_engines.connectors.context import ConnectorContext
@@ -27,37 +23,7 @@ from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
-NOW = dt.datetime.now(dt.UTC)
 FULFIL = TransferFulfil(transfer_state="RESERVED", fulfilment="A" * 43)
-
-
-class Authority:
-    """Issues certificates for the switch and for institutions."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scheme authority")])
-        self.pem, _ = self.issue("scheme authority", self._key, is_authority=True)
-
-    def issue(self, name: str, key=None, *, is_authority: bool = False) -> tuple[str, str]:
-        """Return certificate and private key as PEM."""
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - dt.timedelta(minutes=5))
-            .not_valid_after(NOW + dt.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
 class Switch:
@@ -91,7 +57,7 @@ class Switch:
 @pytest.fixture
 async def house(tmp_path):
     """Two institutions at one switch, and a function that sends in the name of one."""
-    authority, secrets = Authority(), SecretBox(SecretBox.new_key())
+    authority, secrets = Authority("scheme authority"), SecretBox(SecretBox.new_key())
     switch = Switch(authority, tmp_path)
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", switch.serve)

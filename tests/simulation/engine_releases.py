@@ -11,8 +11,8 @@ from unittest import mock
 from msgspec.structs import replace
 from simulation.engine_loop import release_of_life
 
-from payhub_engines.core import appliers, decision, events
-from payhub_engines.core.appliers import registry
+from payhub_engines.core import decision, events
+from payhub_engines.core.appliers import passing, registry
 from payhub_engines.core.appliers.registry import CURRENT_VERSION, appliers_of
 from payhub_engines.core.errors import ReplayError
 from payhub_engines.core.processor import Batch
@@ -44,7 +44,7 @@ class _AppliersOfRelease(dict[type[events.Event], Any]):
 @contextlib.contextmanager
 def two_releases() -> Iterator[None]:
     """Let the release of each process count."""
-    check, seal = appliers._check, Batch.seal
+    check, seal = passing._check, Batch.seal
 
     def checked(entry: events.LogEntry, state: State) -> None:
         if entry.version > release():
@@ -58,10 +58,9 @@ def two_releases() -> Iterator[None]:
     known = {**registry._APPLIERS, NEW: {events.JobFailed: _job_failed}}
     with (
         mock.patch.object(registry, "_APPLIERS", known),
-        mock.patch.object(appliers, "CURRENT_VERSION", NEW),
-        mock.patch.object(appliers, "APPLIERS", {**appliers.APPLIERS, events.JobFailed: _job_failed}),
+        mock.patch.object(passing, "CURRENT_VERSION", NEW),
         mock.patch.object(decision, "APPLIERS", _AppliersOfRelease()),
-        mock.patch.object(appliers, "_check", checked),
+        mock.patch.object(passing, "_check", checked),
         mock.patch.object(Batch, "seal", sealed),
     ):
         yield

@@ -192,6 +192,7 @@ class Parts:
             monotonic=replica.monotonic,
             open_store=self._open,
         )
+        self.stream.machine.stagger = random.Random(replica.name).random
         machine, apply = self.stream.machine, self.stream.machine.apply
 
         def watched(index: int, data: bytes) -> None:

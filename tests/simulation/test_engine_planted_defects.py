@@ -3,6 +3,8 @@
 Nearly every seed finds some, one of a hundred a read that asks nobody: the first seed spares the search.
 """
 
+import contextlib
+
 import pytest
 from msgspec.structs import replace
 from simulation import engine_world
@@ -14,8 +16,7 @@ from simulation.raft_world import LivenessViolationError
 from payhub_engines.consensus.errors import ConsensusError
 from payhub_engines.consensus.state_transfer import StateTransfer
 from payhub_engines.consensus.turns import Turns
-from payhub_engines.core.appliers import apply_entries
-from payhub_engines.core.events import TimerCreated, decode_entry
+from payhub_engines.core.events import TimerCreated
 from payhub_engines.server.commits import Commits
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.machine import Machine
@@ -110,10 +111,7 @@ def keep_what_was_never_committed(monkeypatch):
 
 
 def write_a_state_that_lacks_an_entry(monkeypatch):
-    def planted(machine, entries):
-        apply_entries([decode_entry(data) for data in entries], machine._state)
-
-    monkeypatch.setattr(Machine, "_replay", planted)
+    monkeypatch.setattr(Machine, "_whole_entries", lambda _: contextlib.nullcontext())
 
 
 def trim_before_the_state_is_durable(monkeypatch):
@@ -150,7 +148,7 @@ def send_a_state_without_the_log_before_it(monkeypatch):
         (keep_what_was_never_committed, 3, 0),
         (send_a_state_without_the_log_before_it, 3, 17),
         (trim_before_the_state_is_durable, 3, 0),
-        (write_a_state_that_lacks_an_entry, 3, 51),
+        (write_a_state_that_lacks_an_entry, 3, 0),
         (write_what_is_only_decided, 3, 0),
     ],
 )

@@ -45,7 +45,7 @@ def _spoken(page: Path) -> Iterator[str]:
     """Return what a page shows as code: each span, and each line of a block without its comment."""
     text = page.read_text()
     for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
+        for line in block.splitlines():
             yield line.partition(" #")[0].strip()
     without_blocks = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`([^`\n]+)`", without_blocks)

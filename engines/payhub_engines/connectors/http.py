@@ -12,6 +12,10 @@ from payhub_engines.connectors.job import JobFailedError
 
 ANSWER_BYTES_MAX: Final = 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
+CONNECTIONS_MAX: Final = 256  # of all tenants
+TIMEOUT_S: Final = 10.0  # where a request names none
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is not of the agreed shape, or nested beyond measure."""
 
 
 class UnreachableError(JobFailedError):
@@ -58,6 +62,18 @@ class HttpClient(Protocol):
         Raises:
             UnreachableError: there is no answer within the limits; AnswerTooLongError where it is too long.
         """
+
+
+def client_session() -> aiohttp.ClientSession:
+    """Open the session that all tenants' connectors share: bounded, and without cookies.
+
+    Two tenants' banks may be one host; a cookie of one tenant would speak for the other there.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 
 class AiohttpClient:

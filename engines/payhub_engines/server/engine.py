@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import aiohttp
 
 from payhub_engines.connectors.context import ConnectorContext
+from payhub_engines.connectors.http import client_session
 from payhub_engines.connectors.mojaloop.keys import KeyRing, PublicKeys
 from payhub_engines.connectors.mojaloop.one_time_password import password_of
 from payhub_engines.connectors.registry import handlers
@@ -43,8 +44,6 @@ from payhub_platform.telemetry.tracing import Tracing
 _logger = logging.getLogger(__name__)
 
 JOURNAL: Final = "journal"  # folder of the log
-HTTP_CONNECTIONS_MAX: Final = 256
-HTTP_TIMEOUT_S: Final = 10.0
 ENDED_KEPT_MS: Final = 90 * 86_400_000  # ended instances, for their status and against repeated requests
 
 
@@ -130,10 +129,7 @@ class Engine:
     async def start(self) -> None:
         """Replay the log, take part in the group, and start the workers. Needs nobody else."""
         engine_id = self.settings.engine_id
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=HTTP_CONNECTIONS_MAX),
-            timeout=aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S),
-        )
+        self._http = client_session()
         bus = self._bus = await connect(self.settings.nats_url, f"engine-{engine_id}")
         self.directory.watch(bus)
         context = ConnectorContext(

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors import refusals
+from payhub_engines.connectors.mojaloop import headers as fspiop_headers
 from payhub_engines.connectors.mojaloop.ingress import (
     BODY_BYTES_MAX,
     METHODS,
@@ -44,14 +45,14 @@ async def fspiop(
     request: Request[Any, Any, Any], engine: NamedDependency[Engine], path: FromPath[str]
 ) -> Response[bytes]:
     """Take one FSPIOP message for a tenant of this installation."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
     with engine.tracing.span(
         f"fspiop {request.method} /{path.strip('/').partition('/')[0]}",
-        headers.get("traceparent", ""),
+        request.headers.get("traceparent", ""),
         SpanKind.SERVER,
         engine=engine.settings.engine_id,
     ):
         try:
+            headers = fspiop_headers.read(request.headers.items())
             body = await _body(request)
             tenant = _tenant(engine, path, headers)
             inbound = _read(engine, request, path, headers, body, tenant)
@@ -112,7 +113,7 @@ def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) ->
     state = engine.stream.machine.state
     if state.has_subscription(callback.tenant, callback.name, callback.correlation_key):
         return callback
-    transaction_id = callback.correlation_key.partition("/")[2]
+    transaction_id = callback.correlation_key.rpartition("/")[2]
     found = state.find_instance(callback.tenant, names.PAYEE_QUOTE_TRANSFER, transaction_id)
     if found is not None and (found.ended_at_ms is None or _TRANSFER in found.variables):
         return callback

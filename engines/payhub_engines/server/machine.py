@@ -6,6 +6,7 @@ leadership, the state is loaded again from what was written and replayed from th
 
 import contextlib
 import logging
+import random
 import shutil
 import threading
 from collections import deque
@@ -23,10 +24,10 @@ from payhub_platform.clock import Clock
 
 _logger = logging.getLogger(__name__)
 
-FLUSH_MS: Final = 1_000
+FLUSH_MS: Final = 2_000  # on average
 BEHIND_MS: Final = 1_000  # a follower puts off what it applies for so long: most payments take less
 BEHIND_BYTES_MAX: Final = 16 * 1024 * 1024  # of entries that it puts off
-FLUSH_BYTES: Final = 16 * 1024 * 1024  # of log entries; what is not written is replayed after a crash
+FLUSH_BYTES: Final = 32 * 1024 * 1024  # of log entries; what is not written is replayed after a crash
 REPLAY_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -59,8 +60,11 @@ class Machine:
     """Implements ``StateMachine``.
 
     A follower puts committed entries off for a while, and passes over what has begun and ended meanwhile; its
-    documents lag behind, unless somebody looks at them. It applies as many as arrive, so that it never stands
-    still for long: the leader waits for it.
+    documents lag behind, unless somebody looks at them or they are written. It applies as many as arrive, and
+    writes when others most likely do not, for the leader waits for one of them.
+
+    Attributes:
+        stagger: chooses from 0 to 1 when to write next.
     """
 
     def __init__(
@@ -97,12 +101,13 @@ class Machine:
         self._write_error: StateError | None = None
         self._files = threading.Lock()  # ``sync`` runs in a thread; nobody closes the files under it
         self._state = State(self._rocks)
-        self._begin_anew(self._rocks.applied_index)
+        self.stagger: Callable[[], float] = random.SystemRandom().random
+        self._write_after_ms = float(FLUSH_MS)  # since the last write
+        self._forget_behind()
 
-    def _begin_anew(self, index: int) -> None:
-        """Note that the documents hold all up to an entry, and nothing is put off."""
-        self._documents_index = index  # the last entry that the documents hold
-        self._behind: deque[tuple[int, int, bytes]] = deque()  # index, since when, entry
+    def _forget_behind(self) -> None:
+        """Begin without anything that is put off."""
+        self._behind: deque[tuple[int, bytes]] = deque()  # since when, and the entry
         self._behind_bytes = 0
         self._passing = Passing()
 
@@ -158,32 +163,26 @@ class Machine:
         self._applied_index = index
         self._unwritten_bytes += len(data)
         if decided is not None and is_decided_here:
-            self._documents_index = index
             self._on_applied(decided[0])
         else:
-            self._put_off(index, data)
+            self._put_off(data)
         if self._unwritten_bytes >= FLUSH_BYTES or self._is_write_due():
-            self._write()
+            self.flush()
 
-    def _put_off(self, index: int, data: bytes) -> None:
-        now_ms = self._clock()
+    def _put_off(self, data: bytes) -> None:
+        """Keep an entry, and apply what was put off long enough, or is too much."""
+        now_ms, behind = self._clock(), self._behind
         self._passing.look(ended_in(data))
-        self._behind.append((index, now_ms, data))
+        behind.append((now_ms, data))
         self._behind_bytes += len(data)
-        self._apply_old(now_ms)
-
-    def _apply_old(self, now_ms: int) -> None:
-        """Apply what was put off long enough; where the clock was set back, what is too much."""
-        behind = self._behind
-        while behind and (now_ms - behind[0][1] >= BEHIND_MS or self._behind_bytes > BEHIND_BYTES_MAX):
+        while behind and (now_ms - behind[0][0] >= BEHIND_MS or self._behind_bytes > BEHIND_BYTES_MAX):
             self._apply_oldest()
 
     def _apply_oldest(self) -> None:
-        index, _, data = self._behind.popleft()
+        _, data = self._behind.popleft()
         self._behind_bytes -= len(data)
         with self._whole_entries():
             self._passing.apply(decode_entry(data), self._state)
-        self._documents_index = index
 
     @contextlib.contextmanager
     def _whole_entries(self) -> Iterator[None]:
@@ -198,13 +197,12 @@ class Machine:
         """Apply all that was put off."""
         while self._behind:
             self._apply_oldest()
-        self._documents_index = self._applied_index
 
     def rebuild(self) -> None:
         """Forget what was decided: load the state again, and replay the log up to the last entry applied."""
         self._decided, self._is_ahead = None, False
         self._state = State(self._rocks)
-        self._begin_anew(self._applied_index)
+        self._forget_behind()
         following = self._rocks.applied_index + 1
         while following <= self._applied_index:
             entries = [
@@ -224,28 +222,24 @@ class Machine:
                 known, so that a later write would leave a hole; a restart replays it from the log.
         """
         self.check_written()
-        if not self._is_ahead:
-            self._catch_up()
-            self._write()
-
-    def tidy(self) -> None:
-        """Write what changed a while ago, though nothing is committed any more; as ``flush``, but bounded."""
-        self.check_written()
-        if not self._is_ahead:
-            self._apply_old(self._clock())
-            self._write()
-
-    def _write(self) -> None:
-        if self._is_ahead or self._documents_index == self._rocks.applied_index:
+        if self._is_ahead or self._applied_index == self._rocks.applied_index:
             return
+        # What is passed over in part must not be written: its end would find nothing of it.
+        self._catch_up()
         try:
-            self._rocks.write(self._state.take_changes(), self._documents_index)
+            self._rocks.write(self._state.take_changes(), self._applied_index)
         except Exception as error:
             self._write_error = StateError("state-unwritten", f"The state cannot be written: {error}.")
             raise self._write_error from error
         self._state.instances.evict()
         self._unwritten_bytes = 0
         self._written_at_ms = self._clock()
+        self._write_after_ms = FLUSH_MS * (0.5 + self.stagger())
+
+    def tidy(self) -> None:
+        """Write what has changed, where that is due and nothing is committed any more."""
+        if self._is_write_due():
+            self.flush()
 
     def sync(self) -> int:
         """Make what was written durable; return the last entry that is. Call it in a thread."""
@@ -272,7 +266,7 @@ class Machine:
         self._applied_index = self._rocks.applied_index
         self._decided, self._is_ahead = None, False
         self._state = State(self._rocks)
-        self._begin_anew(self._applied_index)
+        self._forget_behind()
 
     def close(self) -> None:
         """Write what has changed, where the disk takes it, and close; the log replays the rest."""
@@ -297,4 +291,4 @@ class Machine:
             raise self._write_error
 
     def _is_write_due(self) -> bool:
-        return abs(self._clock() - self._written_at_ms) >= FLUSH_MS
+        return abs(self._clock() - self._written_at_ms) >= self._write_after_ms

@@ -177,7 +177,7 @@ def _rsa_verify(key: _Jwk) -> Callable[[bytes, bytes], None]:
     modulus, exponent = (int.from_bytes(unbase64url(text or "")) for text in (key.n, key.e))
     if (
         not _RSA_BITS_MIN <= modulus.bit_length() <= _RSA_BITS_MAX
-        or exponent.bit_length() > _COORDINATE_BYTES
+        or exponent.bit_length() > _EXPONENT_BITS_MAX
     ):
         raise ValueError("an RSA key has 2048 to 4096 bits")
     public = rsa.RSAPublicNumbers(exponent, modulus).public_key()

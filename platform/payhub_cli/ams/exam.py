@@ -6,11 +6,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from payhub_engines.connectors.ams.decoding import UNREADABLE
 from payhub_engines.connectors.ams.errors import AmsRefusalError
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
-from payhub_engines.connectors.http import HttpAnswer, UnreachableError
+from payhub_engines.connectors.http import UNREADABLE, HttpAnswer, UnreachableError
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.money import Money
 

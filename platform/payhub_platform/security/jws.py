@@ -29,7 +29,8 @@ RSA_BITS_MIN: Final = (
 _COORDINATE_BYTES: Final = 32
 _RESOURCE: Final = re.compile(
     r"/(?:participants|parties|services|transactionRequests|authorizations|quotes|transfers|transactions"
-    r"|bulkQuotes|bulkTransfers|fxQuotes|fxTransfers)(?:/.*)?$"
+    r"|bulkQuotes|bulkTransfers|fxQuotes|fxTransfers)(?:/.*)?\Z",
+    re.DOTALL,  # an identifier may hold a line feed, and is signed with it
 )
 
 

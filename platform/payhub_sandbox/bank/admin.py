@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from payhub_platform.http import decode_body
 from payhub_sandbox.bank.account import Account, Status, SubStatus
 from payhub_sandbox.bank.api import PREFIX, AnyRequest, Banks, require_bank
-from payhub_sandbox.bank.core import Bank, NewAccount
+from payhub_sandbox.bank.core import Bank, NewAccount, NewLoan
 from payhub_sandbox.bank.faults import Faults
 from payhub_sandbox.bank.ledger import FEE_INCOME, SETTLEMENT, VAULT
 from payhub_sandbox.loopback import require_loopback
@@ -25,6 +25,7 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
 
 
 _accounts: Final = msgspec.json.Decoder(NewAccount)
+_loans: Final = msgspec.json.Decoder(NewLoan)
 _states: Final = msgspec.json.Decoder(AccountState)
 _faults: Final = msgspec.json.Decoder(Faults)
 
@@ -42,6 +43,13 @@ def bank_admin_handlers(banks: Banks) -> list[HTTPRouteHandler]:
         bank = require_bank(banks, request).bank
         return _json(account_row(bank, bank.open_account(new)))
 
+    @post(ADMIN + "/loans", guards=[require_loopback], status_code=200)
+    async def open_loan(request: AnyRequest) -> Response[bytes]:
+        new = decode_body(await request.body(), _loans.decode)
+        bank = require_bank(banks, request).bank
+        bank.open_loan(new)
+        return _json(bank.loans.get_loan(new.account_no))
+
     @post(ADMIN + "/accounts/{account_id:str}/state", guards=[require_loopback], status_code=200)
     async def set_state(request: AnyRequest) -> Response[bytes]:
         state = decode_body(await request.body(), _states.decode)
@@ -56,7 +64,7 @@ def bank_admin_handlers(banks: Banks) -> list[HTTPRouteHandler]:
         service.faults = decode_body(await request.body(), _faults.decode)
         return _json(service.faults)
 
-    return [ledger, open_account, set_state, set_faults]
+    return [ledger, open_account, open_loan, set_state, set_faults]
 
 
 def ledger_report(bank: Bank) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def ledger_report(bank: Bank) -> dict[str, Any]:
             "held": sum(row["held"] for row in rows),
             "settlement": bank.ledger.debit_balance(SETTLEMENT),
             "vault": bank.ledger.debit_balance(VAULT),
+            "loans": sum(bank.loans.outstanding(loan) for loan in bank.loans.all()),
             "feeIncome": bank.ledger.credit_balance(FEE_INCOME),
         },
     }

@@ -1,16 +1,19 @@
 """One core bank: accounts, identifiers, quotes and transfers. Pure: time comes in through the clock."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from payhub_platform.clock import Clock
+from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import CURRENCIES, Money
-from payhub_sandbox.bank.account import Account, Status, SubStatus
+from payhub_sandbox.bank import savings
+from payhub_sandbox.bank.account import BASIS_POINTS, Account, Status, SubStatus
 from payhub_sandbox.bank.amounts import number, rounded_minor
 from payhub_sandbox.bank.identifiers import Identifier, Identifiers
 from payhub_sandbox.bank.ledger import VAULT, Entry, Ledger, savings_control
+from payhub_sandbox.bank.loans import LOANS_MAX, Loan, LoanDesk
 from payhub_sandbox.bank.refusal import (
     ACCOUNT_NOT_FOUND,
     DIFFERENT_CURRENCIES,
@@ -38,7 +41,16 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     status: Status = "ACTIVE"
     sub_status: SubStatus = "NONE"
     withdrawal_fee: str = "0"  # decimal text in major units
+    withdrawal_fee_basis_points: Annotated[int, msgspec.Meta(ge=0, le=BASIS_POINTS)] = 0
     withdrawal_fee_for_transfers: bool = False
+
+
+class NewLoan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A loan that the bank's administrator grants; the money goes out in cash."""
+
+    account_no: str
+    name: str
+    principal: str  # decimal text in major units
 
 
 class Bank:
@@ -52,7 +64,8 @@ class Bank:
         self.currency = currency
         self.ledger = Ledger()
         self.identifiers = Identifiers()
-        self.desk = TransferDesk(self.ledger, quirks=quirks)
+        self.desk = TransferDesk(self.ledger, clock, quirks=quirks)
+        self.loans = LoanDesk(currency, self.ledger, clock)
         self._clock = clock
         self._quirks = quirks
         self._accounts: dict[str, Account] = {}
@@ -77,6 +90,7 @@ class Bank:
             status=new.status,
             sub_status=new.sub_status,
             withdrawal_fee=fee,
+            withdrawal_fee_basis_points=new.withdrawal_fee_basis_points,
             fee_is_quoted=new.withdrawal_fee_for_transfers,
         )
         if new.msisdn is not None:
@@ -86,6 +100,19 @@ class Bank:
             control = savings_control(new.account_id)
             self.ledger.book(Entry(debit=VAULT, credit=control, amount=balance, reference="opening"))
         return account
+
+    def open_loan(self, new: NewLoan) -> Loan:
+        """Grant a loan; one that is there is left as it is.
+
+        Raises:
+            InvalidInputError: the principal is no amount above zero.
+        """
+        principal = Money.parse(new.principal, self.currency, where="/principal").minor
+        if not principal:
+            raise InvalidInputError("invalid-amount", "A loan is of more than nothing.", "/principal")
+        if len(self.loans.all()) >= LOANS_MAX:
+            raise unavailable()
+        return self.loans.open(new.account_no, new.name, principal, VAULT)
 
     def accounts(self) -> list[Account]:
         """Return all accounts in the order they were opened."""
@@ -125,6 +152,30 @@ class Bank:
             "clientId": account.number,
         }
 
+    def get_transactions(self, account_id: str, *, debit: bool, credit: bool) -> dict[str, Any]:
+        """GET /accounts/{accountId}/transactions; the row id that 1.10 reads is null, hence its failure."""
+        account = self.account(account_id)
+        rows = savings.listing(account, self.currency, debit=debit, credit=credit)
+        return {"transactions": rows, "resourceId": account.number}
+
+    def get_savings_account(self, account_id: str, *, transactions: bool) -> dict[str, Any]:
+        """GET /savingsaccounts/external-id/{externalId}[?associations=transactions]."""
+        account = self.account(account_id)
+        balance, available = self.desk.balance(account), self.desk.available(account)
+        return savings.savings_account(account, self.currency, balance, available, transactions=transactions)
+
+    def get_kyc(self, account_id: str) -> dict[str, Any]:
+        """GET /accounts/{accountId}/kyc."""
+        account = self.account(account_id)
+        first, _, last = account.name.partition(" ")
+        return {
+            "nationality": "KE",
+            "contactPhone": next(
+                (row.value for row in self.identifiers.of_account(account_id) if row.type == "MSISDN"), None
+            ),
+            "subjectName": {"firstName": first, "lastName": last, "displayName": account.name},
+        }
+
     def get_identifiers(self, account_id: str) -> dict[str, Any]:
         """GET /accounts/{accountId}/identifiers."""
         self.account(account_id)
@@ -156,8 +207,9 @@ class Bank:
         account = self._checked_account(command)
         fee = 0
         if command.role == "PAYER":
-            fee = account.withdrawal_fee if account.fee_is_quoted else 0
-            total = rounded_minor(command.amount.amount, self.currency) + fee
+            amount = rounded_minor(command.amount.amount, self.currency)
+            fee = account.fee_on(amount) if account.fee_is_quoted else 0
+            total = amount + fee
             if self.desk.available(account) < total:
                 raise rule_violation(
                     INSUFFICIENT_AT_QUOTE,

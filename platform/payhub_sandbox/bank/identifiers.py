@@ -14,7 +14,9 @@ from payhub_sandbox.bank.refusal import (
     unavailable,
 )
 
-IDENTIFIER_TYPES: Final = frozenset("MSISDN EMAIL PERSONAL_ID BUSINESS DEVICE ACCOUNT_ID IBAN ALIAS".split())
+IDENTIFIER_TYPES: Final = frozenset(
+    "MSISDN EMAIL PERSONAL_ID BUSINESS DEVICE ACCOUNT_ID IBAN ALIAS BBAN".split()
+)
 IDENTIFIERS_MAX: Final = 200_000
 
 

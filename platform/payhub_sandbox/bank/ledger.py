@@ -11,6 +11,8 @@ SETTLEMENT: Final = "mojaloop-settlement"
 FEE_INCOME: Final = "fee-income"
 VAULT: Final = "vault-cash"
 SAVINGS_PREFIX: Final = "savings:"
+LOAN_PREFIX: Final = "loan:"
+OVERPAYMENTS: Final = "loan-overpayments"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,3 +74,8 @@ class Ledger:
 def savings_control(account_id: str) -> str:
     """Return the name of a member's savings control account (a liability of the bank)."""
     return SAVINGS_PREFIX + account_id
+
+
+def loan_portfolio(account_no: str) -> str:
+    """Return the name of a loan's portfolio account (an asset of the bank)."""
+    return LOAN_PREFIX + account_no

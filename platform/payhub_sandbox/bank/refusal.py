@@ -19,6 +19,7 @@ BLOCKED: Final = "error.msg.saving.account.blocked.transaction.not.allowed"
 DEBITS_BLOCKED: Final = "error.msg.savings.account.debit.transaction.not.allowed"
 CREDITS_BLOCKED: Final = "error.msg.savings.account.credit.transaction.not.allowed"
 DUPLICATE_IDENTIFIER: Final = "error.msg.interop.duplicate.account.identifier"
+LOAN_NOT_FOUND: Final = "error.msg.loan.account.id.invalid"
 IDENTIFIER_TAKEN: Final = "error.msg.interop.unknown.data.integrity.issue"
 
 _DOMAIN: Final = "validation.msg.domain.rule.violation"
@@ -129,3 +130,25 @@ def unavailable() -> BankRefusalError:
         "The service is unavailable, please try after some time.",
     )
     return _envelope(503, code, (text, text), [])
+
+
+def gateway_down() -> BankRefusalError:
+    """503 of what stands before the bank: nothing reached it."""
+    return BankRefusalError(503, {"status": 503, "error": "Service Unavailable"})
+
+
+def unauthenticated() -> BankRefusalError:
+    """401 of the OAuth2 configuration: Fineract's envelope, without errors."""
+    body = {
+        "developerMessage": "Invalid authentication details were passed in api request.",
+        "httpStatusCode": "401",
+        "defaultUserMessage": "Unauthenticated. Please login.",
+        "userMessageGlobalisationCode": "error.msg.not.authenticated",
+        "errors": None,
+    }
+    return BankRefusalError(401, body)
+
+
+def oauth_error(status: int, error: str) -> BankRefusalError:
+    """What an issuer of tokens refuses (RFC 6749 section 5.2)."""
+    return BankRefusalError(status, {"error": error})

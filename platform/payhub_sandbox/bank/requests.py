@@ -57,6 +57,23 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     commission: BankMoney | None = None
 
 
+def exact_decimal(value: object) -> Decimal | None:
+    """Return a number or a text of one as it is; None where it is none that the bank's columns hold."""
+    if not isinstance(value, str | int | Decimal) or isinstance(value, bool):
+        return None
+    try:
+        decimal = Decimal(value)
+    except InvalidOperation:
+        return None
+    return decimal if decimal.is_finite() and abs(decimal.adjusted()) <= AMOUNT_EXPONENT_MAX else None
+
+
+def amount_of(values: Mapping[str, Any]) -> Decimal | None:
+    """Return the amount of a body that may not be valid, in major units."""
+    money = values.get("amount")
+    return exact_decimal(money.get("amount") if isinstance(money, dict) else values.get("transactionAmount"))
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """Decode a JSON object; decimals stay exact.
 
@@ -170,7 +187,8 @@ class _Reader:
         if not isinstance(value, dict):
             raise server_error()
         self._refuse_unknown(value, _TYPE_FIELDS)
-        if any(value.get(name) not in words for name, words in _TYPE_ENUMS.items()):
+        # Compared as text: a list or an object is none of the words either.
+        if any(str(value.get(name)) not in words for name, words in _TYPE_ENUMS.items()):
             raise server_error()
 
     def finish(self) -> None:

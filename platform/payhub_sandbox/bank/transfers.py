@@ -6,6 +6,7 @@ are swapped, a CREATE after a RELEASE debits, and a payee's PREPARE looks at not
 
 from typing import Final, Literal
 
+from payhub_platform.clock import Clock
 from payhub_sandbox.bank.account import Account, Hold
 from payhub_sandbox.bank.amounts import is_exact, number, rounded_minor
 from payhub_sandbox.bank.ledger import FEE_INCOME, SETTLEMENT, Entry, Ledger, savings_control
@@ -31,8 +32,9 @@ ACTIONS: Final[tuple[Action, ...]] = ("PREPARE", "CREATE", "RELEASE")
 class TransferDesk:
     """Carries out transfer actions on an account; each is done whole or refused whole."""
 
-    def __init__(self, ledger: Ledger, *, quirks: bool) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, *, quirks: bool) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._quirks = quirks
 
     def available(self, account: Account) -> int:
@@ -52,7 +54,8 @@ class TransferDesk:
             raise _repeated(CODE_COMMITTED if self._quirks else CODE_ON_HOLD)
         if not account.has_room:
             raise unavailable()
-        account.holds[command.code] = Hold(amount=total)
+        row = account.add_row("AMOUNT_HOLD", total, command.code, self._clock())
+        account.holds[command.code] = Hold(amount=total, row=row)
         account.held += total
 
     def create_payer(self, account: Account, command: Command) -> None:
@@ -72,14 +75,17 @@ class TransferDesk:
             raise _insufficient(account, command, available, total)
         _refuse_blocked(account, "BLOCK_DEBIT", DEBITS_BLOCKED)
         amount = rounded_minor(command.amount.amount, command.amount.currency)
-        if available < amount + account.withdrawal_fee:
-            raise _insufficient(account, command, available, amount + account.withdrawal_fee)
+        fee = account.fee_on(amount)
+        if available < amount + fee:
+            raise _insufficient(account, command, available, amount + fee)
         if not hold.released:
-            hold.released = True
-            account.held -= hold.amount
+            self._release(account, command.code, hold)
         account.withdrawn.add(command.code)
         control = savings_control(account.account_id)
-        self._book(control, FEE_INCOME, account.withdrawal_fee, f"{command.code}:fee")
+        if fee:
+            account.add_row("WITHDRAWAL_FEE", fee, "", self._clock())
+        account.add_row("WITHDRAWAL", amount, command.code, self._clock())
+        self._book(control, FEE_INCOME, fee, f"{command.code}:fee")
         self._book(control, SETTLEMENT, amount, command.code)
         _revive(account)
 
@@ -92,6 +98,7 @@ class TransferDesk:
             raise unavailable()
         amount = rounded_minor(command.amount.amount, command.amount.currency)
         account.deposited.add(command.code)
+        account.add_row("DEPOSIT", amount, command.code, self._clock())
         self._book(SETTLEMENT, savings_control(account.account_id), amount, command.code)
         _revive(account)
 
@@ -100,8 +107,12 @@ class TransferDesk:
         hold = account.holds.get(command.code)
         if hold is None or hold.released:
             raise _hold_missing()
+        self._release(account, command.code, hold)
+
+    def _release(self, account: Account, code: str, hold: Hold) -> None:
         hold.released = True
         account.held -= hold.amount
+        hold.row.release_id = account.add_row("AMOUNT_RELEASE", hold.amount, code, self._clock()).row_id
 
     def _book(self, debit: str, credit: str, amount: int, reference: str) -> None:
         if amount:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -20,6 +21,7 @@ BACKOFF_LAST_MS: Final = 2_000
 ATTEMPTS_MAX: Final = 45  # with the back-off above: a DFSP may be away for well over a minute
 
 _RETRIED_CLIENT_STATUSES: Final = frozenset({408, 425, 429})
+_ACCEPTED: Final = 202
 _CLIENT_ERRORS: Final = range(400, 500)
 _SUCCESS: Final = range(200, 300)
 _logger = logging.getLogger(__name__)
@@ -36,11 +38,21 @@ def is_final(status: int) -> bool:
 
 
 class Courier:
-    """A bounded set of deliveries under way; one slow DFSP holds up no other."""
+    """A bounded set of deliveries under way; one slow DFSP holds up no other.
 
-    def __init__(self, http: aiohttp.ClientSession, participants: Participants) -> None:
+    Attributes:
+        at_home: delivers to a DFSP of the sandbox's own; False where the message is for somebody else.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        participants: Participants,
+        at_home: Callable[[Outgoing], bool],
+    ) -> None:
         self._http = http
         self._participants = participants
+        self._at_home = at_home
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(CONNECTIONS_PER_URL_MAX)
@@ -99,6 +111,8 @@ class Courier:
         participant = self._participants.get(message.destination)
         if participant is None:
             return None
+        if self._at_home(message):
+            return _ACCEPTED
         url = participant.callback_url(message.lane, attempt)
         timeout = aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_MS / 1000)
         try:

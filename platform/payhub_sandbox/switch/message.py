@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from payhub_sandbox.switch.versions import Version
+
 # What is signed or steers the conversation travels unchanged from end to end; hop headers do not.
 _END_TO_END: Final = {
     "accept": "Accept",
@@ -28,12 +30,14 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
         path: from the resource name on, still percent-encoded as the sender signed it.
         headers: by lower-case name.
         body: the bytes as received.
+        query: what follows the question mark, as received; only GET /authorizations has one.
     """
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes = b""
+    query: str = ""
 
     @property
     def source(self) -> str:
@@ -49,6 +53,22 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     def trace(self) -> str:
         """W3C traceparent, or empty."""
         return self.headers.get("traceparent", "")
+
+
+class Addressee(msgspec.Struct, frozen=True, kw_only=True):
+    """A DFSP that the switch itself has something to say to.
+
+    Attributes:
+        fsp_id: who is told.
+        lane: which of its callback URLs the conversation uses.
+        trace: traceparent to carry on, or empty.
+        version: the version that it asked for, or speaks itself.
+    """
+
+    fsp_id: str
+    lane: int
+    trace: str
+    version: Version
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):

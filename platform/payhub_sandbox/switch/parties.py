@@ -26,6 +26,10 @@ class PartyDirectory:
             self._owners[key] = fsp_id
         return owner in (None, fsp_id)
 
+    def remove(self, key: str) -> None:
+        """Forget an identifier."""
+        self._owners.pop(key, None)
+
     def owner(self, key: str) -> str | None:
         """Return the FSP id that answers for an identifier, or None."""
         return self._owners.get(key)

@@ -110,6 +110,8 @@ def test_a_key_signs_and_verifies_its_own_algorithm_alone(algorithm: jws.Algorit
         ("/transactions/1", "/transactions/1"),
         ("/transactionRequests/1", "/transactionRequests/1"),
         ("/x/parties/ALIAS/quotes", "/parties/ALIAS/quotes"),
+        ("/transfers/1\n", "/transfers/1\n"),
+        ("/parties/ALIAS/1\n/quotes/1", "/parties/ALIAS/1\n/quotes/1"),
     ],
 )
 def test_the_signed_uri_begins_at_the_resource(path: str, signed_path: str) -> None:

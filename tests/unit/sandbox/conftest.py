@@ -36,13 +36,15 @@ class Dfsp:
         self._key = load_private_key(key_pem)
         self._clock = clock
 
-    def message(self, method, path, body=None, *, to="", trace="", signed=True, **headers):
+    def message(
+        self, method, path, body=None, *, to="", trace="", signed=True, version="1.1", query="", **headers
+    ):
         resource = path.split("/")[1]
-        media = f"application/vnd.interoperability.{resource}+json;version=1.1"
+        media = f"application/vnd.interoperability.{resource}+json;version={version}"
         data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         sent = {"Content-Type": media, "Date": formatdate(self._clock() / 1000, usegmt=True)}
         sent["FSPIOP-Source"] = self.fsp_id
-        if method in ("GET", "POST"):
+        if method in ("GET", "POST", "DELETE"):
             sent["Accept"] = media.replace("1.1", "1")
         if to:
             sent["FSPIOP-Destination"] = to
@@ -52,7 +54,7 @@ class Dfsp:
             sent["traceparent"] = trace
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         lower = {name.lower(): value for name, value in sent.items() if value}
-        return Incoming(method=method, path=path, headers=lower, body=data)
+        return Incoming(method=method, path=path, headers=lower, body=data, query=query)
 
     def prepare(self, payee="rhino", transfer_id=TRANSFER_ID, amount="100", ttl_ms=30_000, **fields):
         body = {
@@ -148,7 +150,7 @@ def lion(clock, key_pems):
 @pytest.fixture
 def position(hub):
     def read(fsp):
-        participant = hub.context.participants.get(fsp)
-        return participant.position, participant.reserved
+        position = hub.context.participants.position(fsp, "KES")
+        return position.position, position.reserved
 
     return read

@@ -113,7 +113,8 @@ def test_amounts_are_written_with_six_decimals():
 def test_a_full_account_refuses_instead_of_forgetting(monkeypatch):
     bank = new_bank(quirks=True)
     monkeypatch.setattr("payhub_sandbox.bank.account.TRANSFERS_PER_ACCOUNT_MAX", 1)
-    bank.account("A").holds["old"] = Hold(amount=0, released=True)
+    account = bank.account("A")
+    account.holds["old"] = Hold(amount=0, row=account.add_row("AMOUNT_HOLD", 0, "old", 0), released=True)
     for action, role in (("PREPARE", "PAYER"), ("CREATE", "PAYEE")):
         with pytest.raises(BankRefusalError) as refused:
             bank.transfer(action, command("A", "t1", "1", role))

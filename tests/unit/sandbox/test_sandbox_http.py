@@ -238,8 +238,8 @@ async def test_new_accounts_are_opened_from_the_vault(http):
         row = (await http.post("/banks/lion/admin/accounts", json=new)).json()
         assert (row["balance"], row["subStatus"], row["msisdn"]) == (1_250, "BLOCK", "254799")
     ledger = (await http.get("/banks/lion/admin/ledger")).json()
-    assert ledger["trialBalance"] == {"debits": 5_001_250, "credits": 5_001_250}
-    assert (ledger["currency"], ledger["entries"]) == ("KES", 6)
+    assert ledger["trialBalance"] == {"debits": 12_001_250, "credits": 12_001_250}
+    assert (ledger["currency"], ledger["entries"]) == ("KES", 11)
     wrong = await http.post("/banks/lion/admin/accounts", json=new | {"balance": "1e3", "accountId": "N2"})
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid-amount")
     unknown = await http.post("/banks/lion/admin/accounts", json=new | {"vip": True})
@@ -266,7 +266,14 @@ async def test_switch_administration(http):
     for _ in range(2):
         assert (await http.post("/switch/admin/participants", json=participant)).status_code == 200
     assert (await http.get("/switch/admin/positions")).json() == [
-        {"fspId": "lion", "currency": "KES", "position": 0, "reserved": 0, "netDebitCap": 100_000_000}
+        {
+            "fspId": "lion",
+            "currency": "KES",
+            "position": 0,
+            "reserved": 0,
+            "settled": 0,
+            "netDebitCap": 100_000_000,
+        }
     ]
     assert (await http.get("/switch/admin/transfers")).json() == []
     assert (await http.get("/switch/admin/conversations")).json() == {"total": 0, "perIndex": {}}
@@ -284,8 +291,61 @@ async def test_a_switch_that_cannot_deliver_takes_nothing(http):
     assert answer.json()["errorInformation"]["errorCode"] == "2003"
 
 
-@pytest.mark.parametrize("path", ["/switch/admin/positions", "/banks/lion/admin/ledger"])
-async def test_administration_is_for_this_machine_only(app, path):
+async def test_the_operator_moves_limits_windows_climate_and_manner(http):
+    participant = {
+        "fspId": "lion",
+        "currency": "KES",
+        "callbackUrls": ["http://127.0.0.1:1"],
+        "publicKeyPem": public_pem(new_private_key_pem()),
+        "netDebitCap": "5",
+    }
+    await http.post("/switch/admin/participants", json=participant)
+    limit = {"fspId": "lion", "currency": "KES", "netDebitCap": "7.50"}
+    assert (await http.post("/switch/admin/limits", json=limit)).json()["netDebitCap"] == 750
+    unknown = await http.post("/switch/admin/limits", json=limit | {"currency": "TZS"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-participant")
+    windows = "/switch/admin/settlement-windows"
+    assert (await http.post(f"{windows}/1/settle")).json()["code"] == "window-open"
+    assert (await http.post(f"{windows}/1/close")).json()["state"] == "CLOSED"
+    assert (await http.post(f"{windows}/1/settle")).json()["state"] == "SETTLED"
+    assert [one["state"] for one in (await http.get(windows)).json()] == ["SETTLED", "OPEN"]
+    for number, code in (("9", "unknown-window"), ("x", "invalid-window"), ("²", "invalid-window")):
+        assert (await http.post(f"{windows}/{number}/close")).json()["code"] == code
+    climate = {"seed": 4, "lossPercent": 10}
+    assert (await http.put("/switch/admin/climate", json=climate)).json() == climate
+    assert (await http.get("/switch/admin/climate")).json() == climate
+    bad = await http.put("/switch/admin/climate", json={"lossPercent": 101})
+    assert (bad.status_code, bad.json()["code"]) == (400, "invalid-field")
+    manner = {"extraProperties": True, "alwaysVersion": "2.0", "commitErrorNotification": False}
+    assert (await http.put("/switch/admin/manner", json=manner)).json() == manner
+    assert (await http.put("/switch/admin/manner", json={"alwaysVersion": "3.0"})).status_code == 400
+    assert (await http.get("/switch/admin/manner")).json() == manner
+    assert (await http.get("/switch/admin/conversions")).json() == []
+
+
+async def test_a_refusal_about_conversion_is_of_version_2(http):
+    answer = await http.post("/switch/fxQuotes")
+    assert answer.headers["content-type"] == "application/vnd.interoperability.fxQuotes+json;version=2.0"
+
+
+def administration():
+    """Return every call of administration that the application serves."""
+    app = create_app(SandboxSettings(residents=True), lambda: 1_790_000_000_000)
+    for route in app.routes:
+        if "/admin" in route.path:
+            for method in route.methods - {"OPTIONS"}:
+                yield method, route.path.replace("{fsp:str}", "lion")
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(administration()))
+async def test_administration_is_for_this_machine_only(method, path):
+    app = create_app(SandboxSettings(residents=True), lambda: 1_790_000_000_000)
     async with client_from(app, "192.0.2.7") as stranger:
-        answer = await stranger.get(path)
+        answer = await stranger.request(method, path)
     assert (answer.status_code, answer.json()["code"]) == (403, "loopback-only")
+
+
+def test_there_is_administration_of_every_part():
+    paths = {path for _, path in administration()}
+    assert len(paths) >= 20
+    assert {path.split("/")[1] for path in paths} == {"switch", "banks", "testbank"}

@@ -122,8 +122,8 @@ def test_a_quote_for_nobody_is_3201(hub, buffalo, rhino):
         ({"Content_Type": "application/json"}, "3101"),
         ({"Content_Type": "application/vnd.interoperability.quotes+json;version=1.1"}, "3101"),
         ({"Content_Type": "application/vnd.interoperability.parties+json"}, "3101"),
-        ({"Content_Type": "application/vnd.interoperability.parties+json;version=2.0"}, "3001"),
-        ({"Accept": "application/vnd.interoperability.parties+json;version=2"}, "3001"),
+        ({"Content_Type": "application/vnd.interoperability.parties+json;version=1.2"}, "3001"),
+        ({"Accept": "application/vnd.interoperability.parties+json;version=3"}, "3001"),
         ({"Accept": "text/html"}, "3101"),
         ({"FSPIOP_Source": "nobody"}, "3200"),
     ],
@@ -168,4 +168,4 @@ def test_signatures_are_checked(hub, buffalo, lion):
     assert refusal_of(hub, unsigned) == "3105"
     forged = lion.message("POST", "/transfers", json.loads(prepare.body), to="rhino", FSPIOP_Source="buffalo")
     assert refusal_of(hub, forged) == "3105"
-    assert hub.settlement.book.all() == []
+    assert hub.clearing.book.all() == []

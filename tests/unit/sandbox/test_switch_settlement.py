@@ -4,8 +4,8 @@ import json
 import pytest
 
 from payhub_platform.security.jws import load_public_key, verify
+from payhub_sandbox.switch.condition import opens
 from payhub_sandbox.switch.refusal import FspiopRefusalError
-from payhub_sandbox.switch.settlement import opens
 from payhub_sandbox.switch.transfers import TransferBook
 from payhub_sandbox.switch.weather import Rule
 
@@ -25,7 +25,7 @@ def told(messages):
 
 
 def state(hub, transfer_id=TRANSFER_ID):
-    return hub.settlement.book.get(transfer_id).state
+    return hub.clearing.book.get(transfer_id).state
 
 
 def test_prepare_reserves_and_forwards_the_same_bytes(hub, buffalo, position):
@@ -47,7 +47,7 @@ def test_reserved_by_the_payee_is_told_by_the_switch_to_both(hub, buffalo, rhino
         ("rhino", "PATCH", TRANSFER_ID, "COMMITTED"),
     ]
     to_payer, to_payee = (json.loads(message.body) for message in messages)
-    assert opens(hub.settlement.book.get(TRANSFER_ID).condition, to_payer["fulfilment"])
+    assert opens(hub.clearing.book.get(TRANSFER_ID).condition, to_payer["fulfilment"])
     assert to_payer["completedTimestamp"] == to_payee["completedTimestamp"]
     switch_key = load_public_key(hub.context.voice.public_key_pem)
     for message in messages:
@@ -216,7 +216,7 @@ def test_prepares_that_are_refused_at_once(hub, buffalo, fields, code):
     with pytest.raises(FspiopRefusalError) as refused:
         hub.receive(buffalo.message("POST", "/transfers", body, to="rhino"))
     assert refused.value.error_code == code
-    assert hub.settlement.book.all() == []
+    assert hub.clearing.book.all() == []
 
 
 def test_a_lost_fulfil_is_found_by_asking(hub, buffalo, rhino):
@@ -248,11 +248,11 @@ def test_delays_and_duplicates_follow_the_payee_identifier(hub, buffalo, rhino):
 
 
 def test_the_book_forgets_finished_transfers_and_never_one_under_way(hub, buffalo, rhino):
-    hub.settlement.book = TransferBook(hub.context.participants, capacity=1)
+    hub.clearing.book = TransferBook(hub.context.participants, hub.windows, capacity=1)
     hub.receive(buffalo.prepare())
     with pytest.raises(FspiopRefusalError) as refused:
         hub.receive(buffalo.prepare(transfer_id=OTHER_ID))
     assert (refused.value.error_code, refused.value.http_status) == ("2003", 503)
     hub.receive(rhino.fulfil("RESERVED"))
     hub.receive(buffalo.prepare(transfer_id=OTHER_ID))
-    assert [one.transfer_id for one in hub.settlement.book.all()] == [OTHER_ID]
+    assert [one.transfer_id for one in hub.clearing.book.all()] == [OTHER_ID]

@@ -5,11 +5,11 @@ from typing import Final
 from payhub_engines.connectors.ams.contract import ContractBank
 from payhub_engines.connectors.ams.decoding import is_path_step
 from payhub_engines.connectors.ams.errors import AmsRefusalError
-from payhub_engines.connectors.ams.expiring import ExpiringCache
 from payhub_engines.connectors.ams.fineract import FineractBank
 from payhub_engines.connectors.ams.model import BankCall, CoreBank, Role
 from payhub_engines.connectors.ams.refusals import not_found
 from payhub_engines.connectors.ams.transport import BankTransport
+from payhub_engines.connectors.expiring import ExpiringCache
 from payhub_engines.connectors.http import HttpFactory
 from payhub_platform.contracts.fspiop import PartyIdInfo
 

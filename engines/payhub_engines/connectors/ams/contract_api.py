@@ -10,6 +10,7 @@ from payhub_engines.connectors.ams import decoding, refusals
 from payhub_engines.connectors.ams.errors import PEOPLE_RETRY_MS, DisagreementError, Reason
 from payhub_engines.connectors.ams.model import AccountStatus, BankCall, Role
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
+from payhub_engines.connectors.http import UNREADABLE
 from payhub_platform.money import Money
 
 IDENTIFIER_UNKNOWN: Final = "unknown-identifier"
@@ -163,7 +164,7 @@ class ContractApi:
             return answer.body
         try:
             code = msgspec.json.decode(answer.body, type=_ProblemBody).code
-        except decoding.UNREADABLE:
+        except UNREADABLE:
             code = ""
         if STATUSES.get(code) == answer.status:
             raise ContractRefusalError(code)
@@ -182,6 +183,7 @@ def money_body(money: Money) -> dict[str, Any]:
 
 def _parsed(text: str) -> Decimal | None:
     try:
-        return Decimal(text) if text.isascii() else None
+        told = Decimal(text)
     except InvalidOperation:
         return None
+    return told if text.isascii() and told.is_finite() else None

@@ -1,6 +1,6 @@
 """Reading what banks answer: JSON of a known shape, and amounts exactly."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,15 +11,15 @@ from payhub_engines.connectors.ams.errors import (
     RETRY_AFTER_MS,
     DisagreementError,
 )
-from payhub_engines.connectors.http import HttpAnswer
+from payhub_engines.connectors.http import UNREADABLE, HttpAnswer
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import Money, exponent_of
 
 MAGNITUDE_MAX: Final = 30  # decimal places before or after the point; more is no amount of money
 SECONDS_DIGITS_MAX: Final = 6
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 CREDENTIALS_REFUSED: Final = frozenset({401, 403})
+_EXACT: Final = Context(prec=2 * MAGNITUDE_MAX)  # Python's own rounds what has more than 28 digits
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 
@@ -74,11 +74,11 @@ def signed(amount: Decimal, currency: str) -> Money | None:
     """Return a balance, which may be negative; None where it cannot be told exactly."""
     if not amount.is_finite() or abs(amount.adjusted()) > MAGNITUDE_MAX:
         return None
-    scaled = amount.scaleb(exponent_of(currency))
-    if scaled != scaled.to_integral_value():
+    scaled = amount.scaleb(exponent_of(currency), _EXACT)
+    if len(amount.as_tuple().digits) > _EXACT.prec or scaled != scaled.to_integral_value():
         return None
     try:
-        told = Money.parse(format(abs(amount).normalize(), "f"), currency)
+        told = Money.parse(format(amount.copy_abs().normalize(_EXACT), "f"), currency)
     except InvalidInputError:
         return None
     return Money(-told.minor, currency) if amount < 0 else told

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from payhub_engines.connectors.ams.decoding import UNREADABLE, failed
+from payhub_engines.connectors.ams.decoding import failed
 from payhub_engines.connectors.ams.errors import CREDENTIALS_RETRY_MS, RETRY_AFTER_MS
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.refusals import BUSINESS_RULE, RESOURCE_NOT_FOUND
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
-from payhub_engines.connectors.http import HttpAnswer
+from payhub_engines.connectors.http import UNREADABLE, HttpAnswer
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.money import Money
 

@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 
 from payhub_engines.connectors.ams.decoding import MAGNITUDE_MAX, decode
-from payhub_engines.connectors.ams.expiring import ExpiringCache
 from payhub_engines.connectors.ams.fineract_api import (
     FineractApi,
     FineractNotServedError,
@@ -19,6 +18,7 @@ from payhub_engines.connectors.ams.fineract_api import (
 )
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest
+from payhub_engines.connectors.expiring import ExpiringCache
 from payhub_engines.connectors.http import AnswerTooLongError
 from payhub_platform.money import Money, exponent_of
 
@@ -107,7 +107,10 @@ class FineractBooks:
         Raises:
             JobFailedError: it does not tell now.
         """
-        body = await self._savings(call, account, "transactions")
+        try:
+            body = await self._savings(call, account, "transactions")
+        except FineractNotServedError:
+            return None
         if body is None:
             return None
         rows = [row for row in body.transactions if _is_of(row, code)]
@@ -141,11 +144,14 @@ class FineractBooks:
         known = self._charges.get(key, now_ms)
         if known is not None or self._no_charges.get(call.tenant_id, now_ms):
             return known
-        body = await self._savings(call, account, "charges")
-        if body is None:
+        try:
+            body = await self._savings(call, account, "charges")
+        except FineractNotServedError:
             self._no_charges.keep(call.tenant_id, value=True, now_ms=now_ms)
             text = "tenant %s: the bank does not tell its withdrawal charges; its quotes are trusted"
             _logger.warning(text, call.tenant_id)
+            return None
+        if body is None:
             return None
         self._charges.keep(key, body.charges, now_ms)
         return body.charges
@@ -160,8 +166,8 @@ class FineractBooks:
         )
         try:
             return decode(await self._api.send(call, request), _SavingsBody, request.name)
-        except (FineractNotServedError, FineractRefusalError, AnswerTooLongError):
-            return None
+        except (FineractRefusalError, AnswerTooLongError):
+            return None  # of this account alone
 
 
 def _is_of(row: _Row, code: str) -> bool:

@@ -10,6 +10,7 @@ from payhub_engines.connectors.ams import decoding, refusals
 from payhub_engines.connectors.ams.errors import (
     PEOPLE_RETRY_MS,
     RETRY_AFTER_MS,
+    AmsRefusalError,
     DisagreementError,
     refused_booking,
 )
@@ -66,6 +67,8 @@ class FineractLoans:
             JobFailedError: whether it is repaid is not known, or was refused as a repetition: the next
                 attempt asks first.
         """
+        if decoding.is_path_step(repayment.loan_account):
+            raise AmsRefusalError(refusals.not_found("PAYEE"))
         booked = await self._booked(call, repayment) if call.attempt > 1 else None
         if booked:
             return

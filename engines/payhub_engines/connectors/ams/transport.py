@@ -8,14 +8,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 from opentelemetry.trace import SpanKind
 
+from payhub_engines.connectors.access import Access, Side, Token
+from payhub_engines.connectors.ams.errors import RETRY_AFTER_MS
 from payhub_engines.connectors.ams.guard import BankGuard
 from payhub_engines.connectors.ams.model import BankCall
-from payhub_engines.connectors.ams.tls import TlsContexts
-from payhub_engines.connectors.ams.tokens import Token, Tokens
 from payhub_engines.connectors.http import ANSWER_BYTES_MAX, HttpAnswer, HttpClient, HttpFactory
 
 TIMEOUT_S: Final = 10.0
 _UNAUTHORIZED: Final = 401
+_BANK: Final = Side(name="bank", secrets="ams", token_timeout_s=10.0, retry_after_ms=RETRY_AFTER_MS)
 
 
 class BankRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +41,7 @@ class BankTransport:
 
     def __init__(self, http: HttpFactory) -> None:
         self._http = http
-        self._tls = TlsContexts()
-        self._tokens = Tokens(self._tls)
+        self._access = Access(_BANK)
         self._guards: dict[str, BankGuard] = {}
 
     def guard(self, call: BankCall) -> BankGuard:
@@ -60,7 +60,8 @@ class BankTransport:
         Raises:
             JobFailedError: there is no answer (UnreachableError), or the bank may not be called now.
         """
-        http, tls = self._http(call.context.http), self._tls.of(call)
+        http = self._http(call.context.http)
+        tls = self._access.tls(call.tenant_id, call.connection, call.context)
         with call.context.tracing.span(
             f"ams {request.name}", call.trace, SpanKind.CLIENT, element=call.element
         ):
@@ -69,15 +70,13 @@ class BankTransport:
     async def _authorized(
         self, http: HttpClient, tls: ssl.SSLContext | None, call: BankCall, request: BankRequest
     ) -> HttpAnswer:
-        oauth = call.connection.oauth
-        if oauth is None:
-            return await self._request(http, tls, call, request, _basic(call))
-        token = await self._tokens.get(call, oauth, http)
-        answer = await self._request(http, tls, call, request, _bearer(token))
-        if answer.status == _UNAUTHORIZED:
-            self._tokens.drop(call, oauth, token)
-            token = await self._tokens.get(call, oauth, http)
-            answer = await self._request(http, tls, call, request, _bearer(token))
+        caller = (call.tenant_id, call.connection, call.context)
+        token = await self._access.token(*caller, http)
+        answer = await self._request(http, tls, call, request, _authorization(call, token))
+        if answer.status == _UNAUTHORIZED and token is not None:
+            self._access.refused(*caller, token)
+            token = await self._access.token(*caller, http)
+            answer = await self._request(http, tls, call, request, _authorization(call, token))
         return answer
 
     @staticmethod
@@ -110,11 +109,9 @@ class BankTransport:
         )
 
 
-def _basic(call: BankCall) -> str:
+def _authorization(call: BankCall, token: Token | None) -> str:
+    if token is not None:
+        return token.header
     password = call.context.secrets.open(call.connection.password_sealed, f"ams:{call.tenant_id}")
     credentials = f"{call.connection.username}:{password}".encode()
     return f"Basic {base64.b64encode(credentials).decode()}"
-
-
-def _bearer(token: Token) -> str:
-    return f"Bearer {token.value}"

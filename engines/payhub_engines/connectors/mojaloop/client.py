@@ -7,12 +7,12 @@ import msgspec
 from opentelemetry.trace import SpanKind
 
 from payhub_engines.connectors import refusals
+from payhub_engines.connectors.access import Access, Side
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import HttpAnswer, HttpFactory
+from payhub_engines.connectors.http import UNREADABLE, HttpAnswer, HttpFactory
 from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_engines.connectors.mojaloop import headers as fspiop_headers
 from payhub_engines.connectors.mojaloop import media_types, ulids
-from payhub_engines.connectors.mojaloop.access import SchemeAccess
 from payhub_engines.connectors.mojaloop.iso20022.writing import Frame, write
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import Outgoing, fitted
@@ -29,6 +29,8 @@ _REQUESTS: Final = frozenset(("GET", "POST", "DELETE"))
 _SUCCESS: Final = frozenset((200, 202))
 _BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406, 501))
 _UNAUTHORIZED: Final = 401
+_PARTIES: Final = "parties"
+_SCHEME: Final = Side(name="scheme", secrets="scheme", token_timeout_s=5.0, retry_after_ms=1_000)
 
 
 class SchemeRefusalError(Exception):
@@ -51,7 +53,7 @@ class FspiopClient:
     def __init__(self, http: HttpFactory, keys: KeyRing) -> None:
         self._http = http
         self._keys = keys
-        self._access = SchemeAccess()
+        self._access = Access(_SCHEME)
 
     async def deliver(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
         """Send one message and make sure that the switch took it.
@@ -78,9 +80,9 @@ class FspiopClient:
             if data and _is_signed(message, tenant.scheme):
                 key = self._keys.of(tenant, context.secrets).private_key
                 headers |= jws.sign(data, headers, uri, message.method, key)
-            bearer = await self._access.bearer(tenant, context, client)
-            if bearer:
-                headers["Authorization"] = f"Bearer {bearer}"
+            token = await self._access.token(tenant.tenant_id, tenant.scheme, context, client)
+            if token is not None:
+                headers["Authorization"] = token.header
             query = f"?{message.query}" if message.query else ""
             answer = await client.request(
                 message.method,
@@ -88,16 +90,18 @@ class FspiopClient:
                 headers=headers,
                 body=data,
                 timeout_s=TIMEOUT_S,
-                tls=self._access.tls(tenant, context),
+                tls=self._access.tls(tenant.tenant_id, tenant.scheme, context),
             )
-        if answer.status == _UNAUTHORIZED and bearer:
-            self._access.refused(tenant, bearer)
+        if answer.status == _UNAUTHORIZED and token is not None:
+            self._access.refused(tenant.tenant_id, tenant.scheme, context, token)
         _judge(answer, f"{message.method} /{resource}")
 
 
 def _uri_of(message: Outgoing, scheme: SchemeConnection) -> str:
-    iso = media_types.is_iso(message.path[0], scheme)
-    segments = (ulids.written(segment) for segment in message.path) if iso else message.path
+    resource = message.path[0]
+    # The path of a party is its identifier, which may look like an id of ours and is none.
+    has_ids = media_types.is_iso(resource, scheme) and resource != _PARTIES
+    segments = (ulids.written(segment) for segment in message.path) if has_ids else message.path
     return "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
 
 
@@ -135,7 +139,7 @@ def _headers_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> dict[st
 
 
 def _is_signed(message: Outgoing, scheme: SchemeConnection) -> bool:
-    is_party = message.method == "PUT" and message.path[0] == "parties"
+    is_party = message.method == "PUT" and message.path[0] == _PARTIES
     return scheme.signs and (scheme.signs_parties or not is_party)
 
 
@@ -146,7 +150,7 @@ def _judge(answer: HttpAnswer, what: str) -> None:
         raise JobFailedError(f"{what}: the switch answers {answer.status}", RETRY_AFTER_MS)
     try:
         information = msgspec.json.decode(answer.body, type=ErrorResponse).error_information
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         code, description = refusals.CLIENT_ERROR, f"The switch answers {answer.status}."
     else:
         code, description = information.error_code, information.error_description

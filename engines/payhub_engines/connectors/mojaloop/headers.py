@@ -1,7 +1,7 @@
 """FSPIOP's headers: what a message must carry, and what ours do (API Definition 1.1 section 3.2)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
@@ -13,12 +13,29 @@ from payhub_platform.contracts.tenant import TenantConfig
 FSP_ID_CHARACTERS_MAX: Final = 32
 
 _IMF_DATE: Final = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
+_SINGLE: Final = frozenset(("content-type", "date", "traceparent"))
 _FSP_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{FSP_ID_CHARACTERS_MAX}}}")
 
 
 def format_date(at_ms: int) -> str:
     """Write the Date header: IMF-fixdate, always GMT."""
     return format_datetime(datetime.fromtimestamp(at_ms // 1000, UTC), usegmt=True)
+
+
+def read(sent: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers of a message by lower-case name; lists that came in parts are put together.
+
+    Raises:
+        FspiopRefusal: 3101 where one that says who speaks, about what or when, is there twice: what stands
+            before payhub may have looked at the other one.
+    """
+    headers: dict[str, str] = {}
+    for name, value in sent:
+        key = name.lower()
+        if key in headers and (key in _SINGLE or key.startswith("fspiop-")):
+            raise malformed("It is there twice.", f"header:{name}")
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
 def check(

@@ -153,7 +153,7 @@ def verify_signature(
 
     Args:
         method: HTTP method, upper case.
-        path: path of the request, with or without a prefix.
+        path: path of the request, with or without a prefix, decoded, as ASGI gives it.
         headers: by lower-case name.
         body: as received, byte for byte.
         source_keys: keys of the FSP named by FSPIOP-Source; none where none is known.
@@ -167,7 +167,7 @@ def verify_signature(
         raise _unsigned("No key is known for FSPIOP-Source.", "header:FSPIOP-Source")
     # Senders sign the path as they encoded it, so that text is what the signature is checked against.
     claimed = headers.get("fspiop-uri", "")
-    if unquote(claimed) != unquote(jws.signed_uri(path)):
+    if unquote(claimed) != jws.signed_uri(path):
         raise _unsigned("It is not the request's path.", "header:FSPIOP-URI")
     if headers.get("fspiop-http-method") != method:
         raise _unsigned("It is not the request's method.", "header:FSPIOP-HTTP-Method")

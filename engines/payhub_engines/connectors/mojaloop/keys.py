@@ -71,13 +71,15 @@ class PublicKeys:
             now_ms: keys are believed from and until a time.
         """
         scheme = tenant.scheme
-        pems: list[str] = []
+        named = [key for key in scheme.peer_keys if key.fsp_id == fsp_id]
+        pems = _valid(named, now_ms)
         if fsp_id == scheme.switch_fsp_id:
             pems.append(scheme.switch_public_key_pem)
-        elif (peer := self._peer(fsp_id)) is not None:
-            pems.append(peer.signing_key.public_key_pem)
-            pems += _valid(peer.signing_key.earlier, fsp_id, now_ms)
-        pems += _valid(scheme.peer_keys, fsp_id, now_ms)
+        # Whom the scheme names is elsewhere: a tenant here that has the same id is so in another scheme.
+        elif not named and (peer := self._peer(fsp_id)) is not None:
+            own = peer.signing_key
+            earlier = [key for key in own.earlier if key.fsp_id == fsp_id]
+            pems += [own.public_key_pem, *_valid(earlier, now_ms)]
         return [self._key(pem) for pem in pems]
 
     def _key(self, pem: str) -> jws.PublicKey:
@@ -89,11 +91,9 @@ class PublicKeys:
         return key
 
 
-def _valid(keys: list[VerificationKey], fsp_id: str, now_ms: int) -> list[str]:
+def _valid(keys: list[VerificationKey], now_ms: int) -> list[str]:
     return [
         key.public_key_pem
         for key in keys
-        if key.fsp_id == fsp_id
-        and key.valid_from_ms <= now_ms
-        and (key.valid_until_ms is None or now_ms < key.valid_until_ms)
+        if key.valid_from_ms <= now_ms and (key.valid_until_ms is None or now_ms < key.valid_until_ms)
     ]

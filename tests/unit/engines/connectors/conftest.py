@@ -129,16 +129,16 @@ def prepared(started: dict[str, Any]) -> dict[str, Any]:
         "ownQuote": {
             "transferAmount": {"amount": "100.5", "currency": "KES"},
             "expiration": "2025-10-09T08:53:50.000Z",
-            "ilpPacket": "x",
-            "condition": "x",
+            "ilpPacket": "A" * 20,
+            "condition": "x" * 43,
         },
         "transfer": {
             "transferId": started["transferId"],
             "payerFsp": "buffalo",
             "payeeFsp": "lion",
             "amount": {"amount": "100.5", "currency": "KES"},
-            "ilpPacket": "x",
-            "condition": "x",
+            "ilpPacket": "A" * 20,
+            "condition": "x" * 43,
             "expiration": "2025-10-09T08:53:50.000Z",
         },
     }

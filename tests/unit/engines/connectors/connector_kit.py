@@ -1,6 +1,7 @@
 """What the connectors' tests share: a time, a payment, tenants with keys, and jobs."""
 
 from typing import Any
+from uuid import UUID
 
 from payhub_engines.connectors.job import Job
 from payhub_platform.contracts.tenant import AmsConnection, SchemeConnection, SigningKey, TenantConfig
@@ -64,7 +65,8 @@ def job(kind: str, variables: dict[str, Any], tenant: str = "buffalo", attempt: 
     )
 
 
-def with_transfer_id(prepared: dict[str, Any], transfer_id: str) -> dict[str, Any]:
+def with_transfer_id(prepared: dict[str, Any], number: int) -> dict[str, Any]:
     """Return the variables of a payee's process with another transfer id."""
+    transfer_id = str(UUID(int=number, version=4))
     transfer = {**prepared["transfer"], "transferId": transfer_id}
     return {**prepared, "transferId": transfer_id, "transfer": transfer}

@@ -70,6 +70,7 @@ class FakeBank:
         self.loans: dict[str, dict[str, Decimal]] = {}
         self.forbidden = False
         self.idempotent = True
+        self.unlisted: set[str] = set()  # accounts that the savings API does not know
         self.requests: list[tuple[str, str, dict[str, str], dict[str, object]]] = []
         self._answers: dict[tuple[str, str], HttpAnswer] = {}
         self._waiting: list[tuple[str, list[str], dict[str, object], str, str]] = []
@@ -174,6 +175,8 @@ class FakeBank:
     def _savings(self, segments, _content, action) -> HttpAnswer:
         if not self.has_books:
             return HttpAnswer(status=404, body=b'{"status":404,"error":"Not Found"}')
+        if segments[1] in self.unlisted:
+            return _error(404, MISSING, "error.msg.saving.account.id.invalid")
         account = self.accounts[segments[1]]
         told = {"transactions": account.rows(), "charges": account.charges}
         return _ok({"id": 5, "externalId": segments[1], action: told[action]})

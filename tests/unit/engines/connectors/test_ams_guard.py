@@ -18,8 +18,8 @@ from payhub_engines.connectors.ams.breaker import (
     Circuit,
 )
 from payhub_engines.connectors.ams.errors import BankBusyError, CircuitOpenError
-from payhub_engines.connectors.ams.expiring import ExpiringCache
 from payhub_engines.connectors.ams.guard import CALLS_PER_TENANT_MAX, SLOW_MS
+from payhub_engines.connectors.expiring import ExpiringCache
 from payhub_engines.connectors.http import HttpAnswer, UnreachableError
 from payhub_engines.connectors.job import JobFailedError
 

@@ -221,7 +221,7 @@ async def test_a_booking_answered_for_something_else_is_never_called_done_on_tha
     for number, wrong in enumerate(wrong_answers(desk)):
         if desk.kind == "contract" and ("fee" in wrong or "state" in wrong):
             continue  # a credit has neither
-        desk.prepared = with_transfer_id(desk.prepared, f"transfer-{number}")
+        desk.prepared = with_transfer_id(desk.prepared, number)
         desk.bank.alter = [wrong]
         before = desk.payee
         with pytest.raises(DisagreementError):
@@ -327,6 +327,14 @@ async def test_a_loan_that_the_bank_does_not_know_is_refused(desk):
     with pytest.raises(BpmnError, match="loan-refused") as caught:
         await desk.do("ams-repay-loan")
     assert caught.value.variables["error"]["code"] == "3204"
+
+
+@pytest.mark.parametrize("loan", [".", "..", "L1/..", "../transfers"])
+async def test_a_loan_that_no_path_can_name_is_refused(desk, loan):
+    desk.variables = {"transferId": "t-1", "loanAccount": loan, "amount": {"amount": "40", "currency": "KES"}}
+    with pytest.raises(BpmnError, match="loan-refused"):
+        await desk.do("ams-repay-loan")
+    assert desk.kind == "contract" or desk.bank.requests == []  # the contract names loans in the body
 
 
 async def test_an_account_is_told_with_balance_status_and_identifiers(desk):

@@ -189,7 +189,7 @@ async def test_a_payment_is_taken_once_or_not_at_all(house, funded, block):
 async def test_credits_and_repayments_are_done_once(house, prepared, kind, block):
     for seed in SEEDS[block::5]:
         weather, engine = house(seed)
-        await engine.do("ams-credit", with_transfer_id(prepared, f"t-{seed}"), "lion")
+        await engine.do("ams-credit", with_transfer_id(prepared, seed), "lion")
         loan = {"transferId": f"t-{seed}", "loanAccount": "L1", "amount": {"amount": "40", "currency": "KES"}}
         if "books" not in kind:  # docs/ams.md: without them, a repetition that is refused waits for people
             await engine.do("ams-repay-loan", loan)

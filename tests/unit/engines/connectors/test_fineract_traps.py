@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from unit.engines.connectors.connector_kit import job
+from unit.engines.connectors.fake_bank import BankAccount
 
 from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.fineract_books import HISTORY_BYTES_MAX
@@ -147,6 +148,16 @@ async def test_trap_6_charges_that_the_bank_does_not_tell_are_not_asked_for_each
     clock.now_ms += 11 * 60 * 1000
     await ams.quote_payer(job("ams-quote-payer", started), context)
     assert len(sent(bank, "savingsaccountscharges")) == 2
+
+
+async def test_trap_6_one_account_without_books_hides_nobody_elses_charges(ams, bank, context, started):
+    bank.accounts |= {"A9": BankAccount(Decimal(1000))}
+    bank.parties["MSISDN/9"] = "A9"
+    bank.unlisted = {"A9"}
+    odd = {**started, "payer": {**started["payer"], "partyIdentifier": "9"}}
+    bank.accounts["A1"].charges = [FLAT]
+    assert (await ams.quote_payer(job("ams-quote-payer", odd), context))["payerFee"] == "0.00"
+    assert (await ams.quote_payer(job("ams-quote-payer", started), context))["payerFee"] == "2.50"
 
 
 async def test_trap_6_charges_are_kept_for_a_while(ams, bank, context, started, clock):

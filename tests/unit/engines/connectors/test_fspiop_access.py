@@ -1,15 +1,12 @@
 """How an engine is let in at a scheme: tokens, certificates, and what is signed."""
 
-import datetime as dt
 import json
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from support.authority import Authority
 from unit.engines.connectors.connector_kit import job
 
 from payhub_engines.connectors.context import ConnectorContext
@@ -108,21 +105,11 @@ async def test_a_refused_token_is_replaced(deliver, scheme, oauth):
     assert len(scheme.asked) == 2
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        HttpAnswer(status=401),
-        HttpAnswer(status=200, body=b"<html>"),
-        HttpAnswer(status=200, body=b'{"access_token":"a b","token_type":"bearer"}'),
-        HttpAnswer(status=200, body=b'{"access_token":"a\\r\\nX-A: b","token_type":"bearer"}'),
-        HttpAnswer(status=200, body=b'{"access_token":"a","token_type":"mac"}'),
-        HttpAnswer(status=200, body=b'{"token_type":"bearer"}'),
-    ],
-)
-async def test_without_a_token_nothing_is_sent_and_it_is_tried_again(deliver, scheme, oauth, given):
-    scheme.token_answer = given
-    with pytest.raises(JobFailedError):
+async def test_without_a_token_nothing_is_sent_and_it_is_tried_again(deliver, scheme, oauth):
+    scheme.token_answer = HttpAnswer(status=401)
+    with pytest.raises(JobFailedError, match="the scheme's authorization server answers 401") as failure:
         await deliver(oauth=oauth)
+    assert failure.value.retry_after_ms == 1_000
     assert scheme.sent == []
 
 
@@ -132,30 +119,11 @@ async def test_a_scheme_without_an_authorization_server_gets_no_token(deliver, s
     assert scheme.asked == []
 
 
-def identity():
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "buffalo")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
-
-
 async def test_a_tenant_shows_its_own_certificate(deliver, scheme, secrets, oauth):
-    certificate, key = identity()
+    authority = Authority("scheme authority")
+    certificate, key = authority.issue("buffalo")
     tls = SchemeTls(
-        ca_pem=certificate,
+        ca_pem=authority.pem,
         certificate_pem=certificate,
         private_key_sealed=secrets.seal(key, "scheme-tls:buffalo"),
     )
@@ -164,19 +132,13 @@ async def test_a_tenant_shows_its_own_certificate(deliver, scheme, secrets, oaut
     first, *others = scheme.contexts
     assert first is not None
     assert all(context is first for context in others)
-    await deliver(tls=msgspec.structs.replace(tls, ca_pem=identity()[0]), oauth=oauth)
+    await deliver(tls=msgspec.structs.replace(tls, ca_pem=Authority("another").pem), oauth=oauth)
     assert scheme.contexts[-1] is not first
 
 
-async def test_unusable_certificates_are_said_and_nothing_is_sent(deliver, scheme, secrets):
-    certificate, _ = identity()
-    tls = SchemeTls(
-        certificate_pem=certificate,
-        private_key_sealed=secrets.seal(identity()[1], "scheme-tls:buffalo"),
-    )
-    for unusable in (tls, SchemeTls(ca_pem="no certificate")):
-        with pytest.raises(JobFailedError, match="TLS settings"):
-            await deliver(tls=unusable)
+async def test_unusable_certificates_are_said_and_nothing_is_sent(deliver, scheme):
+    with pytest.raises(JobFailedError, match="the scheme's TLS settings"):
+        await deliver(tls=SchemeTls(ca_pem="no certificate"))
     assert scheme.sent == []
 
 
@@ -197,3 +159,17 @@ async def test_a_refusal_keeps_the_switchs_code(deliver, scheme, status):
     with pytest.raises(SchemeRefusalError) as refusal:
         await deliver()
     assert refusal.value.code == "3001"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b'{"x":' + b"[" * 100_000])
+async def test_a_refusal_without_a_code_is_a_refusal(deliver, scheme, body):
+    scheme.status, scheme.body = 400, body
+    with pytest.raises(SchemeRefusalError) as refusal:
+        await deliver()
+    assert refusal.value.code == "3000"
+
+
+async def test_an_identifier_that_looks_like_an_id_stays_what_it_is_in_iso_20022(deliver, scheme):
+    alias = "4e35e8a4-7d4d-5d3b-9a55-0f6f3f1a2b3c"
+    await deliver(answer(PARTY, "ALIAS", alias, to="lion"), iso20022=True, versions=("2.0",))
+    assert scheme.sent[0]["FSPIOP-URI"] == f"/parties/ALIAS/{alias}"

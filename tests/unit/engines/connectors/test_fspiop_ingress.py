@@ -11,6 +11,7 @@ from payhub_engines.connectors.mojaloop.ingress import (
     translate,
     verify_signature,
 )
+from payhub_engines.connectors.mojaloop.received.payments import refuse_unquoted
 from payhub_platform.clock import iso
 from payhub_platform.money import Money
 from payhub_platform.security import jws
@@ -503,6 +504,50 @@ def test_signatures_are_checked_against_the_key_of_the_source():
         with pytest.raises(FspiopRefusal) as refusal:
             verify_signature(*arguments)
         assert refusal.value.error_code == "3105"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("/parties/ALIAS/100%25", "/parties/ALIAS/100%"),
+        ("/parties/ALIAS/a%2541", "/parties/ALIAS/a%41"),
+        ("/parties/ALIAS/a%0A", "/parties/ALIAS/a\n"),
+    ],
+)
+def test_a_signature_is_for_the_path_as_it_is_decoded_once(written, meant):
+    pem = jws.new_private_key_pem()
+    key, public = jws.load_private_key(pem), jws.load_public_key(jws.public_pem(pem))
+    sent = {"FSPIOP-Source": "lion", "FSPIOP-Destination": "buffalo"}
+    sent |= jws.sign(b"{}", sent, written, "PUT", key)
+    received = {name.lower(): value for name, value in sent.items()}
+    verify_signature("PUT", f"/buffalo{meant}", received, b"{}", [public])
+    for other in ("/parties/ALIAS/aA", "/parties/ALIAS/a", written, f"/parties/ALIAS/b\n{meant}"):
+        with pytest.raises(FspiopRefusal):
+            verify_signature("PUT", other, received, b"{}", [public])
+
+
+def test_a_question_with_fields_without_end_is_malformed(buffalo):
+    query = "&".join(f"field{number}=1" for number in range(100))
+    with pytest.raises(FspiopRefusal) as refusal:
+        send(buffalo, "GET", f"/authorizations/{QUOTE_ID}?{query}")
+    assert (refusal.value.status, refusal.value.error_code) == (400, "3101")
+
+
+def test_a_transfer_without_a_quote_is_refused_to_whoever_sent_it(buffalo):
+    source = "lion/east"  # FSPIOP lets any visible character be in an id
+    prepare = send(buffalo, "POST", "/transfers", PREPARE, fspiop_source=source).callback
+    refused = refuse_unquoted(prepare, NOW_MS - 1)
+    assert refused.variables["queriedBy"] == source
+
+
+@pytest.mark.parametrize("name", ["FSPIOP-Source", "fspiop-signature", "FSPIOP-Destination", "Date"])
+def test_a_header_that_is_there_twice_is_malformed(name):
+    """What stands before payhub may have looked at the other one."""
+    once = [(name, "lion"), ("Via", "a"), ("via", "b")]
+    assert fspiop_headers.read(once) == {name.lower(): "lion", "via": "a, b"}
+    with pytest.raises(FspiopRefusal) as refusal:
+        fspiop_headers.read([*once, (name.swapcase(), "rhino")])
+    assert (refusal.value.status, refusal.value.error_code) == (400, "3101")
 
 
 @pytest.mark.parametrize("depth", [1_000, 100_000])

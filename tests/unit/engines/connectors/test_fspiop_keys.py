@@ -82,6 +82,15 @@ def test_a_key_speaks_for_its_own_fsp_alone(peers):
     assert keys.of("eland", peers["lion"], NOW_MS) == []
 
 
+def test_an_fsp_that_a_scheme_names_is_no_tenant_that_has_the_same_id_elsewhere(peers):
+    """Two schemes may each have an eland, and one of them may be a tenant here."""
+    namesake = msgspec.structs.replace(peers["lion"], tenant_id="eland", fsp_id="eland")
+    keys = PublicKeys({**peers, "eland": namesake}.get)
+    assert believed(keys.of("eland", peers["buffalo"], NOW_MS), FAR, "eland")
+    assert not believed(keys.of("eland", peers["buffalo"], NOW_MS), NEW, "eland")
+    assert believed(keys.of("eland", peers["lion"], NOW_MS), NEW, "eland")
+
+
 def test_each_key_is_read_once(peers):
     keys = PublicKeys(peers.get)
     first, again = (keys.of("lion", peers["buffalo"], NOW_MS) for _ in range(2))

@@ -242,3 +242,13 @@ async def test_a_transfer_that_has_expired_or_whose_quote_is_being_answered_is_n
     early = await send(house, "POST", "/transfers", prepare(), key=LION, source="lion")
     assert early.status_code == 202
     assert started(house, "refuse-query") == []
+
+
+async def test_a_message_that_names_two_sources_is_of_nobody(house):
+    before = len(house.replica.entries)
+    path = f"/transfers/{ID}"
+    sent = headers("transfers", "PUT", path, STATE)
+    for doubled in ([("FSPIOP-Source", "lion"), *sent.items()], [*sent.items(), ("fspiop-source", "switch")]):
+        response = await house.client.request("PUT", f"/fspiop{path}", content=STATE, headers=doubled)
+        assert (response.status_code, code_of(response)) == (400, "3101")
+    assert len(house.replica.entries) == before

@@ -28,6 +28,7 @@ from payhub_platform.contracts.handover import Callback
 
 NOT_FOUND = "NOT_FOUND"
 UNKNOWN = "UNKNOWN"
+QUERY_FIELDS_MAX = 16
 ABORTED = "ABORTED"
 
 
@@ -61,8 +62,7 @@ def authorizations(received: Received) -> Inbound:
     request_id = received.id("transactionRequestId")
     if received.method == "GET":
         received.require("GET")
-        asked = dict(parse_qsl(received.query_string, max_num_fields=16))
-        question = messages.convert(asked, AuthorizationQuestion)
+        question = messages.convert(_asked(received.query_string), AuthorizationQuestion)
         variables = {"authorizationQuestion": builtin(question), "askedBy": received.source}
         callback = received.callback(names.AUTHORIZATION_REQUEST, request_id, variables)
         return Inbound(callback=callback, status=ACCEPTED)
@@ -122,6 +122,13 @@ def transactions(received: Received) -> Inbound:
     )
 
 
+def _asked(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, max_num_fields=QUERY_FIELDS_MAX))
+    except ValueError as error:
+        raise malformed(f"The query has more than {QUERY_FIELDS_MAX} fields.") from error
+
+
 def _prepare(received: Received) -> Inbound:
     prepare = received.read(TransferPrepare)
     try:
@@ -152,7 +159,7 @@ def refuse_unquoted(prepare: Callback, now_ms: int) -> Callback | None:
     transfer = msgspec.convert(prepare.variables["transfer"], TransferPrepare)
     if parse_iso(transfer.expiration) <= now_ms:
         return None
-    source = prepare.correlation_key.partition("/")[0]
+    source = prepare.correlation_key.rpartition("/")[0]  # an FSP's id may hold a slash itself
     refusal = refusals.error_value(refusals.QUOTE_NOT_FOUND, "There is no such quote here, or it is over.")
     fingerprint = prepare.variables["transferFingerprint"]
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""A bounded memory of what a bank said, each entry for a while only."""
+"""A bounded memory of what others said, each entry for a while only."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar

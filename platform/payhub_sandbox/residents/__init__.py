@@ -1,0 +1,1 @@
+"""DFSPs of the sandbox's own: a counterparty to certify both roles against, and a currency provider."""
