@@ -13,6 +13,7 @@ from payhub_platform.errors import PayhubError
 
 DATA_ROOT = Path(".payhub")
 EXIT_REFUSED = 2
+SECONDS_OF_A_TOKEN = 240  # the bench's channel asks for one, which lives for five minutes
 
 replicas_option = click.option(
     "--replicas",
@@ -287,6 +288,57 @@ def engine(  # noqa: PLR0917 - as many as it has options
         rude=rude,
         export=not no_export,
         mutual_tls=mutual_tls,
+        as_json=as_json,
+        data=data,
+    )
+    sys.exit(run(DATA_ROOT, options))
+
+
+@bench.command()
+@click.option("--replicas", type=click.Choice(["1", "3"]), default="1", show_default=True)
+@click.option("--payments", type=click.IntRange(1), help="End after so many, or after --seconds.")
+@click.option("--seconds", type=click.FloatRange(0.1, SECONDS_OF_A_TOKEN), default=10, show_default=True)
+@click.option("--in-flight", type=click.IntRange(1, 1000), default=32, show_default=True)
+@click.option("--signed", is_flag=True, help="Sign every message with RS256, and verify every signature.")
+@click.option(
+    "--payee",
+    type=click.Choice(["payhub", "switch"]),
+    help="Who the payee's institution is: a tenant too, or played by the switch.  [default: payhub]",
+)
+@click.option(
+    "--peer", is_flag=True, help="Mojaloop's sdk-scheme-adapter pays as well; the switch plays the payee."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Empty folder, kept.  [default: one that is removed]"
+)
+def payments(  # noqa: PLR0917 - as many as it has options
+    replicas: str,
+    payments: int | None,
+    seconds: float,
+    in_flight: int,
+    signed: bool,
+    payee: str | None,
+    peer: bool,
+    as_json: bool,
+    data: Path | None,
+) -> None:
+    """Pay end to end over HTTP: channel, gateway, engine, a light switch and a light bank of our own.
+
+    Every sync is on. Exit status 0 only when every payment was done exactly once by the bank's books.
+    """
+    from payhub_cli.bench.payments.command import Options, run  # noqa: PLC0415 - as above
+
+    if peer and payee == "payhub":
+        raise click.UsageError("--peer only pays: it needs a payee that the switch plays.")
+    options = Options(
+        replicas=int(replicas),
+        payments=payments,
+        seconds=seconds,
+        in_flight=in_flight,
+        is_signed=signed,
+        is_payee_played=peer or payee == "switch",
+        has_peer=peer,
         as_json=as_json,
         data=data,
     )

@@ -59,7 +59,7 @@ def run(data_root: Path, options: Options) -> int:
     Raises:
         PayhubError: the measurement could not be made.
     """
-    folder = _empty(options.data.resolve()) if options.data else _new_folder(data_root.resolve())
+    folder = bench_folder(data_root, options.data)
     is_of_no_use = False
     try:
         figures = asyncio.run(_until_stopped(folder, options))
@@ -141,6 +141,15 @@ async def _bench(folder: Path, options: Options) -> AsyncIterator[Bench]:
 def _nats_pid() -> int:
     """Return the process id of the NATS server that was just started; it is a child of ours."""
     return next(child.pid for child in psutil.Process().children() if "nats" in child.name())
+
+
+def bench_folder(data_root: Path, data: Path | None) -> Path:
+    """Return the folder to measure in: ``data``, which must be empty, or a new one.
+
+    Raises:
+        FolderError: it cannot be used.
+    """
+    return _empty(data.resolve()) if data else _new_folder(data_root.resolve())
 
 
 def _empty(folder: Path) -> Path:

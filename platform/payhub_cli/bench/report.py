@@ -125,7 +125,7 @@ class FloodFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 def as_json(figures: Figures | FloodFigures) -> str:
     """Return the figures as indented JSON, rounded to what they can tell."""
-    return msgspec.json.format(msgspec.json.encode(_rounded(msgspec.to_builtins(figures)))).decode()
+    return msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(figures)))).decode()
 
 
 def text(figures: Figures) -> str:
@@ -150,7 +150,7 @@ def text(figures: Figures) -> str:
         rows.append(
             ("kill -9", f"leader {figures.killed}: recovery {recovery}; started again, it {caught_up}")
         )
-    return _lines(rows)
+    return lines(rows)
 
 
 def _latency(figures: Figures) -> str:
@@ -185,7 +185,7 @@ def flood_text(figures: FloodFigures) -> str:
         ("the others", f"{figures.others_refusals} refusals"),
         ("lost, duplicated", f"{figures.lost}, {figures.duplicated} (the whole log was read)"),
     ]
-    return _lines(rows)
+    return lines(rows)
 
 
 def _export(figures: Figures) -> str:
@@ -204,13 +204,15 @@ def _tenants(values: Mapping[str, float], of_all: float) -> str:
     return f"{of_all:.1f} (" + "  ".join(f"{tenant} {value:.1f}" for tenant, value in values.items()) + ")"
 
 
-def _lines(rows: list[tuple[str, str]]) -> str:
+def lines(rows: list[tuple[str, str]]) -> str:
+    """Return names and values, one pair a line."""
     return "\n".join(f"{name:<18} {value}" for name, value in rows)
 
 
-def _rounded(value: object) -> object:
+def rounded(value: object) -> object:
+    """Return a value with all numbers in it rounded to what they can tell."""
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
+        return {key: rounded(each) for key, each in value.items()}
     return value
