@@ -127,6 +127,22 @@ def test_refunds_at_once_that_fit_are_all_started_once(paid):
     assert balances(paid) == (Decimal("979.50"), Decimal("20.50"))
 
 
+def test_one_key_with_two_contents_at_once_starts_one_refund_and_the_rest_is_exact(paid):
+    async def at_once():
+        starts = [asking("a", 4000), asking("a", 5000, fingerprint="g"), asking("b", 6050), asking("c", 6051)]
+        tenant, now_ms = paid.tenants["lion"], paid.engine.now_ms
+        return await asyncio.gather(
+            *(start_refund(paid.read, paid.submit, start, PAYMENT, tenant, now_ms) for start in starts),
+            return_exceptions=True,
+        )
+
+    first, other, rest, too_much = asyncio.run(at_once())
+    assert (other.code, too_much.code) == ("key-reused", "refund-exceeds-payment")
+    assert first != rest
+    paid.settle()
+    assert balances(paid) == (1000, 0)
+
+
 def test_what_a_failed_refund_has_not_paid_back_is_left(paid):
     paid.banks["buffalo"].accounts["A1"].sub_status = "BLOCK_CREDIT"
     failed = paid.pay_back(asking("a", 10000), PAYMENT)

@@ -1,5 +1,7 @@
 """Requests to pay: use cases on the wire, one-time passwords, and those who must not decide."""
 
+from decimal import Decimal
+
 import jsonschema
 import msgspec
 import pytest
@@ -274,3 +276,25 @@ def test_the_payment_that_answers_a_request_is_known_and_no_other_is_taken_for_i
         assert paid_by(state, "lion", house.payment, lie) is None
     assert paid_by(state, "lion", "another request", told) is None
     assert paid_by(state, "buffalo", house.payment, told) is None
+
+
+@pytest.mark.parametrize(("state", "code"), [("REJECTED", None), (None, "4101")])
+def test_a_rejection_after_the_payment_changes_nothing(house, wanted, state, code):
+    house.ask_to_be_paid(wanted)
+    accept(house)
+    end, body = refusing(state, code)
+    house.say("PUT", f"/transactionRequests/{house.payment}{end}", body, "lion", source="buffalo")
+    house.run_until_all_ended()
+    assert request(house).variables["paymentState"] == "COMPLETED"
+    assert request(house).variables["error"] is None
+    assert balances(house) == (Decimal("899.50"), Decimal("100.50"))
+
+
+def test_a_payer_who_accepts_and_then_rejects_has_accepted(house, wanted):
+    house.ask_to_be_paid(wanted)
+    [transaction] = house.unconfirmed()
+    house.confirm(accepted=True, payment=transaction)
+    house.confirm(accepted=False, payment=transaction)
+    house.run_until_all_ended()
+    assert request(house).variables["paymentState"] == "COMPLETED"
+    assert balances(house) == (Decimal("899.50"), Decimal("100.50"))
