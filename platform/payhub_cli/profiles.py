@@ -93,9 +93,10 @@ def services(profile: Profile, around: Surroundings, *, sandbox: bool) -> list[P
             specs.append(_service(name, "payhub_engines", around, {**bus, **sealed, **place, **group}))
     aggregator = {"PAYHUB_AGGREGATOR_TOKEN": secrets.aggregator_token}
     operator = {"PAYHUB_OPERATOR_TOKEN": secrets.operator_token, **login}
+    vault = {**sealed, "PAYHUB_KEYS_FOLDER": str(around.folder / "tenant-keys")}
     return [
         *specs,
-        _service("tenants", "payhub_tenants", around, {**bus, **database, **sealed, **engines, **aggregator}),
+        _service("tenants", "payhub_tenants", around, {**bus, **database, **vault, **engines, **aggregator}),
         _service("operations", "payhub_operations", around, {**bus, **database, **sealed, **operator}),
         # The demo's channel is on this machine and proves no key with its requests.
         _service("gateway", "payhub_gateway", around, {**bus, **engines, "PAYHUB_BEARER_TOKENS": "true"}),

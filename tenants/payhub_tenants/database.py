@@ -1,4 +1,8 @@
-"""PostgreSQL: a small pool, transactions over the repositories, and the migrations."""
+"""PostgreSQL: a small pool, transactions over the repositories, and the migrations.
+
+The service logs in as the owner of the schema, but row level security is forced on it and its membership
+in the roles is not inherited: outside of these transactions it sees no tenant's rows.
+"""
 
 import contextlib
 import logging
@@ -15,9 +19,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from payhub_platform.errors import UnavailableError
+from payhub_tenants.approvals.repository import SqlApprovalRepository
+from payhub_tenants.audit.repository import SqlAuditRepository
 from payhub_tenants.clients.repository import SqlClientRepository
+from payhub_tenants.documents.repository import SqlDocumentRepository
 from payhub_tenants.identifiers.repository import SqlIdentifierRepository
-from payhub_tenants.schema import SCHEMA, SCHEMA_VERSION, VERSION_TABLE
+from payhub_tenants.keys.repository import SqlKeyRepository
+from payhub_tenants.lifecycle.repository import SqlLifecycleRepository
+from payhub_tenants.operators.repository import SqlOperatorRepository
+from payhub_tenants.schema import REGISTRY_ROLE, SCHEMA, SCHEMA_VERSION, TENANT_ROLE, VERSION_TABLE
 from payhub_tenants.tenants.repository import SqlTenantRepository
 
 _logger = logging.getLogger(__name__)
@@ -47,11 +57,27 @@ class DatabaseUnavailableError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class SqlTransaction:
-    """The repositories on one connection."""
+    """One tenant's repositories on one connection."""
 
     tenants: SqlTenantRepository
     clients: SqlClientRepository
     identifiers: SqlIdentifierRepository
+    lifecycle: SqlLifecycleRepository
+    approvals: SqlApprovalRepository
+    audit: SqlAuditRepository
+    documents: SqlDocumentRepository
+    keys: SqlKeyRepository
+
+
+@dataclass(frozen=True, slots=True)
+class SqlRegistry:
+    """The registry's repositories on one connection."""
+
+    tenants: SqlTenantRepository
+    clients: SqlClientRepository
+    lifecycle: SqlLifecycleRepository
+    documents: SqlDocumentRepository
+    operators: SqlOperatorRepository
 
 
 class Database:
@@ -77,15 +103,31 @@ class Database:
         self._migrated = False
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[SqlTransaction]:
-        """Open a transaction over the repositories."""
-        if not self._migrated:
-            raise DatabaseUnavailableError
-        async with self._begin() as connection:
+    async def transaction(self, tenant_id: str) -> AsyncIterator[SqlTransaction]:
+        """Open a transaction of one tenant; role and tenant end with it, as the connection is shared."""
+        async with self._as(TENANT_ROLE) as connection:
+            await connection.execute(select(func.set_config("app.tenant", tenant_id, True)))  # noqa: FBT003 - SQL
             yield SqlTransaction(
-                SqlTenantRepository(connection),
-                SqlClientRepository(connection),
-                SqlIdentifierRepository(connection),
+                tenants=SqlTenantRepository(connection),
+                clients=SqlClientRepository(connection),
+                identifiers=SqlIdentifierRepository(connection),
+                lifecycle=SqlLifecycleRepository(connection),
+                approvals=SqlApprovalRepository(connection),
+                audit=SqlAuditRepository(connection),
+                documents=SqlDocumentRepository(connection),
+                keys=SqlKeyRepository(connection),
+            )
+
+    @contextlib.asynccontextmanager
+    async def registry(self) -> AsyncIterator[SqlRegistry]:
+        """Open a transaction over all tenants' configuration; it sees no member and no audit."""
+        async with self._as(REGISTRY_ROLE) as connection:
+            yield SqlRegistry(
+                tenants=SqlTenantRepository(connection),
+                clients=SqlClientRepository(connection),
+                lifecycle=SqlLifecycleRepository(connection),
+                documents=SqlDocumentRepository(connection),
+                operators=SqlOperatorRepository(connection),
             )
 
     async def is_ready(self) -> bool:
@@ -127,6 +169,14 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def _as(self, role: str) -> AsyncIterator[AsyncConnection]:
+        if not self._migrated:
+            raise DatabaseUnavailableError
+        async with self._begin() as connection:
+            await connection.execute(text(f"SET LOCAL ROLE {role}"))
+            yield connection
 
     @contextlib.asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncConnection]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from pathlib import Path
 from typing import Final
 
 from payhub_platform.bus.connection import connect
@@ -12,14 +13,15 @@ from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
-from payhub_tenants.clients.service import ClientService
 from payhub_tenants.database import Database
+from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
-from payhub_tenants.identifiers.service import IdentifierService
+from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import NatsConfigBus, Publisher
 from payhub_tenants.settings import Settings
-from payhub_tenants.tenants.service import TenantService
+from payhub_tenants.vault import FileKeyProvider, Vault
+from payhub_tenants.wiring import Outside, give_keys, services_of
 
 _logger = logging.getLogger(__name__)
 
@@ -48,41 +50,49 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
         bus = await connect(settings.nats_url, "tenants")
         stack.push_async_callback(bus.close)
         http = await stack.enter_async_context(http_session())
-        publisher = Publisher(database, NatsConfigBus(bus))
-        ams, scheme = FineractParties(http), FspiopParticipants(http, clock)
-        engines = frozenset(settings.engines)
-        services = Services(
-            tenants=TenantService(database, secrets, fingerprints, engines, clock, publisher.wake),
-            clients=ClientService(database, fingerprints, clock, publisher.wake),
-            identifiers=IdentifierService(database, ams, scheme, secrets, clock),
-            is_ready=database.is_ready,
+        vault = Vault(FileKeyProvider(Path(settings.keys_folder), secrets), secrets)
+        publisher = Publisher(database, NatsConfigBus(bus), vault)
+        outside = Outside(
+            ams=FineractParties(http),
+            scheme=FspiopParticipants(http, clock),
+            resolver=SystemResolver(),
+            capacities={
+                engine: settings.engine_capacity_per_s.get(engine, CAPACITY_PER_S)
+                for engine in settings.engines
+            },
         )
+        services = services_of(database, vault, fingerprints, outside, clock, publisher.wake)
         app = create_app(services, settings.aggregator_token)
         http_server = server(app, settings.host, settings.port, lifespan="off")
         # An unexpected failure in the background ends the process; whoever supervises it starts it anew.
         async with asyncio.TaskGroup() as tasks:
-            background = tasks.create_task(_migrate_and_publish(database, publisher), name="publisher")
+            background = tasks.create_task(_work(database, vault, publisher, services), name="background")
             await http_server.serve()
             background.cancel()
 
 
-async def _migrate_and_publish(database: Database, publisher: Publisher) -> None:
+async def _work(database: Database, vault: Vault, publisher: Publisher, services: Services) -> None:
     wait_s = MIGRATE_WAIT_MIN_S
-    while not await _is_migrated(database):
+    while not await _is_migrated(database, vault):
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, MIGRATE_WAIT_MAX_S)
-    await publisher.run()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(publisher.run(), name="publisher")
+        tasks.create_task(services.lifecycle.keep_running(), name="lifecycle")
+        tasks.create_task(services.files.keep_running(), name="identifier-files")
 
 
-async def _is_migrated(database: Database) -> bool:
+async def _is_migrated(database: Database, vault: Vault) -> bool:
     try:
-        if await database.is_current():
-            return True
-        await _migrate()
-        return await database.is_current()
+        if not await database.is_current():
+            await _migrate()
+            if not await database.is_current():
+                return False
+        await give_keys(database, vault)
     except (UnavailableError, TimeoutError) as error:
         _logger.warning("waiting for the database: %s", error or type(error).__name__)
         return False
+    return True
 
 
 async def _migrate() -> None:

@@ -12,8 +12,13 @@ from nats.errors import Error as NatsError
 from payhub_platform.bus import directory
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
-from payhub_tenants.store import Store
-from payhub_tenants.tenants.model import config_of
+from payhub_platform.security.secrets import SealError
+from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
+from payhub_tenants.store import Registry, Store
+from payhub_tenants.tenants.model import Published, Tenant, config_of
+from payhub_tenants.tenants.scheme import scheme_secrets, with_scheme_secrets
+from payhub_tenants.terms.model import LIMITS_DOCUMENT, Limits, published_limits
+from payhub_tenants.vault import KeyDestroyedError, Vault
 
 _logger = logging.getLogger(__name__)
 
@@ -67,8 +72,9 @@ class Publisher:
     version over a newer one.
     """
 
-    def __init__(self, store: Store, bus: ConfigBus) -> None:
+    def __init__(self, store: Store, bus: ConfigBus, vault: Vault) -> None:
         self._store = store
+        self._vault = vault
         self._bus = bus
         self._changed = asyncio.Event()
         self._connection: int | None = None
@@ -104,21 +110,57 @@ class Publisher:
         if connection is None:
             return 0
         if connection != self._connection:
-            async with self._store.transaction() as transaction:
-                await transaction.tenants.unpublish_all()
+            async with self._store.registry() as registry:
+                await registry.tenants.unpublish_all()
             self._connection = connection
-        count = 0
-        while await self._publish_one():
-            count += 1
+        count, after = 0, ""
+        while (tenant := await self._publish_one(after)) is not None:
+            count, after = count + (tenant.published_version == tenant.version), tenant.tenant_id
         return count
 
-    async def _publish_one(self) -> bool:
-        async with self._store.transaction() as transaction:
-            tenant = await transaction.tenants.lock_unpublished()
+    async def _publish_one(self, after: str) -> Tenant | None:
+        """Publish the next tenant that waits and return it as it is then; None where none is left."""
+        async with self._store.registry() as registry:
+            tenant = await registry.tenants.lock_unpublished(after)
             if tenant is None:
-                return False
-            clients = await transaction.clients.of_tenant(tenant.tenant_id)
-            await self._bus.publish(config_of(tenant, clients))
-            await transaction.tenants.save(replace(tenant, published_version=tenant.version))
+                return None
+            try:
+                config = await self._config(registry, tenant)
+            except (KeyDestroyedError, SealError) as error:
+                # It stays as gateways and engines know it, and the others go on.
+                _logger.error("tenant %s cannot be published: %s", tenant.tenant_id, error.code)  # noqa: TRY400 - no trace with secrets
+                return tenant
+            await self._bus.publish(config)
+            await registry.tenants.record_published(tenant)
         _logger.info("tenant %s: version %d published", tenant.tenant_id, tenant.version)
-        return True
+        return replace(tenant, published_version=tenant.version)
+
+    async def _config(self, registry: Registry, tenant: Tenant) -> TenantConfig:
+        tenant_id = tenant.tenant_id
+        limits = await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits)
+        placed = await registry.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
+        beside = Published(
+            clients=await registry.clients.of_tenant(tenant_id),
+            limits=None if limits is None else published_limits(limits),
+            weights=[] if placed is None else placed.weights,
+        )
+        return config_of(await self._for_engines(tenant), beside)
+
+    async def _for_engines(self, tenant: Tenant) -> Tenant:
+        """Return a tenant whose secrets are sealed with the installation's key, as engines open them."""
+
+        async def anew(sealed: str, purpose: str) -> str:
+            return await self._vault.for_engines(tenant.tenant_id, sealed, purpose)
+
+        tls_key, client_secret = scheme_secrets(tenant.scheme_settings)
+        return replace(
+            tenant,
+            ams_password_sealed=await anew(tenant.ams_password_sealed, "ams"),
+            private_key_sealed=await anew(tenant.private_key_sealed, "jws"),
+            ilp_secrets_sealed=[await anew(sealed, "ilp") for sealed in tenant.ilp_secrets_sealed],
+            scheme_settings=with_scheme_secrets(
+                tenant.scheme_settings,
+                await anew(tls_key, "scheme-tls"),
+                await anew(client_secret, "scheme-oauth"),
+            ),
+        )

@@ -7,7 +7,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 SCHEMA: Final = "tenants"
 VERSION_TABLE: Final = "schema_version"
-SCHEMA_VERSION: Final = "0002"  # the newest migration, which this code works with
+SCHEMA_VERSION: Final = "0003"  # the newest migration, which this code works with
+
+# Every transaction runs in one of these roles; the owner that logs in sees no row of a tenant.
+TENANT_ROLE: Final = "payhub_tenants_tenant"  # the rows of the tenant in app.tenant
+REGISTRY_ROLE: Final = "payhub_tenants_registry"  # all tenants' configuration, and no member
 
 _metadata: Final = MetaData(schema=SCHEMA)
 
@@ -65,4 +69,95 @@ party_identifiers: Final = Table(
     Column("state", Text),
     Column("reason", Text),
     Column("attempted_at_ms", BigInteger),
+)
+
+jobs: Final = Table(
+    "jobs",
+    _metadata,
+    Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("kind", Text),
+    Column("reason", Text),
+    Column("started_by", Text),
+    Column("started_at_ms", BigInteger),
+    Column("ended_at_ms", BigInteger),
+    Column("waits_for", Text),
+)
+
+evidence: Final = Table(
+    "evidence",
+    _metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("job", BigInteger, primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("at_ms", BigInteger),
+    Column("detail", JSONB),
+)
+
+approvals: Final = Table(
+    "approvals",
+    _metadata,
+    Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
+    Column("approval_id", Text, primary_key=True),
+    Column("action", Text),
+    Column("body", JSONB),
+    Column("state", Text),
+    Column("requested_by", Text),
+    Column("requested_at_ms", BigInteger),
+    Column("decided_by", Text),
+    Column("decided_at_ms", BigInteger),
+)
+
+audit: Final = Table(
+    "audit",
+    _metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger),
+    Column("actor", Text),
+    Column("action", Text),
+    Column("detail", JSONB),
+    Column("digest", Text),
+)
+
+documents: Final = Table(
+    "documents",
+    _metadata,
+    Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("body", JSONB),
+    Column("changed_at_ms", BigInteger),
+)
+
+keys: Final = Table(
+    "keys",
+    _metadata,
+    Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("state", Text),
+    Column("public_key_pem", Text),
+    Column("private_key_sealed", Text),
+    Column("created_at_ms", BigInteger),
+    Column("expires_at_ms", BigInteger),
+)
+
+certificates: Final = Table(
+    "certificates",
+    _metadata,
+    Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
+    Column("serial", Text, primary_key=True),
+    Column("subject", Text),
+    Column("certificate_pem", Text),
+    Column("expires_at_ms", BigInteger),
+)
+
+operators: Final = Table(
+    "operators",
+    _metadata,
+    Column("operator_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("roles", ARRAY(Text)),
+    Column("institution", Text),
+    Column("token_digest", Text, unique=True),
+    Column("created_at_ms", BigInteger),
 )

@@ -16,5 +16,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     aggregator_token: Secret
     secrets_key: str  # payhub_platform.security.secrets.SecretBox
     engines: dict[str, str]  # engine id -> base URL; placements name these ids only
+    engine_capacity_per_s: dict[str, int] = {}  # measured payments a second; an engine not named: 500
+    keys_folder: str  # where tenants' keys are, sealed with secrets_key; private to this process
     host: str = "127.0.0.1"
     log_level: str = "INFO"

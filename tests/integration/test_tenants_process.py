@@ -27,6 +27,7 @@ from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.errors import PayhubError
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
+from payhub_tenants.vault import FileKeyProvider
 
 SECRETS_KEY = SecretBox.new_key()
 WAIT_S = 30.0
@@ -43,7 +44,7 @@ class Process:
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with self.session.request(method, self.url + path, json=body, headers=headers) as answer:
-            return answer.status, json.loads(await answer.read())
+            return answer.status, json.loads(await answer.read() or b"null")
 
     async def is_ready(self) -> bool:
         assert self.process.returncode is None
@@ -68,7 +69,7 @@ class Process:
             return await self.process.wait()
 
 
-def environment(database_url: str, nats_url: str, port: int) -> dict[str, str]:
+def environment(database_url: str, nats_url: str, port: int, keys: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PAYHUB_PORT": str(port),
@@ -76,6 +77,7 @@ def environment(database_url: str, nats_url: str, port: int) -> dict[str, str]:
         "PAYHUB_NATS_URL": nats_url,
         "PAYHUB_AGGREGATOR_TOKEN": TOKEN,
         "PAYHUB_SECRETS_KEY": SECRETS_KEY,
+        "PAYHUB_KEYS_FOLDER": str(keys),
         "PAYHUB_ENGINES": json.dumps({"north": "http://127.0.0.1:1", "south": "http://127.0.0.1:2"}),
     }
 
@@ -85,7 +87,11 @@ async def running(database_url: str, nats_url: str, log_file: Path) -> AsyncIter
     port = free_port()
     with log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "payhub_tenants", env=environment(database_url, nats_url, port), stderr=log
+            sys.executable,
+            "-m",
+            "payhub_tenants",
+            env=environment(database_url, nats_url, port, log_file.with_name("keys")),
+            stderr=log,
         )
     try:
         async with aiohttp.ClientSession() as session:
@@ -116,7 +122,9 @@ class Outside:
         application = web.Application()
         application.router.add_get("/ams/interoperation/parties/{type}/{value}", self.look_up)
         application.router.add_post("/ams/interoperation/parties/{type}/{value}", self.create)
+        application.router.add_delete("/ams/interoperation/parties/{type}/{value}", self.forget)
         application.router.add_post("/switch/participants/{type}/{value}", self.register)
+        application.router.add_delete("/switch/participants/{type}/{value}", self.unregister)
         return application
 
     async def look_up(self, request: web.Request) -> web.Response:
@@ -136,6 +144,17 @@ class Outside:
             return web.json_response({"httpStatusCode": "403"}, status=403)
         self.accounts[request.match_info["value"]] = body["accountId"]
         return web.json_response({"accountId": body["accountId"], "resourceId": 7})
+
+    async def forget(self, request: web.Request) -> web.Response:
+        account = self.accounts.pop(request.match_info["value"], None)
+        return web.json_response({"accountId": account}, status=404 if account is None else 200)
+
+    async def unregister(self, request: web.Request) -> web.Response:
+        assert request.headers["FSPIOP-Source"] == "onboarded"
+        assert "FSPIOP-Signature" not in request.headers  # there is no body to sign
+        assert not await request.read()
+        del self.participants[request.match_info["value"]]
+        return web.Response(status=202)
 
     async def register(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -176,6 +195,13 @@ async def test_onboards_an_institution_and_every_process_learns_of_it(
         assert outcomes[1]["reason"] == "ams-refused: The core bank answered HTTP 403."
         assert others.accounts == {"2547001": "O-1"}
         assert others.participants == {"2547001": {"fspId": "onboarded", "currency": "KES"}}
+        one = "/v1/tenants/onboarded/party-identifiers/MSISDN/2547001"
+        status, moved = await tenants.call("PUT", one + "/account", {"accountId": "O-9"})
+        assert (status, moved["accountId"], others.accounts) == (200, "O-9", {"2547001": "O-9"})
+        assert (await tenants.call("POST", "/v1/tenants/onboarded/ams/check"))[1]["answered"] is True
+        for _ in range(2):
+            assert (await tenants.call("DELETE", one))[0] == 204
+        assert (others.accounts, others.participants) == ({}, {})
         others.public_pem = jws.public_pem(jws.new_private_key_pem())
         _, [outcome] = await tenants.call(
             "POST", "/v1/tenants/onboarded/party-identifiers", {"identifiers": [identifier("2547003", "O-3")]}
@@ -284,7 +310,10 @@ async def test_slow_registrations_do_not_hold_up_others(
 
 
 async def test_wrong_settings_are_told_in_one_line():
-    settings = {**environment("postgresql://u:hidden@h/d", "nats://h", 1), "PAYHUB_AGGREGATOR_TOKEN": "short"}
+    settings = {
+        **environment("postgresql://u:hidden@h/d", "nats://h", 1, Path("keys")),
+        "PAYHUB_AGGREGATOR_TOKEN": "short",
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "payhub_tenants", env=settings, stderr=asyncio.subprocess.PIPE
     )
@@ -293,3 +322,34 @@ async def test_wrong_settings_are_told_in_one_line():
     [line] = error.decode().splitlines()
     assert "aggregator_token" in line
     assert "hidden" not in line
+
+
+async def prove(database_url: str, keys: Path, tenant: str) -> tuple[int | None, Any]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "payhub_tenants.proof",
+        tenant,
+        env=environment(database_url, "nats://unused", 1, keys),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, json.loads(out)
+
+
+async def test_a_backup_of_the_database_tells_nothing_once_the_key_is_destroyed(
+    tmp_path: Path, nats_server: LocalServer, postgres_server: LocalServer
+):
+    async with running(postgres_server.url, nats_server.url, tmp_path / "log") as tenants:
+        await until(tenants.is_ready)
+        assert (await tenants.call("POST", "/v1/tenants", create_request("shredded")))[0] == 201
+        assert await tenants.stop() == 0
+    keys = tmp_path / "keys"
+    status, proof = await prove(postgres_server.url, keys, "shredded")
+    [signing, *others] = proof["readable"]
+    assert signing.startswith("key ")
+    assert (status, proof["tried"], others) == (1, 4, ["core bank", "signing key", "ILP secret"])
+    installation = SecretBox(SECRETS_KEY)
+    await FileKeyProvider(keys, installation).destroy("shredded")
+    status, proof = await prove(postgres_server.url, keys, "shredded")
+    assert (status, proof) == (0, {"tenantId": "shredded", "tried": 4, "readable": []})

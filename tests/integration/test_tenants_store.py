@@ -6,21 +6,16 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from msgspec.structs import replace
-from unit.tenants.tenants_kit import ENGINES, NOW_MS, Plane, client_request, create_request, identifier
+from unit.tenants.tenants_kit import Plane, client_request, create_request, identifier
 
 from payhub_cli.local.server import LocalServer
 from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_tenants.clients.model import RegisterClient
-from payhub_tenants.clients.service import ClientService
 from payhub_tenants.database import Database
-from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.model import PartyIdentifier, RegisterIdentifiers, pending_identifiers
+from payhub_tenants.placement.model import ChangePlacement
 from payhub_tenants.tenants.model import CreateTenant, Tenant
 from payhub_tenants.tenants.service import TenantService
-
-
-def clock() -> int:
-    return NOW_MS
 
 
 @pytest.fixture
@@ -34,8 +29,7 @@ async def databases(postgres_server: LocalServer) -> AsyncIterator[list[Database
 
 
 def tenants_of(database: Database, plane: Plane) -> TenantService:
-    fingerprints = Fingerprints(plane.secrets_key)
-    return TenantService(database, plane.secrets, fingerprints, ENGINES, clock, plane.publisher.wake)
+    return plane.services(database).tenants
 
 
 def request_for(tenant: str, **changes: object) -> CreateTenant:
@@ -43,7 +37,7 @@ def request_for(tenant: str, **changes: object) -> CreateTenant:
 
 
 async def kept(database: Database, tenant_id: str) -> Tenant:
-    async with database.transaction() as transaction:
+    async with database.transaction(tenant_id) as transaction:
         tenant = await transaction.tenants.get(tenant_id)
     assert tenant is not None
     return tenant
@@ -69,14 +63,11 @@ async def test_different_tenants_of_one_fsp_id_at_once_leave_one(databases: list
 async def test_changes_at_once_are_all_counted(databases: list[Database]):
     plane = Plane()
     await tenants_of(databases[0], plane).create(request_for("counted"))
-    clients = [
-        ClientService(each, Fingerprints(plane.secrets_key), clock, plane.publisher.wake)
-        for each in databases
-    ]
+    clients = [plane.services(each).clients for each in databases]
     requests = [msgspec.convert(client_request(f"counted-{n}"), RegisterClient) for n in range(9)]
     await asyncio.gather(
         *(clients[n % 3].register("counted", request) for n, request in enumerate(requests)),
-        tenants_of(databases[1], plane).place("counted", ["south"]),
+        tenants_of(databases[1], plane).place("counted", ChangePlacement(placement=["south"])),
     )
     tenant = await kept(databases[2], "counted")
     assert (tenant.version, tenant.epoch) == (11, 2)
@@ -92,7 +83,7 @@ async def test_what_fails_half_way_leaves_nothing(databases: list[Database]):
     tenant = await kept(databases[0], "half-way")
 
     async def fail() -> None:
-        async with databases[0].transaction() as transaction:
+        async with databases[0].transaction("half-way") as transaction:
             await transaction.tenants.save(replace(tenant, version=7))
             raise ValueError("half-way")
 
@@ -104,14 +95,14 @@ async def test_what_fails_half_way_leaves_nothing(databases: list[Database]):
 async def test_the_outbox_gives_a_tenant_to_one_publisher(databases: list[Database]):
     plane = Plane()
     await tenants_of(databases[0], plane).create(request_for("outbox"))
-    async with databases[0].transaction() as first, databases[1].transaction() as second:
+    async with databases[0].registry() as first, databases[1].registry() as second:
         await first.tenants.unpublish_all()
         held: list[str] = []
-        while (tenant := await first.tenants.lock_unpublished()) is not None:
+        while (tenant := await first.tenants.lock_unpublished("")) is not None:
             held.append(tenant.tenant_id)
-            await first.tenants.save(replace(tenant, published_version=tenant.version))
+            await first.tenants.record_published(tenant)
         assert "outbox" in held
-        assert await second.tenants.lock_unpublished() is None
+        assert await second.tenants.lock_unpublished("") is None
     published = await kept(databases[2], "outbox")
     assert published.published_version == published.version == 1
 
@@ -126,11 +117,11 @@ async def test_an_identifier_is_claimed_for_one_account(databases: list[Database
     await tenants_of(databases[0], Plane()).create(request_for("claims"))
 
     async def claim(database: Database, identifier: PartyIdentifier, stale_before_ms: int = 0) -> bool:
-        async with database.transaction() as transaction:
+        async with database.transaction("claims") as transaction:
             return await transaction.identifiers.claim(identifier, stale_before_ms)
 
     async def record(identifier: PartyIdentifier) -> None:
-        async with databases[0].transaction() as transaction:
+        async with databases[0].transaction("claims") as transaction:
             await transaction.identifiers.record(identifier)
 
     rivals = [attempt(f"A-{number}", 100) for number in range(9)]
@@ -145,7 +136,7 @@ async def test_an_identifier_is_claimed_for_one_account(databases: list[Database
     assert not await claim(databases[1], winner, 100)
     assert await claim(databases[1], winner, 101)
     await record(replace(loser, state="registered"))  # its claim is gone
-    async with databases[0].transaction() as transaction:
+    async with databases[0].transaction("claims") as transaction:
         assert await transaction.identifiers.page("claims", ("", "", ""), 9) == [winner]
         assert await transaction.identifiers.page("claims", ("MSISDN", "1", "joint"), 9) == []
         assert await transaction.identifiers.counts("claims") == {"pending": 1}
@@ -157,7 +148,7 @@ async def test_a_database_that_is_not_there_is_unavailable():
         await nowhere.migrate()
     assert (refusal.value.code, "secret" in str(refusal.value)) == ("database-unavailable", False)
     with pytest.raises(UnavailableError):
-        async with nowhere.transaction():
+        async with nowhere.transaction("nobody"):
             pass
     assert not await nowhere.is_ready()
     await nowhere.close()

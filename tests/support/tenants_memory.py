@@ -5,17 +5,27 @@ import contextlib
 import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
+from payhub_platform.security.secrets import SecretBox
+from payhub_tenants.approvals.model import Approval
+from payhub_tenants.audit.model import AuditEntry
+from payhub_tenants.audit.repository import following
 from payhub_tenants.clients.model import Client
 from payhub_tenants.identifiers.errors import RegistrationError
-from payhub_tenants.identifiers.model import IdentifierState, PartyIdentifier
+from payhub_tenants.identifiers.model import IdentifierKey, IdentifierState, PartyIdentifier
 from payhub_tenants.identifiers.remote import AmsAccess, SchemeAccess
+from payhub_tenants.keys.model import Certificate, SigningKeyRow
+from payhub_tenants.lifecycle.model import Evidence, Job, published_status
+from payhub_tenants.operators.model import Operator
 from payhub_tenants.publisher import BusPublishError
 from payhub_tenants.tenants.model import Tenant
+from payhub_tenants.vault import KeyDestroyedError
 
 
 @dataclass
@@ -42,9 +52,18 @@ class MemoryTenants:
         assert tenant.tenant_id in self.rows
         self.rows[tenant.tenant_id] = tenant
 
-    async def lock_unpublished(self) -> Tenant | None:
-        waiting = [tenant for tenant in self.rows.values() if tenant.published_version < tenant.version]
+    async def lock_unpublished(self, after: str) -> Tenant | None:
+        waiting = [
+            tenant
+            for tenant in self.rows.values()
+            if tenant.tenant_id > after
+            and tenant.published_version < tenant.version
+            and published_status(tenant.status)
+        ]
         return min(waiting, key=lambda tenant: tenant.tenant_id, default=None)
+
+    async def record_published(self, tenant: Tenant) -> None:
+        await self.save(replace(tenant, published_version=tenant.version))
 
     async def unpublish_all(self) -> None:
         for tenant_id, tenant in self.rows.items():
@@ -64,6 +83,12 @@ class MemoryClients:
     async def of_tenant(self, tenant_id: str) -> list[Client]:
         return [self.rows[key] for key in sorted(self.rows) if self.rows[key].tenant_id == tenant_id]
 
+    async def remove_all(self, tenant_id: str) -> int:
+        gone = [key for key, client in self.rows.items() if client.tenant_id == tenant_id]
+        for key in gone:
+            del self.rows[key]
+        return len(gone)
+
 
 @dataclass
 class MemoryIdentifiers:
@@ -82,6 +107,22 @@ class MemoryIdentifiers:
         if self.rows[identifier.key].account_id == identifier.account_id:
             self.rows[identifier.key] = identifier
 
+    async def get(self, key: IdentifierKey) -> PartyIdentifier | None:
+        return self.rows.get(key)
+
+    async def replace(self, known: PartyIdentifier, after: PartyIdentifier) -> bool:
+        if self.rows.get(known.key) != known:
+            return False
+        self.rows[known.key] = after
+        return True
+
+    async def remove(self, identifier: PartyIdentifier) -> None:
+        if self.rows[identifier.key].account_id == identifier.account_id:
+            del self.rows[identifier.key]
+
+    async def remove_all(self, tenant_id: str) -> int:
+        return _remove(self.rows, tenant_id)
+
     async def page(self, tenant_id: str, after: tuple[str, str, str], limit: int) -> list[PartyIdentifier]:
         keys = sorted(key for key in self.rows if key[0] == tenant_id and key[1:] > after)
         return [self.rows[key] for key in keys[:limit]]
@@ -95,10 +136,175 @@ class MemoryIdentifiers:
 
 
 @dataclass
+class MemoryLifecycle:
+    jobs: dict[tuple[str, int], Job] = field(default_factory=dict)
+    proofs: dict[tuple[str, int, str], Evidence] = field(default_factory=dict)
+
+    async def add(self, job: Job) -> None:
+        assert not any(
+            each.tenant_id == job.tenant_id and not each.ended_at_ms for each in self.jobs.values()
+        )
+        self.jobs[job.tenant_id, job.number] = job
+
+    async def save(self, job: Job) -> None:
+        self.jobs[job.tenant_id, job.number] = job
+
+    async def last(self, tenant_id: str) -> Job | None:
+        found = await self.newest(tenant_id, 1)
+        return found[0] if found else None
+
+    async def newest(self, tenant_id: str, limit: int) -> list[Job]:
+        numbers = sorted((key for key in self.jobs if key[0] == tenant_id), reverse=True)
+        return [self.jobs[key] for key in numbers[:limit]]
+
+    async def prove(self, proof: Evidence) -> None:
+        self.proofs.setdefault((proof.tenant_id, proof.job, proof.step), proof)
+
+    async def evidence(self, tenant_id: str) -> list[Evidence]:
+        found = [proof for key, proof in self.proofs.items() if key[0] == tenant_id]
+        return sorted(found, key=lambda proof: (proof.job, proof.at_ms))
+
+    async def open_tenants(self, limit: int) -> list[str]:
+        waiting = [job for job in self.jobs.values() if job.ended_at_ms is None]
+        return [job.tenant_id for job in sorted(waiting, key=lambda job: job.started_at_ms)][:limit]
+
+
+@dataclass
+class MemoryApprovals:
+    rows: dict[tuple[str, str], Approval] = field(default_factory=dict)
+
+    async def add(self, approval: Approval) -> None:
+        assert (approval.tenant_id, approval.approval_id) not in self.rows
+        await self.save(approval)
+
+    async def save(self, approval: Approval) -> None:
+        self.rows[approval.tenant_id, approval.approval_id] = approval
+
+    async def get(self, tenant_id: str, approval_id: str) -> Approval | None:
+        return self.rows.get((tenant_id, approval_id))
+
+    async def all(self, tenant_id: str) -> list[Approval]:
+        found = [approval for key, approval in self.rows.items() if key[0] == tenant_id]
+        return sorted(found, key=lambda approval: (-approval.requested_at_ms, approval.approval_id))
+
+
+@dataclass
+class MemoryAudit:
+    rows: dict[str, list[AuditEntry]] = field(default_factory=dict)
+
+    async def append(
+        self, tenant_id: str, at_ms: int, actor: str, action: str, detail: dict[str, Any]
+    ) -> None:
+        entries = self.rows.setdefault(tenant_id, [])
+        entries.append(following(entries[-1] if entries else None, tenant_id, at_ms, actor, action, detail))
+
+    async def page(self, tenant_id: str, after: int, limit: int) -> list[AuditEntry]:
+        return self.rows.get(tenant_id, [])[after : after + limit]
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+@dataclass
+class MemoryDocuments:
+    rows: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    async def put(self, tenant_id: str, kind: str, body: msgspec.Struct, _at_ms: int) -> None:
+        self.rows[tenant_id, kind] = msgspec.to_builtins(body)
+
+    async def get(self, tenant_id: str, kind: str, type_: type[T]) -> T | None:
+        body = self.rows.get((tenant_id, kind))
+        return None if body is None else msgspec.convert(body, type_)
+
+    async def all(self, tenant_id: str) -> dict[str, Any]:
+        return {key[1]: body for key, body in self.rows.items() if key[0] == tenant_id}
+
+    async def remove_all(self, tenant_id: str) -> int:
+        return _remove(self.rows, tenant_id)
+
+    async def of_kind(self, kind: str, type_: type[T]) -> dict[str, T]:
+        return {key[0]: msgspec.convert(body, type_) for key, body in self.rows.items() if key[1] == kind}
+
+    async def tenants_with_open(self, kind: str) -> list[str]:
+        return sorted(key[0] for key, body in self.rows.items() if key[1] == kind and not body["is_done"])
+
+
+@dataclass
+class MemoryKeys:
+    rows: dict[tuple[str, str], SigningKeyRow] = field(default_factory=dict)
+    issued: dict[tuple[str, str], Certificate] = field(default_factory=dict)
+
+    async def put(self, key: SigningKeyRow) -> None:
+        self.rows[key.tenant_id, key.key_id] = key
+
+    async def all(self, tenant_id: str) -> list[SigningKeyRow]:
+        found = [key for place, key in self.rows.items() if place[0] == tenant_id]
+        return sorted(found, key=lambda key: (key.created_at_ms, key.key_id))
+
+    async def remove(self, tenant_id: str, key_id: str) -> None:
+        self.rows.pop((tenant_id, key_id), None)
+
+    async def remove_all(self, tenant_id: str) -> int:
+        return _remove(self.rows, tenant_id)
+
+    async def add_certificate(self, certificate: Certificate) -> None:
+        self.issued[certificate.tenant_id, certificate.serial] = certificate
+
+    async def certificates(self, tenant_id: str) -> list[Certificate]:
+        found = [each for place, each in self.issued.items() if place[0] == tenant_id]
+        return sorted(found, key=lambda each: (each.expires_at_ms, each.serial))
+
+    async def remove_certificates(self, tenant_id: str) -> int:
+        return _remove(self.issued, tenant_id)
+
+
+@dataclass
+class MemoryOperators:
+    rows: dict[str, Operator] = field(default_factory=dict)
+
+    async def add(self, operator: Operator) -> bool:
+        return self.rows.setdefault(operator.operator_id, operator) is operator
+
+    async def by_digest(self, digest: str) -> Operator | None:
+        return next((each for each in self.rows.values() if each.token_digest == digest), None)
+
+    async def all(self) -> list[Operator]:
+        return [self.rows[key] for key in sorted(self.rows)]
+
+    async def remove(self, operator_id: str) -> bool:
+        return self.rows.pop(operator_id, None) is not None
+
+
+def _remove(rows: dict[Any, Any], tenant_id: str) -> int:
+    gone = [key for key in rows if key[0] == tenant_id]
+    for key in gone:
+        del rows[key]
+    return len(gone)
+
+
+@dataclass
 class MemoryTransaction:
     tenants: MemoryTenants = field(default_factory=MemoryTenants)
     clients: MemoryClients = field(default_factory=MemoryClients)
     identifiers: MemoryIdentifiers = field(default_factory=MemoryIdentifiers)
+    lifecycle: MemoryLifecycle = field(default_factory=MemoryLifecycle)
+    approvals: MemoryApprovals = field(default_factory=MemoryApprovals)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    keys: MemoryKeys = field(default_factory=MemoryKeys)
+    operators: MemoryOperators = field(default_factory=MemoryOperators)
+
+
+def _copied(kept: MemoryTransaction) -> MemoryTransaction:
+    """Copy the tables, but not their rows: those are never changed."""
+    copied = copy.copy(kept)
+    for name, repository in vars(kept).items():
+        fresh = copy.copy(repository)
+        for table, rows in vars(repository).items():
+            lists = {key: list(row) if isinstance(row, list) else row for key, row in rows.items()}
+            setattr(fresh, table, lists)
+        setattr(copied, name, fresh)
+    return copied
 
 
 class MemoryStore:
@@ -110,16 +316,57 @@ class MemoryStore:
         self._lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+    async def transaction(self, _tenant_id: str) -> AsyncIterator[MemoryTransaction]:
+        async with self.registry() as working:
+            yield working
+
+    @contextlib.asynccontextmanager
+    async def registry(self) -> AsyncIterator[MemoryTransaction]:
         if self.is_down:
             raise UnavailableError("database-unavailable", "The database cannot be reached now.")
         async with self._lock:
-            working = copy.deepcopy(self.kept)
+            working = _copied(self.kept)
             yield working
             self.kept = working
 
     async def is_ready(self) -> bool:
         return not self.is_down
+
+
+class MemoryKeyProvider:
+    """Tenants' keys in memory."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[str, SecretBox | None] = {}
+
+    async def create(self, tenant_id: str) -> None:
+        if self.boxes.setdefault(tenant_id, SecretBox(SecretBox.new_key())) is None:
+            raise KeyDestroyedError
+
+    async def wrap(self, tenant_id: str, data_key: str) -> str:
+        return self._box(tenant_id).seal(data_key, tenant_id)
+
+    async def unwrap(self, tenant_id: str, wrapped: str) -> str:
+        return self._box(tenant_id).open(wrapped, tenant_id)
+
+    async def destroy(self, tenant_id: str) -> None:
+        self.boxes[tenant_id] = None
+
+    def _box(self, tenant_id: str) -> SecretBox:
+        box = self.boxes.get(tenant_id)
+        if box is None:
+            raise KeyDestroyedError
+        return box
+
+
+class MemoryResolver:
+    """A name service."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, list[str]] = {}
+
+    async def addresses(self, host: str) -> list[str]:
+        return self.hosts.get(host, [])
 
 
 class MemoryBus:
@@ -155,12 +402,26 @@ class MemoryAms:
         if self.accounts.setdefault(key, identifier.account_id) != identifier.account_id:
             raise RegistrationError("account-mismatch", "The core bank knows it for another account.")
 
+    async def check(self, access: AmsAccess) -> None:
+        self.calls.append(access)
+        if self.is_down:
+            raise RegistrationError("ams-unreachable", "No answer.")
+
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
+        await self.check(access)
+        key = (identifier.type, identifier.value, identifier.sub_id)
+        if of_any_account or self.accounts.get(key) == identifier.account_id:
+            self.accounts.pop(key, None)
+
 
 class MemoryScheme:
     """A scheme's directory of participants; ``gate`` holds calls back until it is set."""
 
     def __init__(self) -> None:
         self.participants: dict[tuple[str, str, str], str] = {}
+        self.is_down = False
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = asyncio.Event()
@@ -168,4 +429,11 @@ class MemoryScheme:
     async def register(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
         self.asked.set()
         await self.gate.wait()
+        if self.is_down:
+            raise RegistrationError("scheme-unreachable", "No answer.")
         self.participants[identifier.type, identifier.value, identifier.sub_id] = access.fsp_id
+
+    async def withdraw(self, _access: SchemeAccess, identifier: PartyIdentifier) -> None:
+        if self.is_down:
+            raise RegistrationError("scheme-unreachable", "No answer.")
+        self.participants.pop((identifier.type, identifier.value, identifier.sub_id), None)

@@ -107,6 +107,16 @@ class OAuthClient(Contract, frozen=True, kw_only=True):
     scopes: list[str]
 
 
+class PaymentLimits(Contract, frozen=True, kw_only=True):
+    """What an institution and its members may pay; amounts in minor units, days in UTC."""
+
+    per_payment_minor: int
+    per_day_minor: int
+    per_member_day_minor: int
+    velocity_payments: int  # of one member, within velocity_window_ms
+    velocity_window_ms: int
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -124,6 +134,8 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     clients: list[OAuthClient]
     quote_validity_ms: int = 30_000
     ilp_secrets_sealed: list[str] = []  # newest first, context "ilp:<tenant_id>"; none: of the signing key
+    weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
+    limits: PaymentLimits | None = None  # none in the sandbox, until they are set
 
     @property
     def home_engine(self) -> str:

@@ -8,8 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from payhub_platform.http import decode_body
+from payhub_tenants.authentication import calling_operator
 from payhub_tenants.clients.model import ClientView, RegisterClient
 from payhub_tenants.clients.service import ClientService
+from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
 
 _register: Final = msgspec.json.Decoder(RegisterClient)
@@ -20,7 +22,7 @@ class ClientController(Controller):
 
     path = "/v1/tenants/{tenant_id:str}/clients"
 
-    @post("/")
+    @post("/", operation_class=takes(RegisterClient))
     async def register(
         self,
         tenant_id: FromPath[str],
@@ -29,5 +31,7 @@ class ClientController(Controller):
     ) -> Response[ClientView]:
         """Register a client: 201, or 200 where the same request did so before."""
         body: RegisterClient = decode_body(await request.body(), _register.decode)
-        view, created = await clients.register(known_form(tenant_id), body)
+        view, created = await clients.register(
+            known_form(tenant_id), body, calling_operator(request).operator_id
+        )
         return Response(view, status_code=201 if created else 200)

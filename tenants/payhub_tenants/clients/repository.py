@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from msgspec.structs import asdict
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,11 +19,15 @@ class ClientRepository(Protocol):
         ...
 
     async def get(self, client_id: str) -> Client | None:
-        """Return a client of any tenant."""
+        """Return a client, unless another tenant has it."""
         ...
 
     async def of_tenant(self, tenant_id: str) -> list[Client]:
         """Return a tenant's clients in the order of their ids."""
+        ...
+
+    async def remove_all(self, tenant_id: str) -> int:
+        """Forget a tenant's clients; return how many."""
         ...
 
 
@@ -40,7 +44,7 @@ class SqlClientRepository:
         return added.first() is not None
 
     async def get(self, client_id: str) -> Client | None:
-        """Return a client of any tenant."""
+        """Return a client; the policy of the table hides those of others."""
         rows = await self._connection.execute(select(clients).where(clients.c.client_id == client_id))
         row = rows.mappings().first()
         return None if row is None else Client(**row)
@@ -50,3 +54,9 @@ class SqlClientRepository:
         query = select(clients).where(clients.c.tenant_id == tenant_id).order_by(clients.c.client_id)
         rows = await self._connection.execute(query)
         return [Client(**row) for row in rows.mappings()]
+
+    async def remove_all(self, tenant_id: str) -> int:
+        """Delete a tenant's clients; their tokens then name nobody."""
+        return (
+            await self._connection.execute(delete(clients).where(clients.c.tenant_id == tenant_id))
+        ).rowcount

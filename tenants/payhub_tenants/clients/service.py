@@ -14,8 +14,9 @@ from payhub_tenants.clients.model import (
     public_jwks,
 )
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.operators.model import AGGREGATOR
 from payhub_tenants.store import Store
-from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.tenants.errors import TenantLeavingError, TenantNotFoundError
 from payhub_tenants.tenants.model import changed
 
 
@@ -30,7 +31,9 @@ class ClientService:
         self._clock = clock
         self._on_change = on_change
 
-    async def register(self, tenant_id: str, request: RegisterClient) -> tuple[ClientView, bool]:
+    async def register(
+        self, tenant_id: str, request: RegisterClient, actor: str = AGGREGATOR.operator_id
+    ) -> tuple[ClientView, bool]:
         """Register a client, or return the one that the same request registered before.
 
         Returns:
@@ -44,10 +47,12 @@ class ClientService:
             InvalidInputError: the request is refused; see ``checked_request``.
         """
         client = self._new_client(tenant_id, checked_request(request))
-        async with self._store.transaction() as transaction:
+        async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.lock(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
+            if tenant.status in ("offboarding", "purged"):
+                raise TenantLeavingError
             # The tenant is locked, so its clients cannot become more meanwhile.
             present = len(await transaction.clients.of_tenant(tenant_id))
             created = await transaction.clients.add(client)
@@ -57,6 +62,10 @@ class ClientService:
                 raise TooManyClientsError(CLIENTS_MAX)
             else:
                 await transaction.tenants.save(changed(tenant, client.created_at_ms))
+                detail = {"clientId": client.client_id, "scopes": client.scopes}
+                await transaction.audit.append(
+                    tenant_id, client.created_at_ms, actor, "client.registered", detail
+                )
         if created:
             self._on_change()
         return client_view(client), created

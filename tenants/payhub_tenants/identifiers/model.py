@@ -16,6 +16,7 @@ Segment = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f/?#\\%]{1,128}\Z")]
 AccountId = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,100}\Z")]
 
 IdentifierState = Literal["pending", "registered", "failed"]
+IdentifierKey = tuple[str, str, str, str]  # tenant, type, value, sub id
 
 
 class IdentifierBody(Body, frozen=True, kw_only=True):
@@ -33,6 +34,12 @@ class RegisterIdentifiers(Body, frozen=True, kw_only=True):
     identifiers: Annotated[list[IdentifierBody], Meta(min_length=1, max_length=IDENTIFIERS_MAX)]
 
 
+class MoveIdentifier(Body, frozen=True, kw_only=True):
+    """Body of ``PUT .../party-identifiers/{type}/{value}/account``."""
+
+    account_id: AccountId
+
+
 class PartyIdentifier(Struct, frozen=True, kw_only=True):
     """An identifier as it is kept, with the outcome of the newest attempt to register it."""
 
@@ -46,7 +53,7 @@ class PartyIdentifier(Struct, frozen=True, kw_only=True):
     attempted_at_ms: int
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
+    def key(self) -> IdentifierKey:
         """What makes it one of a kind."""
         return self.tenant_id, self.type, self.value, self.sub_id
 

@@ -52,6 +52,26 @@ class AmsParties(Protocol):
         """
         ...
 
+    async def check(self, access: AmsAccess) -> None:
+        """Ask for an identifier that nobody has.
+
+        Raises:
+            RegistrationError: the core bank does not answer as it should.
+        """
+        ...
+
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
+        """Have the core bank forget an identifier; repeatable.
+
+        One that it knows for another account stays: it is not ours to take, unless it is ``of_any_account``.
+
+        Raises:
+            RegistrationError: it does not, and why.
+        """
+        ...
+
 
 class SchemeParticipants(Protocol):
     """The scheme's directory of which FSP serves an identifier."""
@@ -63,6 +83,20 @@ class SchemeParticipants(Protocol):
             RegistrationError: it refused, or could not be asked.
         """
         ...
+
+    async def withdraw(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
+        """Have the scheme forget that this FSP serves an identifier; repeatable.
+
+        Raises:
+            RegistrationError: it refused, or could not be asked.
+        """
+        ...
+
+
+_NOBODY: Final = PartyIdentifier(
+    tenant_id="", type="ALIAS", value="payhub-check", sub_id="", account_id="", state="pending", reason="",
+    attempted_at_ms=0,
+)  # fmt: skip
 
 
 class _PartyAccount(msgspec.Struct):
@@ -89,6 +123,21 @@ class FineractParties:
             raise RegistrationError(
                 "account-mismatch", "The core bank knows this identifier for another account."
             )
+
+    async def check(self, access: AmsAccess) -> None:
+        """Look up an alias that is nobody's; 404 means that address, credentials and API are right."""
+        await self._look_up(access, _NOBODY)
+
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
+        """Look first whose it is, then DELETE; 404 means that it is gone."""
+        account_id = await self._look_up(access, identifier)
+        if account_id is None or (account_id != identifier.account_id and not of_any_account):
+            return
+        status, _ = await self._call("DELETE", access, identifier, None)
+        if status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
+            raise RegistrationError("ams-refused", f"The core bank answered HTTP {status}.")
 
     async def _look_up(self, access: AmsAccess, identifier: PartyIdentifier) -> str | None:
         status, body = await self._call("GET", access, identifier, None)
@@ -132,8 +181,15 @@ class FspiopParticipants:
 
     async def register(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
         """Send the registration; 202 means that the switch has taken it."""
-        url = f"{access.base_url}/participants/{_path(identifier)}"
         body = msgspec.json.encode(ParticipantRegistration(fsp_id=access.fsp_id, currency=access.currency))
+        await self._ask("POST", access, identifier, body)
+
+    async def withdraw(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
+        """FSPIOP 1.1 section 6.2.2.4: DELETE /participants/{Type}/{ID}[/{SubId}]; 404 means it is gone."""
+        await self._ask("DELETE", access, identifier, b"")
+
+    async def _ask(self, method: str, access: SchemeAccess, identifier: PartyIdentifier, body: bytes) -> None:
+        url = f"{access.base_url}/participants/{_path(identifier)}"
         headers = {
             "Accept": f"{_PARTICIPANTS};version=1",
             "Content-Type": f"{_PARTICIPANTS};version=1.1",
@@ -141,9 +197,11 @@ class FspiopParticipants:
             "FSPIOP-Source": access.fsp_id,
         }
         path = URL(url, encoded=True).raw_path
-        headers.update(jws.sign(body, headers, path, "POST", access.key))
-        status, answer = await _send(self._http, "POST", url, headers, body, "scheme")
-        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        if body:  # what has no body is not signed (Signature 1.1 section 3)
+            headers.update(jws.sign(body, headers, path, method, access.key))
+        status, answer = await _send(self._http, method, url, headers, body or None, "scheme")
+        is_gone = method == "DELETE" and status == HTTPStatus.NOT_FOUND
+        if not is_gone and status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
             raise RegistrationError(
                 "scheme-refused", f"The switch answered HTTP {status}{_error_code(answer)}."
             )

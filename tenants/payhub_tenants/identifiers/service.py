@@ -7,10 +7,15 @@ from typing import Final
 from msgspec.structs import replace
 
 from payhub_platform.clock import Clock
-from payhub_platform.security import jws
-from payhub_platform.security.secrets import SecretBox
-from payhub_tenants.identifiers.errors import RegistrationError
+from payhub_tenants.identifiers.access import Access
+from payhub_tenants.identifiers.errors import (
+    IdentifierBusyError,
+    IdentifierNotFoundError,
+    NotDoneError,
+    RegistrationError,
+)
 from payhub_tenants.identifiers.model import (
+    IdentifierKey,
     IdentifierView,
     PartyIdentifier,
     RegisterIdentifiers,
@@ -18,8 +23,9 @@ from payhub_tenants.identifiers.model import (
     pending_identifiers,
 )
 from payhub_tenants.identifiers.remote import AmsAccess, AmsParties, SchemeAccess, SchemeParticipants
-from payhub_tenants.store import Store
-from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.identifiers.withdrawal import Withdrawal
+from payhub_tenants.store import Store, Transaction
+from payhub_tenants.tenants.errors import TenantLeavingError, TenantNotFoundError
 from payhub_tenants.tenants.model import Tenant
 
 _logger = logging.getLogger(__name__)
@@ -44,14 +50,16 @@ class IdentifierService:
         store: Store,
         ams: AmsParties,
         scheme: SchemeParticipants,
-        secrets: SecretBox,
+        access: Access,
+        withdrawal: Withdrawal,
         clock: Clock,
         wait_s: float = REQUEST_WAIT_S,
     ) -> None:
         self._store = store
         self._ams = ams
         self._scheme = scheme
-        self._secrets = secrets
+        self._access = access
+        self._withdrawal = withdrawal
         self._clock = clock
         self._wait_s = wait_s
 
@@ -65,7 +73,7 @@ class IdentifierService:
         identifiers = pending_identifiers(tenant_id, request, self._clock())
         tenant, claimed = await self._claim(tenant_id, identifiers)
         outcomes = await self._register_all(tenant, claimed)
-        async with self._store.transaction() as transaction:
+        async with self._store.transaction(tenant_id) as transaction:
             # In the order of the keys, so that two requests never wait for each other in a circle.
             for key in sorted(outcomes):
                 await transaction.identifiers.record(outcomes[key])
@@ -76,14 +84,84 @@ class IdentifierService:
             for identifier in identifiers
         ]
 
+    async def find(self, key: IdentifierKey) -> IdentifierView:
+        """Return one identifier with the outcome of its registration.
+
+        Raises:
+            IdentifierNotFoundError: there is none.
+        """
+        async with self._store.transaction(key[0]) as transaction:
+            found = await transaction.identifiers.get(key)
+        if found is None:
+            raise IdentifierNotFoundError
+        return identifier_view(found)
+
+    async def move(self, key: IdentifierKey, account_id: str, actor: str) -> IdentifierView:
+        """Give an identifier to another account of the institution; the scheme need not know.
+
+        Until the core bank has the new account, nobody is found by it: a payment is refused, never
+        credited to the wrong account. What is cut off half-way goes on when the same is sent again.
+
+        Raises:
+            IdentifierNotFoundError: there is none.
+            IdentifierBusyError: another request works on it.
+            NotDoneError: the core bank did not do it.
+        """
+        now = self._clock()
+        async with self._store.transaction(key[0]) as transaction:
+            tenant = await _staying(transaction, key[0])
+            known = await transaction.identifiers.get(key)
+            if known is None:
+                raise IdentifierNotFoundError
+            if (known.account_id, known.state) == (account_id, "registered"):
+                return identifier_view(known)
+            if known.state == "pending" and known.attempted_at_ms >= now - STALE_MS:
+                raise IdentifierBusyError
+            moved = replace(known, account_id=account_id, state="pending", reason="", attempted_at_ms=now)
+            if not await transaction.identifiers.replace(known, moved):
+                raise IdentifierBusyError
+            await transaction.tenants.lock(key[0])
+            await transaction.audit.append(key[0], now, actor, "identifier.moved", {"type": key[1]})
+        try:
+            ams = await self._access.ams(tenant)
+            # Also one of a third account: an attempt that was cut off may have left it there.
+            await self._ams.withdraw(ams, known, of_any_account=True)
+            outcome = await self._register_one(ams, await self._access.scheme(tenant), moved)
+        except RegistrationError as error:
+            outcome = _failed(moved, error)
+        async with self._store.transaction(key[0]) as transaction:
+            await transaction.identifiers.record(outcome)
+        if outcome.state == "failed":
+            raise NotDoneError(outcome.reason)
+        return identifier_view(outcome)
+
+    async def withdraw(self, key: IdentifierKey, actor: str) -> None:
+        """Take an identifier from the scheme and the core bank; what is gone already is no error.
+
+        Raises:
+            TenantNotFoundError: there is no such tenant.
+            NotDoneError: one of them did not do it; the identifier is kept until both have.
+        """
+        async with self._store.transaction(key[0]) as transaction:
+            tenant = await transaction.tenants.lock(key[0])
+            if tenant is None:
+                raise TenantNotFoundError
+            known = await transaction.identifiers.get(key)
+            if known is None:
+                return
+            detail = {"type": key[1]}
+            await transaction.audit.append(key[0], self._clock(), actor, "identifier.withdrawn", detail)
+        try:
+            await self._withdrawal.one(tenant, known)
+        except RegistrationError as error:
+            raise NotDoneError(str(error)) from error
+
     async def _claim(
         self, tenant_id: str, identifiers: list[PartyIdentifier]
     ) -> tuple[Tenant, list[PartyIdentifier]]:
         stale_before_ms = self._clock() - STALE_MS
-        async with self._store.transaction() as transaction:
-            tenant = await transaction.tenants.get(tenant_id)
-            if tenant is None:
-                raise TenantNotFoundError
+        async with self._store.transaction(tenant_id) as transaction:
+            tenant = await _staying(transaction, tenant_id)
             claimed = [
                 identifier
                 for identifier in sorted(identifiers, key=lambda each: each.key)
@@ -94,7 +172,7 @@ class IdentifierService:
     async def _register_all(
         self, tenant: Tenant, identifiers: list[PartyIdentifier]
     ) -> dict[tuple[str, str, str, str], PartyIdentifier]:
-        ams, scheme = self._access(tenant)
+        ams, scheme = await self._access.ams(tenant), await self._access.scheme(tenant)
         slots = asyncio.Semaphore(AT_ONCE_MAX)
         outcomes = {identifier.key: _failed(identifier, _TOO_LATE) for identifier in identifiers}
 
@@ -120,21 +198,14 @@ class IdentifierService:
             return _failed(identifier, error)
         return replace(identifier, state="registered")
 
-    def _access(self, tenant: Tenant) -> tuple[AmsAccess, SchemeAccess]:
-        ams = AmsAccess(
-            base_url=tenant.ams_base_url,
-            platform_tenant=tenant.ams_platform_tenant,
-            username=tenant.ams_username,
-            password=self._secrets.open(tenant.ams_password_sealed, f"ams:{tenant.tenant_id}"),
-        )
-        private_pem = self._secrets.open(tenant.private_key_sealed, f"jws:{tenant.tenant_id}")
-        scheme = SchemeAccess(
-            base_url=tenant.scheme_base_url,
-            fsp_id=tenant.fsp_id,
-            currency=tenant.currency,
-            key=jws.load_private_key(private_pem),
-        )
-        return ams, scheme
+
+async def _staying(transaction: Transaction, tenant_id: str) -> Tenant:
+    tenant = await transaction.tenants.get(tenant_id)
+    if tenant is None:
+        raise TenantNotFoundError
+    if tenant.status in ("offboarding", "purged"):
+        raise TenantLeavingError
+    return tenant
 
 
 def _failed(identifier: PartyIdentifier, error: RegistrationError) -> PartyIdentifier:

@@ -9,15 +9,17 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, Parameter
 
 from payhub_platform.http import decode_body
+from payhub_tenants.authentication import calling_operator
+from payhub_tenants.openapi import takes
+from payhub_tenants.placement.model import ChangePlacement
+from payhub_tenants.tenants.ams import AmsCheck, AmsService
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import (
-    ChangePlacement,
-    ChangeStatus,
     CreateTenant,
     TenantPage,
     TenantView,
 )
-from payhub_tenants.tenants.scheme import ChangeScheme, ReplaceSigningKey
+from payhub_tenants.tenants.scheme import ChangeScheme
 from payhub_tenants.tenants.service import TenantService
 
 PAGE_MAX: Final = 200
@@ -25,9 +27,7 @@ PAGE_MAX: Final = 200
 _TENANT_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _create: Final = msgspec.json.Decoder(CreateTenant)
 _placement: Final = msgspec.json.Decoder(ChangePlacement)
-_status: Final = msgspec.json.Decoder(ChangeStatus)
 _scheme: Final = msgspec.json.Decoder(ChangeScheme)
-_signing_key: Final = msgspec.json.Decoder(ReplaceSigningKey)
 
 
 def known_form(tenant_id: str) -> str:
@@ -46,13 +46,13 @@ class TenantController(Controller):
 
     path = "/v1/tenants"
 
-    @post("/")
+    @post("/", operation_class=takes(CreateTenant))
     async def create(
         self, request: Request[Any, Any, Any], tenants: NamedDependency[TenantService]
     ) -> Response[TenantView]:
         """Create a tenant: 201, or 200 where the same request did so before."""
         body: CreateTenant = decode_body(await request.body(), _create.decode)
-        view, created = await tenants.create(body)
+        view, created = await tenants.create(body, calling_operator(request).operator_id)
         return Response(view, status_code=201 if created else 200)
 
     @get("/")
@@ -70,7 +70,7 @@ class TenantController(Controller):
         """Return one tenant."""
         return await tenants.get(known_form(tenant_id))
 
-    @put("/{tenant_id:str}/placement")
+    @put("/{tenant_id:str}/placement", operation_class=takes(ChangePlacement))
     async def place(
         self,
         tenant_id: FromPath[str],
@@ -79,20 +79,9 @@ class TenantController(Controller):
     ) -> TenantView:
         """Change which engines serve a tenant."""
         body: ChangePlacement = decode_body(await request.body(), _placement.decode)
-        return await tenants.place(known_form(tenant_id), body.placement)
+        return await tenants.place(known_form(tenant_id), body, calling_operator(request).operator_id)
 
-    @put("/{tenant_id:str}/status")
-    async def set_status(
-        self,
-        tenant_id: FromPath[str],
-        request: Request[Any, Any, Any],
-        tenants: NamedDependency[TenantService],
-    ) -> TenantView:
-        """Suspend or activate a tenant."""
-        body: ChangeStatus = decode_body(await request.body(), _status.decode)
-        return await tenants.set_status(known_form(tenant_id), body.status)
-
-    @put("/{tenant_id:str}/scheme")
+    @put("/{tenant_id:str}/scheme", operation_class=takes(ChangeScheme))
     async def set_scheme(
         self,
         tenant_id: FromPath[str],
@@ -101,15 +90,20 @@ class TenantController(Controller):
     ) -> TenantView:
         """Change how a tenant speaks at its scheme."""
         body: ChangeScheme = decode_body(await request.body(), _scheme.decode)
-        return await tenants.set_scheme(known_form(tenant_id), body)
+        return await tenants.set_scheme(known_form(tenant_id), body, calling_operator(request).operator_id)
 
-    @put("/{tenant_id:str}/signing-key")
-    async def replace_signing_key(
-        self,
-        tenant_id: FromPath[str],
-        request: Request[Any, Any, Any],
-        tenants: NamedDependency[TenantService],
-    ) -> TenantView:
-        """Give a tenant a new signing key."""
-        body: ReplaceSigningKey = decode_body(await request.body(), _signing_key.decode)
-        return await tenants.replace_signing_key(known_form(tenant_id), body)
+    @post("/{tenant_id:str}/ams/check", status_code=200)
+    async def check_ams(
+        self, tenant_id: FromPath[str], request: Request[Any, Any, Any], ams: NamedDependency[AmsService]
+    ) -> AmsCheck:
+        """Ask the core bank now whether address, credentials and its interoperation API are right."""
+        return await ams.check(known_form(tenant_id), calling_operator(request).operator_id)
+
+    @get("/{tenant_id:str}/export")
+    async def export(
+        self, tenant_id: FromPath[str], tenants: NamedDependency[TenantService]
+    ) -> Response[bytes]:
+        """Return everything that the tenant owns here, but no credentials."""
+        export = await tenants.export(known_form(tenant_id))
+        headers = {"content-digest": f"sha-256=:{export.digest_base64}:"}
+        return Response(export.content, headers=headers, media_type="application/json")

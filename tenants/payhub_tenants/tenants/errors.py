@@ -40,12 +40,8 @@ class UnsuitableKeyError(InvalidInputError):
         super().__init__("unsuitable-key", detail, where)
 
 
-class SigningKeyReplacedError(ConflictError):
-    """The key that is to be replaced is not the tenant's signing key."""
+class TenantLeavingError(ConflictError):
+    """The tenant is being offboarded, or is gone."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "signing-key-replaced",
-            "This is not the tenant's signing key; read the tenant and name its present one.",
-            "/replaces",
-        )
+        super().__init__("tenant-leaving", "This tenant is offboarded; nothing new is set up for it.")

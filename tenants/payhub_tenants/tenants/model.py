@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     OAuthClient,
+    PaymentLimits,
     SchemeConnection,
     SigningKey,
     TenantConfig,
-    TenantStatus,
     VerificationKey,
 )
 from payhub_platform.errors import InvalidInputError
@@ -20,7 +20,6 @@ from payhub_tenants.clients.model import Client, ClientView, client_view
 from payhub_tenants.fields import (
     Body,
     DisplayName,
-    EngineId,
     FspId,
     HeaderText,
     Password,
@@ -32,14 +31,14 @@ from payhub_tenants.fields import (
     base_url,
 )
 from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, identifier_view
+from payhub_tenants.keys.pem import checked_public_key
+from payhub_tenants.lifecycle.model import LifecycleStatus, published_status
+from payhub_tenants.placement.model import Placement
 from payhub_tenants.tenants.errors import UnknownEngineError
-from payhub_tenants.tenants.keys import checked_public_key
-from payhub_tenants.tenants.scheme import SchemeView, connection_of, scheme_view
+from payhub_tenants.tenants.scheme import SchemeView, connection_of, scheme_view, without_scheme_secrets
 
-PLACEMENT_MAX: Final = 16
 QUOTE_VALIDITY_MS: Final = 30_000
 
-Placement = Annotated[list[EngineId], Meta(min_length=1, max_length=PLACEMENT_MAX)]
 QuoteValidityMs = Annotated[int, Meta(ge=100, le=3_600_000)]
 
 
@@ -74,18 +73,6 @@ class CreateTenant(Body, frozen=True, kw_only=True):
     quote_validity_ms: QuoteValidityMs = QUOTE_VALIDITY_MS
 
 
-class ChangePlacement(Body, frozen=True, kw_only=True):
-    """Body of ``PUT /v1/tenants/{id}/placement``."""
-
-    placement: Placement
-
-
-class ChangeStatus(Body, frozen=True, kw_only=True):
-    """Body of ``PUT /v1/tenants/{id}/status``."""
-
-    status: TenantStatus
-
-
 class Tenant(Struct, frozen=True, kw_only=True):
     """A tenant as it is kept; secrets are sealed."""
 
@@ -93,8 +80,8 @@ class Tenant(Struct, frozen=True, kw_only=True):
     fsp_id: str
     name: str
     currency: str
-    status: TenantStatus
-    version: int
+    status: LifecycleStatus
+    version: int  # of what gateways and engines know of it
     epoch: int
     published_version: int  # the newest version that is on the bus; 0 where it must be published anew
     placement: list[str]
@@ -113,7 +100,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     created_at_ms: int
     updated_at_ms: int
     scheme_settings: dict[str, Any] = {}  # of SchemeConnection, what has no column of its own
-    earlier_keys: list[dict[str, Any]] = []  # VerificationKey: of its own keys, the ones before
+    earlier_keys: list[dict[str, Any]] = []  # VerificationKey: its previous keys, as they are published
     ilp_secrets_sealed: list[str] = []
 
 
@@ -140,7 +127,7 @@ class TenantView(View, frozen=True, kw_only=True):
     fsp_id: str
     name: str
     currency: str
-    status: TenantStatus
+    status: LifecycleStatus
     version: int
     epoch: int
     published: bool  # this version has reached the bus
@@ -162,7 +149,7 @@ class TenantSummary(View, frozen=True, kw_only=True):
     fsp_id: str
     name: str
     currency: str
-    status: TenantStatus
+    status: LifecycleStatus
     version: int
     epoch: int
     published: bool
@@ -211,19 +198,34 @@ def check_placement(placement: list[str], engines: frozenset[str]) -> None:
             raise UnknownEngineError(engine, f"/placement/{index}")
 
 
-def with_placement(tenant: Tenant, placement: list[str], at_ms: int) -> Tenant:
+def with_placement(tenant: Tenant, placement: list[str], at_ms: int, *, reweighted: bool = False) -> Tenant:
     """Move a tenant: epoch and version grow; moving to where it is changes nothing."""
-    if placement == tenant.placement:
+    if placement == tenant.placement and not reweighted:
         return tenant
     moved = replace(tenant, placement=placement, epoch=tenant.epoch + 1)
     return changed(moved, at_ms)
 
 
-def with_status(tenant: Tenant, status: TenantStatus, at_ms: int) -> Tenant:
-    """Suspend or activate a tenant: the version grows, unless it already is what is asked for."""
+def with_status(tenant: Tenant, status: LifecycleStatus, at_ms: int) -> Tenant:
+    """Bring a tenant to a status: the version grows where gateways and engines must hear of it."""
     if status == tenant.status:
         return tenant
-    return changed(replace(tenant, status=status), at_ms)
+    after = replace(tenant, status=status, updated_at_ms=at_ms)
+    known = published_status(tenant.status)
+    return after if known in (None, published_status(status)) else changed(after, at_ms)
+
+
+def without_secrets(tenant: Tenant) -> Tenant:
+    """Return a tenant that can no longer speak to its core bank and the scheme."""
+    return replace(
+        tenant,
+        ams_username="",
+        ams_password_sealed="",
+        private_key_sealed="",
+        earlier_keys=[],
+        ilp_secrets_sealed=[],
+        scheme_settings=without_scheme_secrets(tenant.scheme_settings),
+    )
 
 
 def changed(tenant: Tenant, at_ms: int) -> Tenant:
@@ -231,14 +233,22 @@ def changed(tenant: Tenant, at_ms: int) -> Tenant:
     return replace(tenant, version=tenant.version + 1, updated_at_ms=at_ms)
 
 
-def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
-    """Return what gateways and engines need to know; secrets stay sealed."""
+class Published(Struct, frozen=True, kw_only=True):
+    """What is published beside a tenant's own row."""
+
+    clients: list[Client]
+    limits: PaymentLimits | None
+    weights: list[int]
+
+
+def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
+    """Return what gateways and engines need to know, of a tenant whose secrets are sealed for engines."""
     return TenantConfig(
         tenant_id=tenant.tenant_id,
         fsp_id=tenant.fsp_id,
         name=tenant.name,
         currency=tenant.currency,
-        status=tenant.status,
+        status=published_status(tenant.status) or "suspended",
         version=tenant.version,
         epoch=tenant.epoch,
         placement=tenant.placement,
@@ -257,10 +267,12 @@ def config_of(tenant: Tenant, clients: list[Client]) -> TenantConfig:
         ),
         clients=[
             OAuthClient(client_id=client.client_id, name=client.name, jwks=client.jwks, scopes=client.scopes)
-            for client in clients
+            for client in beside.clients
         ],
         quote_validity_ms=tenant.quote_validity_ms,
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
+        weights=beside.weights,
+        limits=beside.limits,
     )
 
 

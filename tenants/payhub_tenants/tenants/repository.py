@@ -34,12 +34,16 @@ class TenantRepository(Protocol):
         """Keep a locked tenant's new version."""
         ...
 
-    async def lock_unpublished(self) -> Tenant | None:
-        """Return and lock a tenant whose newest version is not on the bus, unless another has it."""
+    async def lock_unpublished(self, after: str) -> Tenant | None:
+        """Return and lock the next tenant whose newest version is not on the bus, unless another has it."""
         ...
 
     async def unpublish_all(self) -> None:
         """Have every tenant published anew."""
+        ...
+
+    async def record_published(self, tenant: Tenant) -> None:
+        """Keep that a locked tenant's version reached the bus."""
         ...
 
 
@@ -74,15 +78,24 @@ class SqlTenantRepository:
         same = tenants.c.tenant_id == tenant.tenant_id
         await self._connection.execute(update(tenants).where(same).values(asdict(tenant)))
 
-    async def lock_unpublished(self) -> Tenant | None:
+    async def lock_unpublished(self, after: str) -> Tenant | None:
         """Hold one row of the outbox; other copies of the process skip it."""
-        waiting = select(tenants).where(tenants.c.published_version < tenants.c.version)
+        waiting = select(tenants).where(
+            tenants.c.tenant_id > after,
+            tenants.c.published_version < tenants.c.version,
+            tenants.c.status.not_in(("requested", "provisioning")),  # nothing to tell of them yet
+        )
         query = waiting.order_by(tenants.c.tenant_id).limit(1).with_for_update(skip_locked=True)
         return await self._first(query)
 
     async def unpublish_all(self) -> None:
         """Reset the outbox."""
         await self._connection.execute(update(tenants).values(published_version=0))
+
+    async def record_published(self, tenant: Tenant) -> None:
+        """Write the version that is out."""
+        same = tenants.c.tenant_id == tenant.tenant_id
+        await self._connection.execute(update(tenants).where(same).values(published_version=tenant.version))
 
     async def _first(self, query: Any) -> Tenant | None:
         row = (await self._connection.execute(query)).mappings().first()

@@ -1,4 +1,4 @@
-"""How a tenant speaks at its scheme, and which keys it signs with: what is asked for, and what is kept."""
+"""How a tenant speaks at its scheme: what is asked for, and what is kept. Pure."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -12,16 +12,10 @@ from payhub_platform.contracts.tenant import (
     VerificationKey,
 )
 from payhub_platform.errors import InvalidInputError
-from payhub_platform.security import jws
-from payhub_platform.security.secrets import SecretBox
 from payhub_tenants.fields import Body, FspId, HeaderText, Password, Pem, Url, View, base_url
-from payhub_tenants.tenants.errors import SigningKeyReplacedError
-from payhub_tenants.tenants.keys import checked_private_key, checked_public_key, key_id_of
+from payhub_tenants.keys.pem import checked_public_key
 
 PEER_KEYS_MAX: Final = 1_000
-OVERLAP_MS: Final = 24 * 3_600_000
-OVERLAP_MS_MAX: Final = 30 * OVERLAP_MS
-EARLIER_KEYS_MAX: Final = 8
 ISO_VERSION: Final = "2.0"  # the only one with ISO 20022 contents
 _BASE: Final = ("base_url", "switch_fsp_id", "switch_public_key_pem")  # in columns of their own
 
@@ -72,19 +66,6 @@ class ChangeScheme(Body, frozen=True, kw_only=True):
     oauth: SchemeOAuthBody | None = None
 
 
-class ReplaceSigningKey(Body, frozen=True, kw_only=True):
-    """Body of ``PUT /v1/tenants/{id}/signing-key``.
-
-    ``replaces`` is the id of the key that is replaced, so that the same request again does nothing; what was
-    signed with it is believed for ``overlap_ms`` more.
-    """
-
-    replaces: str
-    algorithm: jws.Algorithm = "ES256"
-    signing_key_pem: Pem | None = None
-    overlap_ms: Annotated[int, Meta(ge=0, le=OVERLAP_MS_MAX)] = OVERLAP_MS
-
-
 class SchemeTlsView(View, frozen=True, kw_only=True):
     """Certificates; the private key is never told."""
 
@@ -118,8 +99,16 @@ class SchemeView(View, frozen=True, kw_only=True):
     oauth: SchemeOAuthView | None = None
 
 
-def scheme_changes(request: ChangeScheme, tenant_id: str, fsp_id: str, secrets: SecretBox) -> dict[str, Any]:
-    """Return what changes in a tenant that is given other settings of its scheme; secrets are sealed.
+def scheme_changes(
+    request: ChangeScheme, fsp_id: str, tls_key_sealed: str, client_secret_sealed: str
+) -> dict[str, Any]:
+    """Return what changes in a tenant that is given other settings of its scheme.
+
+    Args:
+        request: what is asked for.
+        fsp_id: the tenant's own.
+        tls_key_sealed: ``request.tls.private_key_pem``, sealed; empty where there is none.
+        client_secret_sealed: ``request.oauth.client_secret``, sealed; empty where there is none.
 
     Raises:
         InvalidInputError: ``invalid-field``, ``invalid-url`` or ``unsuitable-key``.
@@ -144,56 +133,12 @@ def scheme_changes(request: ChangeScheme, tenant_id: str, fsp_id: str, secrets: 
         signs_parties=request.signs_parties,
         verifies_parties=request.verifies_parties,
         peer_keys=[_peer_key(key, index) for index, key in enumerate(request.peer_keys)],
-        tls=_tls(request.tls, tenant_id, secrets),
-        oauth=_oauth(request.oauth, tenant_id, secrets),
+        tls=_tls(request.tls, tls_key_sealed),
+        oauth=_oauth(request.oauth, client_secret_sealed),
     )
     kept: dict[str, Any] = to_builtins(connection)
     columns = {"scheme_base_url": "base_url"} | {name: name for name in _BASE[1:]}
     return {column: kept.pop(name) for column, name in columns.items()} | {"scheme_settings": kept}
-
-
-def key_changes(
-    request: ReplaceSigningKey,
-    present: VerificationKey,
-    earlier: list[VerificationKey],
-    tenant_id: str,
-    secrets: SecretBox,
-    at_ms: int,
-) -> dict[str, Any]:
-    """Return what changes in a tenant that is given a new signing key; nothing where it was done before.
-
-    Args:
-        request: what is asked for.
-        present: the tenant's key now.
-        earlier: the ones before.
-        tenant_id: for whom the new key is sealed.
-        secrets: what seals it.
-        at_ms: when.
-
-    Raises:
-        SigningKeyReplacedError: another key than the present one is to be replaced.
-        InvalidInputError: ``unsuitable-key``.
-    """
-    if request.replaces != key_id_of(present.public_key_pem):
-        if request.replaces in (key_id_of(key.public_key_pem) for key in earlier):
-            return {}
-        raise SigningKeyReplacedError
-    if request.signing_key_pem is None:
-        private_pem = jws.new_private_key_pem(request.algorithm)
-    else:
-        private_pem = checked_private_key(request.signing_key_pem, "/signingKeyPem")
-    public_pem = jws.public_pem(private_pem)
-    before = VerificationKey(
-        fsp_id=present.fsp_id,
-        public_key_pem=present.public_key_pem,
-        valid_until_ms=at_ms + request.overlap_ms,
-    )
-    return {
-        "key_id": key_id_of(public_pem),
-        "public_key_pem": public_pem,
-        "private_key_sealed": secrets.seal(private_pem, f"jws:{tenant_id}"),
-        "earlier_keys": to_builtins([before, *earlier[: EARLIER_KEYS_MAX - 1]]),
-    }
 
 
 def connection_of(
@@ -202,6 +147,29 @@ def connection_of(
     """Return the scheme's settings as engines need them, from what is kept of them."""
     base = dict(zip(_BASE, (address, switch_fsp_id, switch_public_key_pem), strict=True))
     return convert(base | settings, SchemeConnection)
+
+
+def scheme_secrets(settings: dict[str, Any]) -> tuple[str, str]:
+    """Return the sealed key for TLS and the sealed secret for OAuth2; empty where there is none."""
+    tls, oauth = settings.get("tls") or {}, settings.get("oauth") or {}
+    return tls.get("private_key_sealed", ""), oauth.get("client_secret_sealed", "")
+
+
+def with_scheme_secrets(
+    settings: dict[str, Any], tls_key_sealed: str, client_secret_sealed: str
+) -> dict[str, Any]:
+    """Return the settings with the same two secrets, sealed otherwise."""
+    after = dict(settings)
+    if after.get("tls"):
+        after["tls"] = after["tls"] | {"private_key_sealed": tls_key_sealed}
+    if after.get("oauth"):
+        after["oauth"] = after["oauth"] | {"client_secret_sealed": client_secret_sealed}
+    return after
+
+
+def without_scheme_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a tenant that can no longer speak to the scheme."""
+    return {name: value for name, value in settings.items() if name not in ("tls", "oauth")}
 
 
 def scheme_view(connection: SchemeConnection) -> SchemeView:
@@ -243,25 +211,24 @@ def _peer_key(key: PeerKeyBody, index: int) -> VerificationKey:
     )
 
 
-def _tls(body: SchemeTlsBody | None, tenant_id: str, secrets: SecretBox) -> SchemeTls | None:
+def _tls(body: SchemeTlsBody | None, private_key_sealed: str) -> SchemeTls | None:
     if body is None:
         return None
     if (body.certificate_pem is None) != (body.private_key_pem is None):
         raise InvalidInputError("invalid-field", "A certificate and its private key go together.", "/tls")
-    sealed = secrets.seal(body.private_key_pem, f"scheme-tls:{tenant_id}") if body.private_key_pem else ""
     return SchemeTls(
         ca_pem=body.ca_pem or "",
         certificate_pem=body.certificate_pem or "",
-        private_key_sealed=sealed,
+        private_key_sealed=private_key_sealed,
     )
 
 
-def _oauth(body: SchemeOAuthBody | None, tenant_id: str, secrets: SecretBox) -> SchemeOAuth | None:
+def _oauth(body: SchemeOAuthBody | None, client_secret_sealed: str) -> SchemeOAuth | None:
     if body is None:
         return None
     return SchemeOAuth(
         token_url=base_url(body.token_url, "/oauth/tokenUrl"),
         client_id=body.client_id,
-        client_secret_sealed=secrets.seal(body.client_secret, f"scheme-oauth:{tenant_id}"),
+        client_secret_sealed=client_secret_sealed,
         scope=body.scope,
     )

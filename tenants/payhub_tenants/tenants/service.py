@@ -4,17 +4,33 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Final
 
-from msgspec import convert
 from msgspec.structs import replace
 
 from payhub_platform.clock import Clock
-from payhub_platform.contracts.tenant import TenantStatus, VerificationKey
 from payhub_platform.security import jws
-from payhub_platform.security.secrets import SecretBox
+from payhub_tenants.export import Export, export_of
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.keys.model import SigningKeyRow
+from payhub_tenants.keys.pem import checked_private_key
+from payhub_tenants.keys.service import new_key
+from payhub_tenants.lifecycle.service import LifecycleService
+from payhub_tenants.operators.model import AGGREGATOR
+from payhub_tenants.placement.model import (
+    PLACEMENT_DOCUMENT,
+    ChangePlacement,
+    EngineLoad,
+    PlacementRecord,
+    checked_change,
+    choose,
+    loads_of,
+)
 from payhub_tenants.store import Store, Transaction
-from payhub_tenants.tenants.errors import FspTakenError, TenantExistsError, TenantNotFoundError
-from payhub_tenants.tenants.keys import checked_private_key, key_id_of
+from payhub_tenants.tenants.errors import (
+    FspTakenError,
+    TenantExistsError,
+    TenantLeavingError,
+    TenantNotFoundError,
+)
 from payhub_tenants.tenants.model import (
     CreateTenant,
     IdentifierCounts,
@@ -27,11 +43,12 @@ from payhub_tenants.tenants.model import (
     tenant_summary,
     tenant_view,
     with_placement,
-    with_status,
 )
-from payhub_tenants.tenants.scheme import ChangeScheme, ReplaceSigningKey, key_changes, scheme_changes
+from payhub_tenants.tenants.scheme import ChangeScheme, scheme_changes
+from payhub_tenants.vault import Vault
 
 IDENTIFIERS_SHOWN_MAX: Final = 100
+TENANTS_READ: Final = 500
 
 
 class TenantService:
@@ -40,21 +57,25 @@ class TenantService:
     def __init__(
         self,
         store: Store,
-        secrets: SecretBox,
+        vault: Vault,
         fingerprints: Fingerprints,
-        engines: frozenset[str],
+        capacities: dict[str, int],
+        lifecycle: LifecycleService,
         clock: Clock,
         on_change: Callable[[], None],
     ) -> None:
         self._store = store
-        self._secrets = secrets
+        self._vault = vault
         self._fingerprints = fingerprints
-        self._engines = engines
+        self._capacities = capacities
+        self._lifecycle = lifecycle
         self._clock = clock
         self._on_change = on_change
 
-    async def create(self, request: CreateTenant) -> tuple[TenantView, bool]:
-        """Create a tenant, or return the one that the same request created before.
+    async def create(
+        self, request: CreateTenant, actor: str = AGGREGATOR.operator_id
+    ) -> tuple[TenantView, bool]:
+        """Create a tenant and provision it, or return the one that the same request created before.
 
         Returns:
             The tenant, and whether it was created now.
@@ -62,22 +83,15 @@ class TenantService:
         Raises:
             TenantExistsError: another request created a tenant of this id.
             FspTakenError: another tenant has the FSP id.
+            KeyDestroyedError: a tenant of this id was purged.
             PayhubError: the request is refused; see ``checked_request``.
         """
-        tenant = self._new_tenant(checked_request(request, self._engines))
-        async with self._store.transaction() as transaction:
-            created = await transaction.tenants.add(tenant)
-            if not created:
-                known = await transaction.tenants.get(tenant.tenant_id)
-                if known is None:
-                    raise FspTakenError
-                if known.request_fingerprint != tenant.request_fingerprint:
-                    raise TenantExistsError
-                tenant = known
-            view = await _view(transaction, tenant)
-        if created:
-            self._on_change()
-        return view, created
+        checked = checked_request(request, frozenset(self._capacities))
+        known = await self._known(checked)
+        created = known is None and await self._add(checked, actor)
+        # Also for a repetition: the first attempt may have been cut off before this.
+        await self._lifecycle.run(checked.tenant_id)
+        return await self.get(checked.tenant_id), created
 
     async def get(self, tenant_id: str) -> TenantView:
         """Return a tenant.
@@ -85,7 +99,7 @@ class TenantService:
         Raises:
             TenantNotFoundError: there is none of this id.
         """
-        async with self._store.transaction() as transaction:
+        async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
@@ -93,85 +107,139 @@ class TenantService:
 
     async def page(self, after: str, limit: int) -> TenantPage:
         """Return up to ``limit`` tenants whose ids come after ``after``."""
-        async with self._store.transaction() as transaction:
-            found = await transaction.tenants.page(after, limit + 1)
+        async with self._store.registry() as registry:
+            found = await registry.tenants.page(after, limit + 1)
         shown = [tenant_summary(tenant) for tenant in found[:limit]]
         return TenantPage(tenants=shown, next=shown[-1].tenant_id if len(found) > limit else None)
 
-    async def place(self, tenant_id: str, placement: list[str]) -> TenantView:
+    async def export(self, tenant_id: str) -> Export:
+        """Return everything that a tenant owns here.
+
+        Raises:
+            TenantNotFoundError: there is none of this id.
+        """
+        async with self._store.transaction(tenant_id) as transaction:
+            tenant = await transaction.tenants.get(tenant_id)
+            if tenant is None:
+                raise TenantNotFoundError
+            return await export_of(transaction, tenant)
+
+    async def place(
+        self, tenant_id: str, change: ChangePlacement, actor: str = AGGREGATOR.operator_id
+    ) -> TenantView:
         """Have other engines serve a tenant; engines then refuse requests of the older epoch.
 
         Raises:
             TenantNotFoundError: there is none of this id.
-            PayhubError: the placement is refused; see ``check_placement``.
+            NoHeadroomError: no engine has room for what is expected.
+            PayhubError: the placement is refused; see ``checked_change`` and ``check_placement``.
         """
-        check_placement(placement, self._engines)
-        return await self._change(tenant_id, lambda tenant, now: with_placement(tenant, placement, now))
-
-    async def set_status(self, tenant_id: str, status: TenantStatus) -> TenantView:
-        """Suspend or activate a tenant.
-
-        Raises:
-            TenantNotFoundError: there is none of this id.
-        """
-        return await self._change(tenant_id, lambda tenant, now: with_status(tenant, status, now))
-
-    async def set_scheme(self, tenant_id: str, request: ChangeScheme) -> TenantView:
-        """Change how a tenant speaks at its scheme, and whose signatures are believed there.
-
-        Raises:
-            TenantNotFoundError: there is none of this id.
-            InvalidInputError: the settings are refused; see ``scheme_changes``.
-        """
-
-        def step(tenant: Tenant, now: int) -> Tenant:
-            changes = scheme_changes(request, tenant.tenant_id, tenant.fsp_id, self._secrets)
-            return changed(replace(tenant, **changes), now)
-
-        return await self._change(tenant_id, step)
-
-    async def replace_signing_key(self, tenant_id: str, request: ReplaceSigningKey) -> TenantView:
-        """Give a tenant a new signing key; what the one before has signed is believed for a while.
-
-        Raises:
-            TenantNotFoundError: there is none of this id.
-            SigningKeyReplacedError: another key than the present one is to be replaced.
-            InvalidInputError: ``unsuitable-key``.
-        """
-
-        def step(tenant: Tenant, now: int) -> Tenant:
-            present = VerificationKey(fsp_id=tenant.fsp_id, public_key_pem=tenant.public_key_pem)
-            earlier = convert(tenant.earlier_keys, list[VerificationKey])
-            changes = key_changes(request, present, earlier, tenant.tenant_id, self._secrets, now)
-            return changed(replace(tenant, **changes), now) if changes else tenant
-
-        return await self._change(tenant_id, step)
-
-    async def _change(self, tenant_id: str, step: Callable[[Tenant, int], Tenant]) -> TenantView:
-        async with self._store.transaction() as transaction:
+        checked_change(change)
+        if change.placement is not None:
+            check_placement(change.placement, frozenset(self._capacities))
+        loads = await self._loads(tenant_id) if change.automatic is not None else []
+        now = self._clock()
+        async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.lock(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            after = step(tenant, self._clock())
+            placement, record = _placed(tenant, change, loads)
+            known = await transaction.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
+            weights = [] if known is None else known.weights
+            after = with_placement(tenant, placement, now, reweighted=weights != record.weights)
+            await transaction.documents.put(tenant_id, PLACEMENT_DOCUMENT, record, now)
             if after is not tenant:
                 await transaction.tenants.save(after)
+                detail = {"placement": placement, "epoch": after.epoch, "pinned": record.is_pinned}
+                await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
             view = await _view(transaction, after)
         self._on_change()
         return view
 
-    def _new_tenant(self, request: CreateTenant) -> Tenant:
+    async def set_scheme(
+        self, tenant_id: str, request: ChangeScheme, actor: str = AGGREGATOR.operator_id
+    ) -> TenantView:
+        """Change how a tenant speaks at its scheme, and whose signatures are believed there.
+
+        Raises:
+            TenantNotFoundError: there is none of this id.
+            TenantLeavingError: it was purged.
+            InvalidInputError: the settings are refused; see ``scheme_changes``.
+        """
+        now = self._clock()
+        async with self._store.transaction(tenant_id) as transaction:
+            tenant = await transaction.tenants.lock(tenant_id)
+            if tenant is None:
+                raise TenantNotFoundError
+            if tenant.status == "purged":
+                raise TenantLeavingError
+            tls_key = request.tls.private_key_pem if request.tls is not None else None
+            client_secret = request.oauth.client_secret if request.oauth is not None else None
+            changes = scheme_changes(
+                request,
+                tenant.fsp_id,
+                await self._vault.seal(tenant_id, tls_key, "scheme-tls") if tls_key else "",
+                await self._vault.seal(tenant_id, client_secret, "scheme-oauth") if client_secret else "",
+            )
+            after = changed(replace(tenant, **changes), now)
+            await transaction.tenants.save(after)
+            detail = {"baseUrl": after.scheme_base_url, "versions": list(request.versions)}
+            await transaction.audit.append(tenant_id, now, actor, "scheme.changed", detail)
+            view = await _view(transaction, after)
+        self._on_change()
+        return view
+
+    async def _loads(self, but: str) -> list[EngineLoad]:
+        """Return what all other tenants ask of the engines; two placed at once may not see each other."""
+        placements: list[tuple[list[str], PlacementRecord]] = []
+        async with self._store.registry() as registry:
+            records = await registry.documents.of_kind(PLACEMENT_DOCUMENT, PlacementRecord)
+            after = ""
+            while page := await registry.tenants.page(after, TENANTS_READ):
+                placements += [
+                    (tenant.placement, records[tenant.tenant_id])
+                    for tenant in page
+                    if tenant.tenant_id in records and tenant.tenant_id != but and tenant.status != "purged"
+                ]
+                after = page[-1].tenant_id
+        return loads_of(self._capacities, placements)
+
+    async def _known(self, request: CreateTenant) -> Tenant | None:
+        async with self._store.transaction(request.tenant_id) as transaction:
+            known = await transaction.tenants.get(request.tenant_id)
+        if known is not None and known.request_fingerprint != self._fingerprints.of(request):
+            raise TenantExistsError
+        return known
+
+    async def _add(self, request: CreateTenant, actor: str) -> bool:
+        """Keep a new tenant; False where the same request did so meanwhile."""
+        await self._vault.create(request.tenant_id)
+        tenant, key = await self._new_tenant(request)
+        async with self._store.transaction(tenant.tenant_id) as transaction:
+            if await transaction.tenants.add(tenant):
+                await transaction.keys.put(key)
+                detail = {"fspId": tenant.fsp_id, "placement": tenant.placement}
+                now = tenant.created_at_ms
+                await transaction.audit.append(tenant.tenant_id, now, actor, "tenant.requested", detail)
+                await self._lifecycle.begin(transaction, tenant, "provision", actor)
+                return True
+        if await self._known(request) is None:
+            raise FspTakenError
+        return False
+
+    async def _new_tenant(self, request: CreateTenant) -> tuple[Tenant, SigningKeyRow]:
         if request.signing_key_pem is None:
             private_pem = jws.new_private_key_pem()
         else:
             private_pem = checked_private_key(request.signing_key_pem, "/signingKeyPem")
-        public_pem = jws.public_pem(private_pem)
-        now = self._clock()
-        return Tenant(
-            tenant_id=request.tenant_id,
+        now, tenant_id = self._clock(), request.tenant_id
+        key = await new_key(self._vault, tenant_id, private_pem, now)
+        tenant = Tenant(
+            tenant_id=tenant_id,
             fsp_id=request.fsp_id,
             name=request.name,
             currency=request.currency,
-            status="active",
+            status="requested",
             version=1,
             epoch=1,
             published_version=0,
@@ -182,17 +250,28 @@ class TenantService:
             ams_base_url=request.ams.base_url,
             ams_platform_tenant=request.ams.platform_tenant,
             ams_username=request.ams.username,
-            ams_password_sealed=self._secrets.seal(request.ams.password, f"ams:{request.tenant_id}"),
-            key_id=key_id_of(public_pem),
-            public_key_pem=public_pem,
-            private_key_sealed=self._secrets.seal(private_pem, f"jws:{request.tenant_id}"),
+            ams_password_sealed=await self._vault.seal(tenant_id, request.ams.password, "ams"),
+            key_id=key.key_id,
+            public_key_pem=key.public_key_pem,
+            private_key_sealed=key.private_key_sealed,
             quote_validity_ms=request.quote_validity_ms,
             request_fingerprint=self._fingerprints.of(request),
             created_at_ms=now,
             updated_at_ms=now,
             # Of its own, so that a new signing key leaves open quotes as they are.
-            ilp_secrets_sealed=[self._secrets.seal(token_urlsafe(32), f"ilp:{request.tenant_id}")],
+            ilp_secrets_sealed=[await self._vault.seal(tenant_id, token_urlsafe(32), "ilp")],
         )
+        return tenant, key
+
+
+def _placed(
+    tenant: Tenant, change: ChangePlacement, loads: list[EngineLoad]
+) -> tuple[list[str], PlacementRecord]:
+    if change.automatic is not None:
+        placement = choose(loads, change.automatic, tenant.placement[0])
+        expected = change.automatic.expected_per_s
+        return placement, PlacementRecord(is_pinned=False, weights=[], expected_per_s=expected)
+    return change.placement or [], PlacementRecord(is_pinned=True, weights=list(change.weights or []))
 
 
 async def _view(transaction: Transaction, tenant: Tenant) -> TenantView:

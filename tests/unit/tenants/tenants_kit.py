@@ -6,22 +6,42 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from litestar import Litestar
-from support.tenants_memory import MemoryAms, MemoryBus, MemoryScheme, MemoryStore
+from support.tenants_memory import (
+    MemoryAms,
+    MemoryBus,
+    MemoryKeyProvider,
+    MemoryResolver,
+    MemoryScheme,
+    MemoryStore,
+)
 
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_tenants.app import Services, create_app
-from payhub_tenants.clients.service import ClientService
 from payhub_tenants.fingerprint import Fingerprints
-from payhub_tenants.identifiers.service import IdentifierService
+from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import Publisher
-from payhub_tenants.tenants.service import TenantService
+from payhub_tenants.store import Store
+from payhub_tenants.vault import Vault
+from payhub_tenants.wiring import Outside, services_of
 
 TOKEN = "aggregator-token-of-a-test"
 NOW_MS = 1_780_000_000_000
 ENGINES = frozenset({"north", "south"})
 SWITCH_PEM = jws.public_pem(jws.new_private_key_pem())
 PASSWORD = "core bank password"
+PEER_PEM = jws.public_pem(jws.new_private_key_pem("RS256"))
+SCHEME = {
+    "baseUrl": "https://hub.example/fspiop/",
+    "switchFspId": "Hub",
+    "switchPublicKeyPem": PEER_PEM,
+    "versions": ["2.0"],
+    "iso20022": True,
+    "signsParties": False,
+    "peerKeys": [{"fspId": "eland", "publicKeyPem": PEER_PEM, "validUntilMs": NOW_MS + 1_000}],
+    "tls": {"caPem": PEER_PEM, "certificatePem": PEER_PEM, "privateKeyPem": "a private key"},
+    "oauth": {"tokenUrl": "https://idp.example/token", "clientId": "b", "clientSecret": "a secret"},
+}
 
 
 def create_request(tenant: str = "buffalo", **changes: Any) -> dict[str, Any]:
@@ -78,12 +98,15 @@ class Plane:
     bus: MemoryBus = field(default_factory=MemoryBus)
     ams: MemoryAms = field(default_factory=MemoryAms)
     scheme: MemoryScheme = field(default_factory=MemoryScheme)
+    keys: MemoryKeyProvider = field(default_factory=MemoryKeyProvider)
+    resolver: MemoryResolver = field(default_factory=MemoryResolver)
     now_ms: int = NOW_MS
     wait_s: float = 5.0
 
     def __post_init__(self) -> None:
         self.secrets = SecretBox(self.secrets_key)
-        self.publisher = Publisher(self.store, self.bus)
+        self.vault = Vault(self.keys, self.secrets)
+        self.publisher = Publisher(self.store, self.bus, self.vault)
 
     def clock(self) -> int:
         return self.now_ms
@@ -91,13 +114,16 @@ class Plane:
     def app(self) -> Litestar:
         return create_app(self.services(), TOKEN)
 
-    def services(self) -> Services:
-        fingerprints, wake = Fingerprints(self.secrets_key), self.publisher.wake
-        return Services(
-            tenants=TenantService(self.store, self.secrets, fingerprints, ENGINES, self.clock, wake),
-            clients=ClientService(self.store, fingerprints, self.clock, wake),
-            identifiers=IdentifierService(
-                self.store, self.ams, self.scheme, self.secrets, self.clock, self.wait_s
-            ),
-            is_ready=self.store.is_ready,
+    def services(self, store: Store | None = None) -> Services:
+        """The services over the store in memory, or over another one."""
+        outside = Outside(
+            ams=self.ams,
+            scheme=self.scheme,
+            resolver=self.resolver,
+            capacities=dict.fromkeys(ENGINES, CAPACITY_PER_S),
+            wait_s=self.wait_s,
+        )
+        fingerprints = Fingerprints(self.secrets_key)
+        return services_of(
+            store or self.store, self.vault, fingerprints, outside, self.clock, self.publisher.wake
         )

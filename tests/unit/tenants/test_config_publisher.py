@@ -33,6 +33,14 @@ async def test_a_change_while_the_bus_is_away_is_published_when_it_is_back(api: 
     assert await plane.publisher.publish_waiting() == 1
 
 
+async def test_a_tenant_whose_key_is_gone_does_not_hold_up_the_others(api: Api, plane: Plane):
+    for name in ("buffalo", "rhino"):
+        await api.post("/v1/tenants", json=create_request(name))
+    await plane.keys.destroy("buffalo")
+    assert await plane.publisher.publish_waiting() == 1
+    assert [config.tenant_id for config in plane.bus.published] == ["rhino"]
+
+
 async def test_an_unacknowledged_version_waits(api: Api, plane: Plane):
     await api.post("/v1/tenants", json=create_request())
     plane.bus.refuses = True
@@ -48,6 +56,6 @@ async def test_a_new_connection_and_a_new_process_publish_everything_again(api: 
     assert await plane.publisher.publish_waiting() == 2
     plane.bus.connections = 1
     assert await plane.publisher.publish_waiting() == 2
-    restarted = Plane(secrets_key=plane.secrets_key, store=plane.store, bus=plane.bus)
+    restarted = Plane(secrets_key=plane.secrets_key, store=plane.store, bus=plane.bus, keys=plane.keys)
     assert await restarted.publisher.publish_waiting() == 2
     assert [config.version for config in plane.bus.published] == [1] * 6

@@ -1,25 +1,14 @@
-"""How a tenant speaks at its scheme, and its keys, as the aggregator changes them."""
+"""How a tenant speaks at its scheme, as the aggregator changes it."""
 
 import msgspec
 import pytest
-from unit.tenants.tenants_kit import NOW_MS, SWITCH_PEM, create_request
+from msgspec.structs import replace
+from unit.tenants.tenants_kit import NOW_MS, PEER_PEM, SCHEME, SWITCH_PEM, create_request
 
 from payhub_platform.contracts.tenant import TenantConfig
-from payhub_platform.security import jws
-
-PEER = jws.public_pem(jws.new_private_key_pem("RS256"))
-SCHEME = {
-    "baseUrl": "https://hub.example/fspiop/",
-    "switchFspId": "Hub",
-    "switchPublicKeyPem": PEER,
-    "versions": ["2.0"],
-    "iso20022": True,
-    "signsParties": False,
-    "peerKeys": [{"fspId": "eland", "publicKeyPem": PEER, "validUntilMs": NOW_MS + 1_000}],
-    "tls": {"caPem": PEER, "certificatePem": PEER, "privateKeyPem": "a private key"},
-    "oauth": {"tokenUrl": "https://idp.example/token", "clientId": "b", "clientSecret": "a secret"},
-}
-OVERLAP_MS = 24 * 3_600_000
+from payhub_platform.security.secrets import SealError
+from payhub_tenants.proof import prove
+from payhub_tenants.tenants.scheme import scheme_secrets
 
 
 @pytest.fixture
@@ -81,7 +70,7 @@ async def test_a_tenant_that_was_never_changed_speaks_as_before(plane, buffalo):
         ({"switchPublicKeyPem": "x"}, "/switchPublicKeyPem"),
         ({"baseUrl": "ftp://hub"}, "/baseUrl"),
         ({"peerKeys": [{"fspId": "eland", "publicKeyPem": "x"}]}, "/peerKeys/0/publicKeyPem"),
-        ({"tls": {"certificatePem": PEER}}, "/tls"),
+        ({"tls": {"certificatePem": PEER_PEM}}, "/tls"),
         ({"oauth": {"tokenUrl": "x", "clientId": "b", "clientSecret": "s"}}, "/oauth/tokenUrl"),
         ({"ilpVersion": 2}, "/ilpVersion"),
         ({"unknown": 1}, ""),
@@ -95,28 +84,44 @@ async def test_settings_that_cannot_be_are_refused_and_nothing_changes(api, chan
     assert (await api.get("/v1/tenants/buffalo")).json()["version"] == 1
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "RS256"])
-async def test_a_new_signing_key_follows_the_old_one_without_a_pause(api, plane, buffalo, algorithm):
-    request = {"replaces": buffalo["keyId"], "algorithm": algorithm}
-    first = (await published(plane)).ilp_secrets_sealed
-    replaced = (await api.put("/v1/tenants/buffalo/signing-key", json=request)).json()
-    assert (replaced["version"], replaced["keyId"] != buffalo["keyId"]) == (2, True)
-    config = await published(plane)
-    key = config.signing_key
-    private = jws.load_private_key(plane.secrets.open(key.private_key_sealed, "jws:buffalo"))
-    assert jws.algorithm_of(private) == algorithm
-    assert [(old.public_key_pem, old.valid_until_ms) for old in key.earlier] == [
-        (buffalo["publicKeyPem"], NOW_MS + OVERLAP_MS)
-    ]
-    assert config.ilp_secrets_sealed == first  # open quotes can still be fulfilled
-    assert len(first) == 1
+@pytest.mark.usefixtures("buffalo")
+async def test_secrets_are_kept_under_the_tenants_own_key(api, plane):
+    await api.put("/v1/tenants/buffalo/scheme", json=SCHEME)
+    tenant = plane.store.kept.tenants.rows["buffalo"]
+    tls_key, client_secret = scheme_secrets(tenant.scheme_settings)
+    [ilp_secret] = tenant.ilp_secrets_sealed
+    kept = {"scheme-tls": tls_key, "scheme-oauth": client_secret, "ilp": ilp_secret}
+    for purpose, sealed in kept.items():
+        assert await plane.vault.is_readable("buffalo", sealed, purpose)
+        with pytest.raises(SealError):
+            plane.secrets.open(sealed, f"{purpose}:buffalo")  # the installation's key alone is not enough
+    export = (await api.get("/v1/tenants/buffalo/export")).json()
+    assert export["tenant"]["scheme_settings"]["oauth"] == {
+        "token_url": "https://idp.example/token",
+        "client_id": "b",
+    }
+    assert "_sealed" not in str(export)
+    proof = await prove(plane.store, plane.vault, "buffalo")
+    assert {"ILP secret", "scheme TLS", "scheme OAuth2"} <= set(proof.readable)
+    await plane.keys.destroy("buffalo")
+    proof = await prove(plane.store, plane.vault, "buffalo")
+    assert (proof.tried, proof.readable) == (6, [])
 
 
-async def test_the_same_replacement_again_does_nothing_and_another_is_refused(api, buffalo):
-    request = {"replaces": buffalo["keyId"]}
-    once, again = [(await api.put("/v1/tenants/buffalo/signing-key", json=request)).json() for _ in range(2)]
-    assert once == again
-    other = await api.put("/v1/tenants/buffalo/signing-key", json={"replaces": "0" * 16})
-    assert (other.status_code, other.json()["code"]) == (409, "signing-key-replaced")
-    missing = await api.put("/v1/tenants/nobody/signing-key", json=request)
+@pytest.mark.usefixtures("buffalo")
+async def test_what_is_changed_stands_in_the_audit_without_secrets(api):
+    await api.put("/v1/tenants/buffalo/scheme", json=SCHEME)
+    page = (await api.get("/v1/tenants/buffalo/audit")).json()
+    assert page["entries"][-1]["action"] == "scheme.changed"
+    assert "secret" not in str(page)
+    missing = await api.put("/v1/tenants/nobody/scheme", json=SCHEME)
     assert missing.json()["code"] == "tenant-not-found"
+
+
+@pytest.mark.usefixtures("buffalo")
+async def test_a_purged_tenant_gets_no_new_scheme(api, plane):
+    rows = plane.store.kept.tenants.rows
+    rows["buffalo"] = purged = replace(rows["buffalo"], status="purged")
+    refused = await api.put("/v1/tenants/buffalo/scheme", json=SCHEME)
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant-leaving")
+    assert rows["buffalo"] == purged

@@ -42,7 +42,7 @@ async def test_creates_a_tenant_and_tells_no_secret(api: Api, plane: Plane):
     answer = await api.post("/v1/tenants", json=create_request())
     assert answer.status_code == 201
     view = answer.json()
-    assert (view["tenantId"], view["version"], view["epoch"], view["status"]) == ("buffalo", 1, 1, "active")
+    assert (view["tenantId"], view["version"], view["epoch"], view["status"]) == ("buffalo", 1, 1, "sandbox")
     assert view["placement"] == ["north", "south"]
     assert (view["clients"], view["partyIdentifiers"], view["published"]) == ([], [], False)
     jws.load_public_key(view["publicKeyPem"])
@@ -51,8 +51,8 @@ async def test_creates_a_tenant_and_tells_no_secret(api: Api, plane: Plane):
     assert "PRIVATE" not in answer.text
     assert "ealed" not in answer.text
     kept = plane.store.kept.tenants.rows["buffalo"]
-    assert plane.secrets.open(kept.ams_password_sealed, "ams:buffalo") == PASSWORD
-    private_pem = plane.secrets.open(kept.private_key_sealed, "jws:buffalo")
+    assert await plane.vault.open("buffalo", kept.ams_password_sealed, "ams") == PASSWORD
+    private_pem = await plane.vault.open("buffalo", kept.private_key_sealed, "jws")
     assert jws.public_pem(private_pem) == view["publicKeyPem"]
     assert PASSWORD not in repr(kept)
 
@@ -187,7 +187,9 @@ async def test_without_the_aggregators_token_nothing_is_told(plane: Plane, crede
             ("GET", "/v1/tenants"),
             ("POST", "/v1/tenants"),
             ("GET", "/v1/tenants/buffalo"),
-            ("PUT", "/v1/tenants/buffalo/status"),
+            ("POST", "/v1/tenants/buffalo/suspend"),
+            ("GET", "/v1/tenants/buffalo/export"),
+            ("GET", "/v1/operators"),
             ("PUT", "/v1/tenants/buffalo/placement"),
             ("POST", "/v1/tenants/buffalo/clients"),
             ("POST", "/v1/tenants/buffalo/party-identifiers"),
@@ -203,7 +205,11 @@ async def test_without_the_aggregators_token_nothing_is_told(plane: Plane, crede
     [
         ("GET", "/v1/tenants/nobody", None),
         ("GET", "/v1/tenants/NO%00BODY", None),
-        ("PUT", "/v1/tenants/nobody/status", {"status": "active"}),
+        ("POST", "/v1/tenants/nobody/suspend", {"reason": "a letter"}),
+        ("GET", "/v1/tenants/nobody/requirements", None),
+        ("GET", "/v1/tenants/nobody/export", None),
+        ("GET", "/v1/tenants/nobody/audit", None),
+        ("POST", "/v1/tenants/nobody/go-live", None),
         ("PUT", "/v1/tenants/nobody/placement", {"placement": ["north"]}),
         ("POST", "/v1/tenants/nobody/clients", client_request()),
         ("POST", "/v1/tenants/nobody/party-identifiers", {"identifiers": [identifier()]}),
@@ -233,16 +239,6 @@ async def test_a_new_placement_makes_a_new_epoch(api: Api):
     assert (again["epoch"], again["version"]) == (2, 2)
     refused = await api.put("/v1/tenants/buffalo/placement", json={"placement": ["west"]})
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown-engine")
-
-
-async def test_suspends_and_activates(api: Api):
-    await api.post("/v1/tenants", json=create_request())
-    suspended = (await api.put("/v1/tenants/buffalo/status", json={"status": "suspended"})).json()
-    assert (suspended["status"], suspended["epoch"], suspended["version"]) == ("suspended", 1, 2)
-    refused = await api.put("/v1/tenants/buffalo/status", json={"status": "gone"})
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/status")
-    active = (await api.put("/v1/tenants/buffalo/status", json={"status": "active"})).json()
-    assert (active["status"], active["version"]) == ("active", 3)
 
 
 async def test_registers_a_client_once(api: Api):

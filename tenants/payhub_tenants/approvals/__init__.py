@@ -1,0 +1,1 @@
+"""Two people for what is dangerous: one asks, another one approves."""

@@ -1,0 +1,1 @@
+"""Addresses at which payhub calls the institution: callbacks and webhooks."""

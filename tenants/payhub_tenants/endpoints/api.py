@@ -1,0 +1,39 @@
+"""``/v1/tenants/{id}/endpoints``."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Controller, Request, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from payhub_platform.http import decode_body
+from payhub_tenants.authentication import calling_operator
+from payhub_tenants.endpoints.model import Endpoints
+from payhub_tenants.endpoints.service import EndpointService
+from payhub_tenants.openapi import takes
+from payhub_tenants.tenants.api import known_form
+
+_put: Final = msgspec.json.Decoder(Endpoints)
+
+
+class EndpointController(Controller):
+    """Callbacks and webhooks of a tenant."""
+
+    path = "/v1/tenants/{tenant_id:str}/endpoints"
+
+    @get("/")
+    async def read(self, tenant_id: FromPath[str], endpoints: NamedDependency[EndpointService]) -> Endpoints:
+        """Return all endpoints."""
+        return await endpoints.get(known_form(tenant_id))
+
+    @put("/", operation_class=takes(Endpoints))
+    async def put(
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        endpoints: NamedDependency[EndpointService],
+    ) -> Endpoints:
+        """Set all endpoints; private addresses are refused."""
+        body: Endpoints = decode_body(await request.body(), _put.decode)
+        return await endpoints.put(known_form(tenant_id), body, calling_operator(request).operator_id)

@@ -1,0 +1,1 @@
+"""FSPIOP signing keys with overlapping rotation, and certificates for channels."""

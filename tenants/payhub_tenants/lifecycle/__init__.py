@@ -1,0 +1,1 @@
+"""From the request of an institution to its end: states, jobs with evidence, and what is missing."""

@@ -1,0 +1,1 @@
+"""The people and machines that use this API, with their roles."""

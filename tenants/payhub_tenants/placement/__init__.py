@@ -1,0 +1,1 @@
+"""Which engines serve a tenant: pinned by people, or chosen by load and headroom."""

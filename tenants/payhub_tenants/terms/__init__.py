@@ -1,0 +1,1 @@
+"""What an institution may do and what it pays: limits and fees."""

@@ -1,0 +1,41 @@
+"""``/v1/tenants/{id}/limits`` and ``/fees``."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Controller, Request, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from payhub_platform.http import decode_body
+from payhub_tenants.authentication import calling_operator
+from payhub_tenants.openapi import takes
+from payhub_tenants.tenants.api import known_form
+from payhub_tenants.terms.model import Fees, Limits
+from payhub_tenants.terms.service import TermsService
+
+_fees: Final = msgspec.json.Decoder(Fees)
+
+
+class TermsController(Controller):
+    """Limits and fees of a tenant."""
+
+    path = "/v1/tenants/{tenant_id:str}"
+
+    @get("/limits")
+    async def limits(self, tenant_id: FromPath[str], terms: NamedDependency[TermsService]) -> Limits:
+        """Return the limits that hold."""
+        return await terms.limits(known_form(tenant_id))
+
+    @get("/fees")
+    async def fees(self, tenant_id: FromPath[str], terms: NamedDependency[TermsService]) -> Fees:
+        """Return the fees."""
+        return await terms.fees(known_form(tenant_id))
+
+    @put("/fees", operation_class=takes(Fees))
+    async def set_fees(
+        self, tenant_id: FromPath[str], request: Request[Any, Any, Any], terms: NamedDependency[TermsService]
+    ) -> Fees:
+        """Set the fees."""
+        body: Fees = decode_body(await request.body(), _fees.decode)
+        return await terms.set_fees(known_form(tenant_id), body, calling_operator(request).operator_id)

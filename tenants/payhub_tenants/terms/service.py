@@ -1,0 +1,62 @@
+"""Shows limits, and keeps fees."""
+
+from typing import TypeVar
+
+from payhub_platform.clock import Clock
+from payhub_platform.errors import NotFoundError
+from payhub_tenants.store import Store
+from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.terms.model import FEES_DOCUMENT, LIMITS_DOCUMENT, Fees, Limits, checked_fees
+
+T = TypeVar("T", Limits, Fees)
+
+
+class TermsService:
+    """Limits change by approval only (see ``approvals``); fees change at once and are audited."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def limits(self, tenant_id: str) -> Limits:
+        """Return the limits that hold.
+
+        Raises:
+            TenantNotFoundError: there is no such tenant.
+            NotFoundError: ``not-set``.
+        """
+        return await self._read(tenant_id, LIMITS_DOCUMENT, Limits)
+
+    async def fees(self, tenant_id: str) -> Fees:
+        """Return the fees.
+
+        Raises:
+            TenantNotFoundError: there is no such tenant.
+            NotFoundError: ``not-set``.
+        """
+        return await self._read(tenant_id, FEES_DOCUMENT, Fees)
+
+    async def set_fees(self, tenant_id: str, fees: Fees, actor: str) -> Fees:
+        """Keep fees in place of those before.
+
+        Raises:
+            TenantNotFoundError: there is no such tenant.
+            InvalidInputError: see ``checked_fees``.
+        """
+        checked_fees(fees)
+        now = self._clock()
+        async with self._store.transaction(tenant_id) as transaction:
+            if await transaction.tenants.lock(tenant_id) is None:
+                raise TenantNotFoundError
+            await transaction.documents.put(tenant_id, FEES_DOCUMENT, fees, now)
+            await transaction.audit.append(tenant_id, now, actor, "fees.set", {"tiers": len(fees.tiers)})
+        return fees
+
+    async def _read(self, tenant_id: str, kind: str, type_: type[T]) -> T:
+        async with self._store.transaction(tenant_id) as transaction:
+            if await transaction.tenants.get(tenant_id) is None:
+                raise TenantNotFoundError
+            found = await transaction.documents.get(tenant_id, kind, type_)
+        if found is None:
+            raise NotFoundError("not-set", f"The institution has no {kind} yet.")
+        return found

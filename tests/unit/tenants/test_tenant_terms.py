@@ -1,0 +1,162 @@
+"""Limits, fees and endpoints, and the document that describes the API."""
+
+from fractions import Fraction
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from unit.tenants.tenants_kit import Plane, create_request
+
+from payhub_tenants.endpoints.errors import PrivateAddressError
+from payhub_tenants.endpoints.model import check_address
+from payhub_tenants.terms.model import Fees, Tier
+
+Api = AsyncTestClient[Litestar]
+BASE = "/v1/tenants/buffalo"
+
+
+@pytest.fixture(autouse=True)
+async def buffalo(api: Api) -> None:
+    assert (await api.post("/v1/tenants", json=create_request())).status_code == 201
+
+
+def limits(payment: int, member: int, day: int) -> dict[str, Any]:
+    velocity = {"payments": 3, "windowMs": 60_000}
+    return {
+        "perPaymentMinor": payment, "perMemberDayMinor": member, "perDayMinor": day, "velocity": velocity,
+    }  # fmt: skip
+
+
+async def test_limits_hold_only_once_they_are_approved(api: Api, plane: Plane):
+    assert (await api.get(f"{BASE}/limits")).json()["code"] == "not-set"
+    asked = await api.put(f"{BASE}/limits", json=limits(1, 2, 3))
+    assert asked.status_code == 202
+    assert (await api.get(f"{BASE}/limits")).status_code == 404
+    made = await api.post("/v1/operators", json={"operatorId": "b-b", "name": "b", "roles": ["approver"]})
+    other = {"authorization": f"Bearer {made.json()['token']}"}
+    path = f"{BASE}/approvals/{asked.json()['approvalId']}"
+    assert (await api.post(f"{path}/refuse", headers=other)).json()["state"] == "refused"
+    assert (await api.post(f"{path}/approve", headers=other)).json()["code"] == "approval-decided"
+    asked = await api.put(f"{BASE}/limits", json=limits(1, 2, 3))  # asked anew, it is another request
+    path = f"{BASE}/approvals/{asked.json()['approvalId']}"
+    assert (await api.post(f"{path}/approve", headers=other)).json()["state"] == "approved"
+    assert (await api.get(f"{BASE}/limits")).json() == limits(1, 2, 3)
+    await plane.publisher.publish_waiting()
+    published = plane.bus.published[-1].limits
+    assert published is not None
+    assert (published.per_payment_minor, published.velocity_payments) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (limits(3, 2, 9), "/perPaymentMinor"),
+        (limits(1, 9, 8), "/perMemberDayMinor"),
+        (limits(0, 1, 1), "/perPaymentMinor"),
+    ],
+)
+async def test_limits_that_contradict_are_refused(api: Api, body: dict[str, Any], pointer: str):
+    answer = await api.put(f"{BASE}/limits", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, pointer)
+
+
+async def test_fees_are_kept_and_their_tiers_rise(api: Api):
+    fees = {"tiers": [{"fromMinor": 0, "fixedMinor": 5}, {"fromMinor": 1000, "basisPoints": 25}]}
+    assert (await api.put(f"{BASE}/fees", json=fees)).status_code == 200
+    tiers = (await api.get(f"{BASE}/fees")).json()["tiers"]
+    assert [tier["fromMinor"] for tier in tiers] == [0, 1000]
+    for begins in ([1], [0, 0], [0, 5, 4]):
+        body = {"tiers": [{"fromMinor": begin} for begin in begins]}
+        assert (await api.put(f"{BASE}/fees", json=body)).json()["code"] == "tiers-unordered"
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**6), st.integers(0, 10_000))
+def test_a_fee_is_exact_to_half_a_minor_unit(amount: int, fixed: int, points: int):
+    fee = Fees(tiers=[Tier(from_minor=0, fixed_minor=fixed, basis_points=points)]).of(amount)
+    exact = fixed + Fraction(amount * points, 10_000)
+    assert -Fraction(1, 2) < fee - exact <= Fraction(1, 2)
+
+
+def endpoint(url: str) -> dict[str, Any]:
+    return {"endpoints": [{"url": url, "purpose": "webhook", "events": ["payment.completed"]}]}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.ke/",  # no TLS
+        "https://localhost/",
+        "https://bank.internal/",
+        "https://LOCALHOST./",
+        "https://intranet/",
+        "https://127.0.0.1/",
+        "https://10.1.2.3/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://100.64.0.1/",
+        "https://0.0.0.0/",
+        "https://224.0.0.1/",
+        "https://[::1]/",
+        "https://[fd00::1]/",
+        "https://[fe80::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://[64:ff9b::a00:1]/",
+        "https://[2002:a00:1::]/",
+        "https://rebound.example.ke/",
+    ],
+)
+async def test_private_addresses_are_refused_however_they_are_written(api: Api, plane: Plane, url: str):
+    plane.resolver.hosts["rebound.example.ke"] = ["41.90.0.1", "10.0.0.1"]
+    answer = await api.put(f"{BASE}/endpoints", json=endpoint(url))
+    assert (answer.status_code, answer.json()["code"]) == (400, "private-address")
+    assert answer.json()["errors"][0]["pointer"] == "/endpoints/0/url"
+    assert (await api.get(f"{BASE}/endpoints")).json() == {"endpoints": []}
+
+
+async def test_public_endpoints_are_kept(api: Api, plane: Plane):
+    plane.resolver.hosts["hooks.example.ke"] = ["41.90.0.1", "2c0f:fe38::1"]
+    body = endpoint("https://hooks.example.ke/p")
+    assert (await api.put(f"{BASE}/endpoints", json=body)).status_code == 200
+    assert (await api.get(f"{BASE}/endpoints")).json() == body
+    unknown = await api.put(f"{BASE}/endpoints", json=endpoint("https://nobody.example.ke/"))
+    assert unknown.json()["code"] == "unknown-host"
+    twice = {"endpoints": body["endpoints"] * 2}
+    assert (await api.put(f"{BASE}/endpoints", json=twice)).json()["code"] == "duplicate-endpoint"
+
+
+@given(st.ip_addresses())
+def test_an_address_is_public_where_the_registries_say_so(address: Any):
+    if not address.is_global or address.is_multicast:
+        with pytest.raises(PrivateAddressError):
+            check_address(str(address), "/")
+
+
+async def test_the_api_describes_itself_in_openapi_3_1(api: Api):
+    document = (await api.get("/openapi/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    paths = {path for path in document["paths"] if path.startswith("/v1")}
+    assert {"/v1/tenants/{tenant_id}/requirements", "/v1/tenants/{tenant_id}/go-live"} <= paths
+    for path in paths:
+        for operation in document["paths"][path].values():
+            assert operation["security"] == [{"bearer": []}]
+    create = document["paths"]["/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    jsonschema.Draft202012Validator.check_schema(create)
+    validator = jsonschema.Draft202012Validator(create)
+    assert validator.is_valid(create_request())
+    assert not validator.is_valid(create_request(colour="red"))
+    assert not validator.is_valid(create_request(tenantId="Buffalo"))
+
+
+async def test_everything_a_tenant_owns_is_exported_without_credentials(api: Api):
+    await api.post(f"{BASE}/party-identifiers", json={"identifiers": [{
+        "type": "MSISDN", "value": "254700200001", "accountId": "B-1"}]})  # fmt: skip
+    answer = await api.get(f"{BASE}/export")
+    assert answer.headers["content-digest"].startswith("sha-256=:")
+    export = answer.json()
+    assert [each["value"] for each in export["partyIdentifiers"]] == ["254700200001"]
+    assert (len(export["keys"]), export["tenant"]["tenant_id"]) == (1, "buffalo")
+    assert "sealed" not in answer.text
+    assert "PRIVATE" not in answer.text
