@@ -30,7 +30,8 @@ SETTINGS = {
 TOP_FOLDERS = tuple("platform tenants gateway engines loadtests tests docs requirements .ci".split())
 ABSENT = {"platform/__init__.py"}  # a decision says why it must not be there
 FOREIGN = re.compile(
-    r"\b(AI|LLMs?|agents?|assistant|prompts?)\b"  # who wrote it is no matter of the project
+    # Who wrote it is no matter of the project; agent-cash-out is a payment's use case.
+    r"\b(AI|LLMs?|agents?(?!-cash-out)|assistant|prompts?)\b"
     r"|(?<![\w}])/(work|root|home|tmp)/"  # paths of one machine
     r"|pypi\.org|pythonhosted|npmjs|docker\.io|ghcr\.io|quay\.io"
 )

@@ -26,8 +26,9 @@ PASSED_ON = "payhub_gateway.EngineRefusalError"
 COMPUTED = {
     "engines/payhub_engines/core/bpmn/check.py",
     "engines/payhub_engines/core/bpmn/parse.py",
-    "engines/payhub_engines/server/api.py",
+    "engines/payhub_engines/server/requests.py",
     "engines/payhub_engines/server/operator_api.py",
+    "engines/payhub_engines/server/refunds.py",
     "engines/payhub_engines/server/stream.py",
     "engines/payhub_engines/core/deployment.py",
     "engines/payhub_engines/server/fspiop_api.py",

@@ -4,29 +4,62 @@ from typing import Any, Final
 
 import msgspec
 
+from payhub_engines.connectors import refusals
+from payhub_engines.connectors.refusals import error_value
 from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
+    PEER_TO_PEER,
+    Entered,
     Outcome,
     Payment,
+    QuoteTerms,
+    RequestToPay,
+    money_of,
     party_key,
 )
 from payhub_platform import ids
-from payhub_platform.clock import iso
+from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.channel import (
     ChannelMoney,
+    Confirmation,
+    DeviceAuthorization,
     PartyIdInfo,
     PaymentState,
+    RequestUse,
+    TransactionRequestStatus,
     TransferError,
     TransferStatus,
+    TransferTerms,
+    UseCase,
 )
-from payhub_platform.contracts.engine import StartPayment
-from payhub_platform.contracts.fspiop import FspMoney
+from payhub_platform.contracts.engine import StartPayment, StartRequest
+from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest, TransactionType
 from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
 from payhub_platform.contracts.tenant import TenantConfig
-from payhub_platform.money import Money
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
+PAYER_CONFIRMATION: Final = "payer-confirmation"  # the message that a payer's answer is
+DEVICE_AUTHORIZATION: Final = "device-authorization"  # the message that what is entered at a device is
+PASSWORDS_MAX: Final = 3  # one-time passwords that may be entered for a payment
+
+REQUEST_PROCESS: Final = "payee-transaction-request"
+REQUESTED_PROCESS: Final = "payer-transaction-request"
+
+# FSPIOP 1.1 section 5.3: scenario and who starts it.
+_TRANSACTION_TYPES: Final[dict[UseCase, TransactionType]] = {
+    "transfer": PEER_TO_PEER,
+    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
+    "cash-in": TransactionType(scenario="DEPOSIT", initiator="PAYER", initiator_type="AGENT"),
+    "cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYER", initiator_type="CONSUMER"),
+    "loan-repayment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
+}
+
+_REQUEST_TYPES: Final[dict[RequestUse, TransactionType]] = {
+    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYEE", initiator_type="BUSINESS"),
+    "agent-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="AGENT"),
+    "atm-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="DEVICE"),
+}
 
 
 def start_variables(
@@ -52,14 +85,108 @@ def start_variables(
         payee=payee,
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
         amount_type="RECEIVE" if request.amount_type == "RECEIVE" else "SEND",
+        transaction_type=_TRANSACTION_TYPES[request.use_case],
         # The scheme's Note is shorter than what a channel may send.
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
         expires_at_ms=request.expires_at_ms,
     )
+    variables = {
+        **payment_variables(payment, tenant, now_ms, callback_timeout),
+        # Who banks at the same institution is not asked for at the scheme.
+        "payeeFsp": tenant.fsp_id if payee.fsp_id == tenant.fsp_id else None,
+        "confirmQuote": request.confirm_quote,
+        "clientRefId": request.client_ref_id,
+    }
+    if request.use_case == "loan-repayment":
+        variables |= _loan_variables(payment, tenant, now_ms)
+    return variables
+
+
+def _loan_variables(payment: Payment, tenant: TenantConfig, now_ms: int) -> dict[str, Any]:
+    """Return what makes a payment one to a loan of the own bank, which has terms of its own."""
+    terms = QuoteTerms(
+        transfer_amount=payment.amount,
+        payee_receive_amount=payment.amount,
+        expiration=iso(now_ms + tenant.quote_validity_ms),
+    )
+    return {
+        "payeeFsp": tenant.fsp_id,
+        "loanAccount": payment.payee.party_identifier,
+        "quoteTerms": msgspec.to_builtins(terms),
+    }
+
+
+def request_variables(request: StartRequest, tenant: TenantConfig) -> dict[str, Any]:
+    """Return the variables that ``payee-transaction-request`` starts with."""
+    payer = _fspiop_party(request.payer, request.payer.fsp_id)
+    asked = RequestToPay(
+        transaction_request_id=request.payment_id,
+        payee=_fspiop_party(request.payee, tenant.fsp_id),
+        payer=payer,
+        amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
+        transaction_type=_REQUEST_TYPES[request.use_case],
+        expiration=iso(request.expires_at_ms),
+        authentication_type=request.authentication,
+        note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
+    )
+    return {
+        **msgspec.to_builtins(asked),
+        "payerKey": party_key(payer.party_id_type, payer.party_identifier, payer.party_sub_id_or_type),
+        "clientRefId": request.client_ref_id,
+        "switchFsp": tenant.scheme.switch_fsp_id,
+        "callbackTimeout": CALLBACK_TIMEOUT,
+        "transactionRequestResponse": None,
+        "error": None,
+    }
+
+
+def requested_payment(
+    request: TransactionRequest, requester_fsp: str, tenant: TenantConfig, now_ms: int
+) -> dict[str, Any]:
+    """Return the variables of the payment that another institution's request asks for.
+
+    Its ids are of this institution's own making: what others choose never names a payment or a booking.
+    """
+    transaction_id = ids.derive(
+        "transaction-request", tenant.tenant_id, requester_fsp, request.transaction_request_id
+    )
+    payee = request.payee.party_id_info
+    payment = Payment(
+        transaction_id=transaction_id,
+        quote_id=ids.derive(transaction_id, "quote"),
+        transfer_id=ids.derive(transaction_id, "transfer"),
+        payer=msgspec.structs.replace(request.payer, fsp_id=tenant.fsp_id),
+        payee=msgspec.structs.replace(payee, fsp_id=requester_fsp),
+        amount=request.amount,
+        amount_type="RECEIVE",
+        transaction_type=request.transaction_type,
+        transaction_request_id=request.transaction_request_id,
+        note=request.note,
+        expires_at_ms=None if request.expiration is None else parse_iso(request.expiration),
+    )
+    return {
+        **payment_variables(payment, tenant, now_ms),
+        "party": msgspec.to_builtins(request.payee),
+        "payeeFsp": requester_fsp,
+        "confirmQuote": request.authentication_type is None,
+        "authentication": request.authentication_type,
+    }
+
+
+def payment_variables(
+    payment: Payment, tenant: TenantConfig, now_ms: int, callback_timeout: str = CALLBACK_TIMEOUT
+) -> dict[str, Any]:
+    """Return what every payment starts with."""
+    payee = payment.payee
     return {
         **msgspec.to_builtins(payment),
         "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
-        "clientRefId": request.client_ref_id,
+        "confirmation": None,
+        "authentication": None,
+        "passwordsLeft": PASSWORDS_MAX,
+        "loanAccount": None,
+        "quoteTerms": None,
+        "queries": 0,
         "acceptedAtMs": now_ms,
         "switchFsp": tenant.scheme.switch_fsp_id,
         "callbackTimeout": callback_timeout,
@@ -67,6 +194,21 @@ def start_variables(
         "transferRefusal": None,
         "error": None,
     }
+
+
+def confirmation_variables(confirmation: Confirmation) -> dict[str, Any]:
+    """Return what the message ``payer-confirmation`` brings."""
+    refused = error_value(refusals.PAYER_REJECTION, "The payer does not accept the terms.")
+    return {
+        "confirmation": "ACCEPTED" if confirmation.accepted else "REJECTED",
+        "error": None if confirmation.accepted else refused,
+    }
+
+
+def authorization_variables(entered: DeviceAuthorization) -> dict[str, Any]:
+    """Return what the message ``device-authorization`` brings."""
+    answer = Entered(response_type=entered.response_type, password=entered.password)
+    return {"deviceAnswer": msgspec.to_builtins(answer)}
 
 
 def transfer_status(
@@ -84,12 +226,11 @@ def transfer_status(
     payment = msgspec.convert(variables, Payment)
     outcome = msgspec.convert(variables, Outcome)
     state: PaymentState = outcome.payment_state if ended_at_ms is not None else "PENDING"
-    money = Money.parse(payment.amount.amount, payment.amount.currency)
     error = outcome.error if state == "FAILED" else None
     return TransferStatus(
         transaction_id=payment_id,
         state=state,
-        amount=ChannelMoney(amount=money.decimal_text(), currency=money.currency),
+        amount=_channel_money(payment.amount),
         payer=_channel_party(payment.payer),
         payee=_channel_party(payment.payee),
         started_at=iso(started_at_ms),
@@ -97,8 +238,55 @@ def transfer_status(
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
+        terms=_terms(outcome),
+        awaits_confirmation=(
+            ended_at_ms is None
+            and outcome.confirm_quote
+            and outcome.quote_terms is not None
+            and outcome.confirmation is None
+        ),
         handed_over=handed_over,
     )
+
+
+def request_status(
+    variables: dict[str, Any], started_at_ms: int, ended_at_ms: int | None
+) -> TransactionRequestStatus:
+    """Tell a channel how its request to be paid stands."""
+    asked = msgspec.convert(variables, RequestToPay)
+    outcome = msgspec.convert(variables, Outcome)
+    state: PaymentState = outcome.payment_state if ended_at_ms is not None else "PENDING"
+    error = outcome.error if state == "FAILED" else None
+    return TransactionRequestStatus(
+        transaction_request_id=asked.transaction_request_id,
+        state=state,
+        amount=_channel_money(asked.amount),
+        payer=_channel_party(asked.payer),
+        payee=_channel_party(asked.payee),
+        started_at=iso(started_at_ms),
+        ended_at=None if ended_at_ms is None else iso(ended_at_ms),
+        client_ref_id=outcome.client_ref_id,
+        error=None if error is None else TransferError(code=error.code, description=error.description),
+    )
+
+
+def _terms(outcome: Outcome) -> TransferTerms | None:
+    terms = outcome.quote_terms
+    if terms is None:
+        return None
+    currency = terms.transfer_amount.currency
+    return TransferTerms(
+        transfer_amount=_channel_money(terms.transfer_amount),
+        payer_fee=ChannelMoney(amount=outcome.payer_fee or "0", currency=currency),
+        payee_fee=_channel_money(terms.payee_fsp_fee or FspMoney(amount="0", currency=currency)),
+        payee_receive_amount=_channel_money(terms.payee_receive_amount),
+        expiration=terms.expiration,
+    )
+
+
+def _channel_money(amount: FspMoney) -> ChannelMoney:
+    money = money_of(amount)
+    return ChannelMoney(amount=money.decimal_text(), currency=money.currency)
 
 
 def _fspiop_party(party: PartyIdInfo, fsp_id: str | None) -> FspPartyIdInfo:

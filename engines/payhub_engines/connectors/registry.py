@@ -8,6 +8,7 @@ from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.ingress import MESSAGE_NAMES
 from payhub_engines.connectors.mojaloop.jobs import MojaloopJobs
 from payhub_engines.connectors.mojaloop.keys import KeyRing
+from payhub_engines.connectors.payment import DEVICE_AUTHORIZATION, PAYER_CONFIRMATION
 
 
 def handlers(http: HttpFactory = AiohttpClient) -> dict[str, Handler]:
@@ -24,5 +25,5 @@ def handlers(http: HttpFactory = AiohttpClient) -> dict[str, Handler]:
 
 
 def message_names() -> frozenset[str]:
-    """Return the name of every message that the connectors publish."""
-    return MESSAGE_NAMES
+    """Return the name of every message that the connectors or the engine's API publish."""
+    return MESSAGE_NAMES | {PAYER_CONFIRMATION, DEVICE_AUTHORIZATION}

@@ -7,17 +7,23 @@ import msgspec
 from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_platform.contracts.channel import PaymentState
 from payhub_platform.contracts.fspiop import (
+    AuthorizationResponse,
+    AuthorizationResult,
     FspMoney,
     Party,
     PartyIdInfo,
     QuoteRequest,
     QuoteResponse,
+    TransactionRequest,
+    TransactionRequestState,
+    TransactionType,
     TransferPrepare,
 )
 from payhub_platform.money import Money
 
 CALLBACK_TIMEOUT: Final = "PT10S"
 NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
+PEER_TO_PEER: Final = TransactionType(scenario="TRANSFER", initiator="PAYER", initiator_type="CONSUMER")
 VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
 
 
@@ -29,8 +35,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     transfer_id: str
     payer: PartyIdInfo
     payee: PartyIdInfo
-    amount: FspMoney
+    amount: FspMoney  # what is sent, or what is received, as ``amount_type`` says
     amount_type: Literal["SEND", "RECEIVE"] = "SEND"
+    transaction_type: TransactionType = PEER_TO_PEER
+    transaction_request_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
 
@@ -42,16 +50,11 @@ class ErrorValue(msgspec.Struct, frozen=True, kw_only=True):
     description: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a payment ended, and what its channel calls it."""
-
-    payment_state: PaymentState = "PENDING"
-    error: ErrorValue | None = None
-    client_ref_id: str | None = None
-
-
 class PayerFunds(Payment, frozen=True, kw_only=True, rename="camel"):
-    """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat."""
+    """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat.
+
+    The process gives these jobs what is transferred as their ``amount``.
+    """
 
     payer_account: str
     payer_fee: str  # decimal text in the payment's currency
@@ -62,6 +65,21 @@ class FoundParty(Payment, frozen=True, kw_only=True, rename="camel"):
 
     party: Party
     payee_fsp: str
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What another institution asks for by GET."""
+
+    resource: str
+    path: list[str]
+
+
+class RefusedQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``refuse-query`` starts with, set by a message such as ``quote-query`` that nothing waits for."""
+
+    query: Query
+    queried_by: str
+    query_refusal: ErrorValue
 
 
 class QuotedPayment(FoundParty, frozen=True, kw_only=True, rename="camel"):
@@ -96,19 +114,101 @@ class TransferReference(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     transfer_id: str
 
 
+class PartySought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whom a look-up is about; the process gives the job the payer where the payee asks to be paid."""
+
+    payee: PartyIdInfo
+
+
+class RequestToPay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payee-transaction-request`` starts with; ``payee_fsp`` is where the party asked is found."""
+
+    transaction_request_id: str
+    payee: PartyIdInfo
+    payer: PartyIdInfo
+    amount: FspMoney
+    transaction_type: TransactionType
+    expiration: str
+    authentication_type: Literal["OTP"] | None = None
+    note: str | None = None
+    payee_fsp: str | None = None
+
+
+class RequestReceived(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``payer-transaction-request`` starts with, set by the message ``transaction-request``."""
+
+    transaction_request: TransactionRequest
+    requester_fsp: str
+
+
+class RequestAnswer(RequestReceived, frozen=True, kw_only=True, rename="camel"):
+    """What the payee is told of its request: a state that the process names, or ``error``."""
+
+    transaction_id: str | None = None
+    request_state: TransactionRequestState = "RECEIVED"
+
+
+class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What a payment moves. Set once, so that whatever is sent again is the same.
+
+    The payer's account is charged ``transfer_amount`` and the payer's own fee; the payee's account is paid
+    ``payee_receive_amount``.
+    """
+
+    transfer_amount: FspMoney
+    payee_receive_amount: FspMoney
+    expiration: str
+    payee_fsp_fee: FspMoney | None = None
+    payee_fsp_commission: FspMoney | None = None
+
+
+class AuthorizedPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A payment that its payer authorizes at the payee's device."""
+
+    transaction_request_id: str
+    payee_fsp: str
+    quote_terms: QuoteTerms
+    passwords_left: int
+
+
+class Authorization(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Set by the message ``authorization-response``."""
+
+    transaction_id: str
+    payee_fsp: str
+    answered_by: str
+    authorization_response: AuthorizationResponse | None = None
+    error: ErrorValue | None = None
+
+
+class Entered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a payer has done at the payee's device."""
+
+    response_type: AuthorizationResult
+    password: str | None = None
+
+
+class DeviceAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Set by the message ``device-authorization``; ``payee_fsp`` is where the party asked is found."""
+
+    transaction_request_id: str
+    payee_fsp: str
+    device_answer: Entered
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``party-registration`` starts with."""
+
+    party_id: PartyIdInfo
+    requester_fsp: str
+    withdraw: bool = False
+
+
 class PartyQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What ``payee-party-lookup`` starts with, set by the message ``party-request``."""
 
     party_id: PartyIdInfo
     requester_fsp: str
-
-
-class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Set once by ``ams-quote-payee``, so that an answer sent again is the same answer."""
-
-    transfer_amount: FspMoney
-    payee_receive_amount: FspMoney
-    expiration: str
 
 
 class PayeeQuote(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -123,6 +223,27 @@ class PricedQuote(PayeeQuote, frozen=True, kw_only=True, rename="camel"):
 
     quote_terms: QuoteTerms
     payee_account: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a payment stands, and what its channel calls it."""
+
+    payment_state: PaymentState = "PENDING"
+    error: ErrorValue | None = None
+    client_ref_id: str | None = None
+    confirm_quote: bool = False
+    confirmation: str | None = None
+    payer_fee: str | None = None
+    quote_terms: QuoteTerms | None = None
+
+
+class PayeeCredit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What paying the payee needs, whether the money comes through the scheme or from the same bank."""
+
+    transaction_id: str
+    transfer_id: str
+    payee_account: str
+    quote_terms: QuoteTerms
 
 
 class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):

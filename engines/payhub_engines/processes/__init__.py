@@ -6,8 +6,24 @@ from typing import Final
 PAYER_FUND_TRANSFER: Final = "payer-fund-transfer"
 PAYEE_PARTY_LOOKUP: Final = "payee-party-lookup"
 PAYEE_QUOTE_TRANSFER: Final = "payee-quote-transfer"
+PAYER_TRANSACTION_REQUEST: Final = "payer-transaction-request"
+PAYEE_TRANSACTION_REQUEST: Final = "payee-transaction-request"
+PAYEE_PARTICIPANT_LOOKUP: Final = "payee-participant-lookup"
+REFUSE_QUERY: Final = "refuse-query"
+ACCOUNT_LOOKUP: Final = "account-lookup"
+PARTY_REGISTRATION: Final = "party-registration"
 
-_NAMES: Final = (PAYER_FUND_TRANSFER, PAYEE_PARTY_LOOKUP, PAYEE_QUOTE_TRANSFER)
+_NAMES: Final = (
+    PAYER_FUND_TRANSFER,
+    PAYEE_PARTY_LOOKUP,
+    PAYEE_QUOTE_TRANSFER,
+    PAYER_TRANSACTION_REQUEST,
+    PAYEE_TRANSACTION_REQUEST,
+    PAYEE_PARTICIPANT_LOOKUP,
+    REFUSE_QUERY,
+    ACCOUNT_LOOKUP,
+    PARTY_REGISTRATION,
+)
 
 
 def load() -> list[tuple[str, bytes]]:

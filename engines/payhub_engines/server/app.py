@@ -12,11 +12,12 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from payhub_engines.server.api import PaymentsController, live, ready
+from payhub_engines.server.api import PaymentsController, RequestsController, live, ready
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.forward import Forwarder
 from payhub_engines.server.fspiop_api import fspiop
 from payhub_engines.server.leadership import Replica
+from payhub_engines.server.members_api import AccountsController, RegistrationsController
 from payhub_engines.server.operator_api import OperatorController
 from payhub_engines.server.settings import EngineSettings
 from payhub_platform import event_loop
@@ -29,6 +30,14 @@ _logger = logging.getLogger(__name__)
 
 HAND_OVER_WAIT_S: Final = 4.0  # the log bounds it as well, more tightly
 DRAIN_S: Final = 0.5  # connections that stay open are closed after their next answer within this time
+
+CONTROLLERS: Final = (
+    PaymentsController,
+    RequestsController,
+    AccountsController,
+    RegistrationsController,
+    OperatorController,
+)
 
 
 def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
@@ -43,7 +52,16 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
             await engine.stop()
 
     return Litestar(
-        route_handlers=[PaymentsController, OperatorController, live, ready, fspiop],
+        route_handlers=[
+            PaymentsController,
+            RequestsController,
+            AccountsController,
+            RegistrationsController,
+            OperatorController,
+            live,
+            ready,
+            fspiop,
+        ],
         dependencies={"engine": Provide(lambda: engine, sync_to_thread=False, use_cache=True)},
         exception_handlers=exception_handlers(),
         lifespan=[lifespan],

@@ -10,7 +10,8 @@ import aiohttp
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import client_session
-from payhub_engines.connectors.mojaloop.keys import PublicKeys
+from payhub_engines.connectors.mojaloop.keys import KeyRing, PublicKeys
+from payhub_engines.connectors.mojaloop.one_time_password import password_of
 from payhub_engines.connectors.registry import handlers
 from payhub_engines.consensus.disk import FileDisk
 from payhub_engines.consensus.peers import TcpNetwork
@@ -55,6 +56,7 @@ class Engine:
         self.is_stopping = False
         self._watch = LeadershipWatch(self)
         self._secrets = SecretBox(settings.secrets_key)
+        self._tenant_keys = KeyRing()
         self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file)
         self.directory = TenantDirectory(settings.data_dir / "tenants.cache")
         self._log = _log(settings)
@@ -240,6 +242,11 @@ class Engine:
     def source_keys(self, fsp_id: str, tenant: TenantConfig) -> list[PublicKey]:
         """Return the public keys that messages of an FSP may be signed with; none where it is unknown."""
         return self._keys.of(fsp_id, tenant, self.clock())
+
+    def one_time_password(self, tenant_id: str, transaction_id: str) -> str:
+        """Return what a payer enters at the payee's device; for the payer's own channel alone."""
+        key = self._tenant_keys.of(self.tenant(tenant_id), self._secrets)
+        return password_of(transaction_id, key.ilp_secret)
 
     def _work(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -105,6 +105,8 @@ def start_payment(request: TransferRequest, tenant: TenantConfig, client_id: str
         payee=payee,
         amount=amount,
         amount_type=request.amount_type,
+        use_case=request.use_case,
+        confirm_quote=request.confirm_quote,
         client_ref_id=request.client_ref_id,
         note=request.note,
         expires_at_ms=_expiration(request.expiration),

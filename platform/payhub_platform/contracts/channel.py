@@ -6,6 +6,10 @@ from payhub_platform.contracts.base import Contract
 
 PartyIdType = Literal["MSISDN", "EMAIL", "PERSONAL_ID", "BUSINESS", "DEVICE", "ACCOUNT_ID", "IBAN", "ALIAS"]
 PaymentState = Literal["PENDING", "COMPLETED", "FAILED"]
+UseCase = Literal["transfer", "merchant-payment", "cash-in", "cash-out", "loan-repayment"]
+"""What is paid for (FSPIOP 1.1 section 5.3): another member, a merchant whose QR code was read, cash that the
+payer as an agent has taken, cash that the payer takes at an agent, or a loan.
+"""
 
 
 class PartyIdInfo(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -39,8 +43,48 @@ class TransferRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     amount: ChannelMoney
     amount_type: Literal["SEND", "RECEIVE"] = "SEND"
     client_ref_id: str | None = None
+    use_case: UseCase = "transfer"
+    confirm_quote: bool = False  # nothing is paid before the payer has accepted the terms
     note: str | None = None
     expiration: str | None = None  # ISO 8601 with offset
+
+
+class Confirmation(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transfer/{id}/confirmation``: whether the payer accepts the terms."""
+
+    accepted: bool
+
+
+RequestUse = Literal["merchant-payment", "agent-cash-out", "atm-cash-out"]
+"""Why a payee asks to be paid (FSPIOP 1.1 section 5.3): goods or services, or cash that it has handed out."""
+
+
+class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transactionRequest``: a member asks to be paid."""
+
+    payee: ChannelParty
+    payer: ChannelParty
+    amount: ChannelMoney  # what the payee is to receive
+    use_case: RequestUse = "merchant-payment"
+    authentication: Literal["OTP"] | None = None  # the payer enters a one-time password at the device
+    client_ref_id: str | None = None
+    note: str | None = None
+    expiration: str  # ISO 8601 with offset
+
+
+class RefundRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transfer/{id}/refund``: the payee pays back, in part or all that is left."""
+
+    amount: ChannelMoney | None = None
+    reason: str | None = None
+    client_ref_id: str | None = None
+
+
+class DeviceAuthorization(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /channel/transactionRequest/{id}/authorization``: what the payer did at the device."""
+
+    response_type: Literal["ENTERED", "REJECTED", "RESEND"]
+    password: str | None = None  # with ENTERED
 
 
 class TransferAccepted(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -71,6 +115,16 @@ class TransactionState(Contract, frozen=True, kw_only=True, rename="camel"):
     error: TransferError | None = None
 
 
+class TransferTerms(Contract, frozen=True, kw_only=True, rename="camel"):
+    """What the payment costs: the payer's account is charged ``transfer_amount`` and ``payer_fee``."""
+
+    transfer_amount: ChannelMoney
+    payer_fee: ChannelMoney
+    payee_fee: ChannelMoney
+    payee_receive_amount: ChannelMoney
+    expiration: str  # until when they can be confirmed
+
+
 class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer of ``GET /channel/transfer/{id}``."""
 
@@ -84,4 +138,62 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     transfer_id: str | None = None
     client_ref_id: str | None = None
     error: TransferError | None = None
+    terms: TransferTerms | None = None  # once they are agreed
+    awaits_confirmation: bool = False
+    one_time_password: str | None = None  # for the payer alone, who enters it at the payee's device
     handed_over: bool = False  # a callback of this payment came in at another engine
+
+
+class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/transactionRequest/{id}``: COMPLETED once the payee was credited."""
+
+    transaction_request_id: str
+    state: PaymentState
+    amount: ChannelMoney
+    payer: PartyIdInfo
+    payee: PartyIdInfo
+    started_at: str
+    ended_at: str | None = None
+    client_ref_id: str | None = None
+    awaits_password: bool = False  # the device must have the payer enter it now
+    transaction_id: str | None = None  # the payment that answers it, which may be paid back
+    error: TransferError | None = None
+
+
+class AccountIdentifier(Contract, frozen=True, kw_only=True, rename="camel"):
+    """By what an account is reached."""
+
+    type: str
+    value: str
+    sub_id: str | None = None
+
+
+class AccountState(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A member's account; amounts are decimal text, absent where the bank tells none."""
+
+    account_id: str
+    currency: str
+    status: Literal["ACTIVE", "BLOCKED", "INACTIVE"]
+    may_pay: bool
+    may_receive: bool
+    balance: str | None = None
+    available: str | None = None
+
+
+class AccountStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/account/{id}``: how a member's account stood when it was asked for."""
+
+    state: PaymentState
+    party: PartyIdInfo
+    account: AccountState | None = None
+    identifiers: list[AccountIdentifier] = []
+    error: TransferError | None = None
+
+
+class RegistrationStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /channel/registration/{id}``: COMPLETED once the scheme has taken it."""
+
+    state: PaymentState
+    party: PartyIdInfo
+    withdraw: bool = False
+    error: TransferError | None = None

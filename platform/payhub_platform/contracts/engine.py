@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal
 
 from payhub_platform.contracts.base import Contract
-from payhub_platform.contracts.channel import PartyIdInfo
+from payhub_platform.contracts.channel import PartyIdInfo, RequestUse, UseCase
 from payhub_platform.money import Money
 
 HEADER_TENANT: Final = "x-payhub-tenant"
@@ -11,6 +11,12 @@ HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 PATH_PAYMENTS: Final = "/engine/v1/payments"
+PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
+PATH_ACCOUNTS: Final = "/engine/v1/account-lookups"
+PATH_REGISTRATIONS: Final = "/engine/v1/party-registrations"
+PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
+PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
+PATH_AUTHORIZATION: Final = "authorization"  # below a request: POST, with ``channel.DeviceAuthorization``
 PATH_REPLICA: Final = "/engine/v1/replica"  # answered by whoever is asked; all else by the leader
 
 
@@ -29,9 +35,63 @@ class StartPayment(Contract, frozen=True, kw_only=True):
     payee: PartyIdInfo
     amount: Money
     amount_type: str = "SEND"
+    use_case: UseCase = "transfer"
+    confirm_quote: bool = False
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
+
+
+class StartRequest(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/transaction-requests``, as ``StartPayment``: a member asks to be paid."""
+
+    payment_id: str  # the transactionRequestId
+    idempotency_key: str
+    fingerprint: str
+    client_id: str
+    payee: PartyIdInfo
+    payer: PartyIdInfo
+    amount: Money
+    use_case: RequestUse = "merchant-payment"
+    authentication: Literal["OTP"] | None = None  # None: the payer confirms in its own channel
+    client_ref_id: str | None = None
+    note: str | None = None
+    expires_at_ms: int
+
+
+class StartRefund(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/payments/{original}/refunds``; answered 202 with ``TransferAccepted``.
+
+    The transaction id in the answer is the refund's own. ``payment_id`` tells requests apart: the same again
+    is the same refund.
+    """
+
+    payment_id: str
+    idempotency_key: str
+    fingerprint: str
+    client_id: str
+    amount: Money | None = None  # None: all that is left
+    reason: str | None = None
+    client_ref_id: str | None = None
+
+
+class StartAccountLookup(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/account-lookups``, as ``StartPayment``: how a member's account stands."""
+
+    payment_id: str
+    fingerprint: str
+    client_id: str
+    party: PartyIdInfo
+
+
+class StartRegistration(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/party-registrations``: the scheme is told an identifier, or to forget it."""
+
+    payment_id: str
+    fingerprint: str
+    client_id: str
+    party: PartyIdInfo
+    withdraw: bool = False
 
 
 class DeployProcess(Contract, frozen=True, kw_only=True, rename="camel"):

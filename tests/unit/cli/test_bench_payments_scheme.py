@@ -116,7 +116,8 @@ def test_it_plays_a_payee_whose_terms_and_fulfilment_the_payer_accepts():
         "party": PARTY,
         "quoteResponse": msgspec.to_builtins(answer),
     }
-    terms.transfer_expiration(msgspec.convert(payment, QuotedPayment), NOW_MS)
+    agreed, _ = terms.accepted_terms(msgspec.convert(payment, QuotedPayment), NOW_MS)
+    assert msgspec.to_builtins(agreed.transfer_amount) == MONEY
 
     prepare = {
         "transferId": TRANSFER_ID,

@@ -18,20 +18,21 @@ from payhub_engines.connectors.ams.model import (
 from payhub_engines.connectors.ams.refusals import account_fault
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
+from payhub_engines.connectors.pricing import offered_terms
 from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
     PartyQuestion,
+    PayeeCredit,
     PayeeQuote,
     PayerFunds,
     Payment,
-    PreparedTransfer,
-    QuoteTerms,
     builtin,
     money_of,
     read,
 )
 from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.fspiop import FspMoney, PartyIdInfo
+from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import Money
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +70,9 @@ class AmsJobs:
             "ams-release": self.release,
             "ams-look-up-party": self.look_up_party,
             "ams-quote-payee": self.quote_payee,
+            "ams-reserve-credit": self.reserve_credit,
             "ams-credit": self.credit,
+            "ams-deposit": self.deposit,
             "ams-look-up-account": self.look_up_account,
             "ams-repay-loan": self.repay_loan,
         }
@@ -159,6 +162,7 @@ class AmsJobs:
         amount = money_of(quote.amount)
         try:
             account = await self._usable_account(call, quote.payee.party_id_info, "PAYEE", amount)
+            fee = await self._banks.of(call).fee(call, account, "PAYEE", amount, quote.quote_id)
         except AmsRefusalError as error:
             raise _refusal(refusals.QUOTE_REFUSED, error.reason) from error
         except JobFailedError as error:
@@ -170,26 +174,49 @@ class AmsJobs:
             if limit_ms - now_ms < QUOTE_LEAST_MS:
                 reason = Reason(refusals.QUOTE_EXPIRED, "The quote request has expired.")
                 raise _refusal(refusals.QUOTE_REFUSED, reason)
-        given = QuoteTerms(
-            transfer_amount=quote.amount, payee_receive_amount=quote.amount, expiration=iso(limit_ms)
-        )
+        try:
+            given = offered_terms(quote, fee, iso(limit_ms))
+        except InvalidInputError as error:
+            raise refusal(refusals.QUOTE_REFUSED, refusals.PAYEE_REJECTED_QUOTE, error.detail) from error
         return {"payeeAccount": account, "quoteTerms": builtin(given)}
 
+    async def reserve_credit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Make sure that the payee can still be paid, before the fulfilment promises it.
+
+        Banks reserve nothing for a payee: Fineract's PREPARE does not even look at the account.
+        """
+        credit, call = read(job, PayeeCredit), BankCall.of(job, context)
+        try:
+            account = await self._banks.of(call).account(call, credit.payee_account, "PAYEE")
+        except AmsRefusalError as error:
+            raise _refusal(refusals.TRANSFER_REFUSED, error.reason) from error
+        except JobFailedError as error:
+            if job.attempt < ASK_ATTEMPTS_MAX:
+                raise
+            # An error of the 20xx kind says nothing of a transfer; this one is refused.
+            reason = Reason(refusals.PAYEE_ERROR, "The payee's bank is not reachable.")
+            raise _refusal(refusals.TRANSFER_REFUSED, reason) from error
+        fault = account_fault(account, "PAYEE", credit.quote_terms.transfer_amount.currency)
+        if fault is not None:
+            raise _refusal(refusals.TRANSFER_REFUSED, fault)
+        return {}
+
     async def credit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Pay the payee. Tried until it is done; the transfer id keeps it single."""
-        prepared, call = read(job, PreparedTransfer), BankCall.of(job, context)
-        amount = money_of(prepared.transfer.amount)
-        order = TransferOrder(
-            transaction_id=job.payment,
-            reference=prepared.transfer.transfer_id,
-            account=prepared.payee_account,
-            amount=amount,
-            fee=Money(0, amount.currency),
-        )
+        """Pay the payee what the scheme has settled, tried until it is done."""
+        order, call = _payee_order(read(job, PayeeCredit)), BankCall.of(job, context)
         try:
             await self._banks.of(call).credit(call, order)
         except AmsRefusalError as error:
             raise _refused_booking(job, error) from error
+        return {}
+
+    async def deposit(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Pay a payee of the payer's own bank. Nothing is settled yet, so it may be refused."""
+        order, call = _payee_order(read(job, PayeeCredit)), BankCall.of(job, context)
+        try:
+            await self._banks.of(call).credit(call, order)
+        except AmsRefusalError as error:
+            raise _refusal(refusals.CREDIT_REFUSED, error.reason) from error
         return {}
 
     async def _usable_account(self, call: BankCall, party: PartyIdInfo, role: Role, amount: Money) -> str:
@@ -216,6 +243,17 @@ def _payer_order(funds: PayerFunds) -> TransferOrder:
         account=funds.payer_account,
         amount=amount,
         fee=Money.parse(funds.payer_fee, amount.currency),
+    )
+
+
+def _payee_order(credit: PayeeCredit) -> TransferOrder:
+    amount = money_of(credit.quote_terms.payee_receive_amount)
+    return TransferOrder(
+        transaction_id=credit.transaction_id,
+        reference=credit.transfer_id,
+        account=credit.payee_account,
+        amount=amount,
+        fee=Money(0, amount.currency),
     )
 
 

@@ -1,6 +1,5 @@
 """Messages to the switch: FSPIOP headers, signature, and what the switch's immediate answer means."""
 
-from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -17,7 +16,7 @@ from payhub_engines.connectors.mojaloop import media_types, ulids
 from payhub_engines.connectors.mojaloop.iso20022.writing import Frame, write
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import Outgoing, fitted
-from payhub_platform.contracts.fspiop import ErrorResponse, Message
+from payhub_platform.contracts.fspiop import ErrorResponse
 from payhub_platform.contracts.tenant import SchemeConnection, TenantConfig
 from payhub_platform.security import jws
 from payhub_platform.telemetry.tracing import traceparent_of
@@ -55,21 +54,6 @@ class FspiopClient:
         self._http = http
         self._keys = keys
         self._access = Access(_SCHEME)
-
-    async def send(
-        self,
-        job: Job,
-        context: ConnectorContext,
-        method: str,
-        path: Sequence[str],
-        *,
-        body: Message | None = None,
-        destination: str = "",
-        query: str = "",
-    ) -> None:
-        """Send a message given by its parts; otherwise as ``deliver``."""
-        message = Outgoing(method=method, path=tuple(path), body=body, destination=destination, query=query)
-        await self.deliver(job, context, message)
 
     async def deliver(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
         """Send one message and make sure that the switch took it.

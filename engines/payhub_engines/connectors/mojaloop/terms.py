@@ -5,17 +5,19 @@ from typing import Final
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.job import BpmnError
 from payhub_engines.connectors.mojaloop import ilp
+from payhub_engines.connectors.pricing import agreed_terms
 from payhub_engines.connectors.refusals import refusal
-from payhub_engines.connectors.variables import PreparedTransfer, QuotedPayment, money_of
+from payhub_engines.connectors.variables import PreparedTransfer, QuotedPayment, QuoteTerms, money_of
 from payhub_platform.clock import iso, parse_iso
+from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import Money
 
 TRANSFER_VALIDITY_MS: Final = 30_000
 TRANSFER_LEAST_MS: Final = 200  # less than this cannot travel to the payee and back
 
 
-def transfer_expiration(payment: QuotedPayment, now_ms: int) -> str:
-    """Check a quote on the payer's side and return when the transfer must expire.
+def accepted_terms(payment: QuotedPayment, now_ms: int) -> tuple[QuoteTerms, str]:
+    """Check a quote on the payer's side and return its terms, and when a transfer sent now must expire.
 
     Raises:
         BpmnError: ``quote-refused`` with 3302 (quote expired), 3303 (the payment's own time is over) or
@@ -29,15 +31,13 @@ def transfer_expiration(payment: QuotedPayment, now_ms: int) -> str:
         if payment.expires_at_ms - now_ms < TRANSFER_LEAST_MS:
             raise refusal(refusals.QUOTE_REFUSED, refusals.TRANSFER_EXPIRED, "The payment has expired.")
         limit_ms = min(limit_ms, payment.expires_at_ms)
-    amount = money_of(payment.amount)
-    if money_of(quote.transfer_amount) != amount:
-        # Exactly the asked amount is reserved in the payer's account; nothing else may be transferred.
-        raise _not_agreed("The quote's transfer amount is not the amount of the payment.")
     try:
+        agreed = agreed_terms(payment, quote, iso(limit_ms))
+        amount = money_of(agreed.transfer_amount)
         _check_packet(quote.ilp_packet, amount, payment.transaction_id, payment.quote_id)
-    except ilp.PacketError as error:
-        raise _not_agreed(error.detail) from error
-    return iso(min(limit_ms, now_ms + TRANSFER_VALIDITY_MS))
+    except InvalidInputError as error:
+        raise refusal(refusals.QUOTE_REFUSED, refusals.PAYER_REJECTION, error.detail) from error
+    return agreed, iso(min(limit_ms, now_ms + TRANSFER_VALIDITY_MS))
 
 
 def check_prepare(prepared: PreparedTransfer, fsp_id: str, now_ms: int) -> None:
@@ -67,10 +67,6 @@ def _check_packet(packet: str, amount: Money, transaction_id: str, quote_id: str
         raise ilp.PacketError("The ILP packet is made for another amount.")
     if (parsed.ids.transaction_id, parsed.ids.quote_id) != (transaction_id, quote_id):
         raise ilp.PacketError("The ILP packet is made for another transaction.")
-
-
-def _not_agreed(description: str) -> BpmnError:
-    return refusal(refusals.QUOTE_REFUSED, refusals.PAYER_REJECTION, description)
 
 
 def _modified(description: str) -> BpmnError:

@@ -1,38 +1,64 @@
-"""Two institutions on one engine in memory, with the real connectors, banks and a switch between them."""
+"""Institutions on one engine in memory, with the real connectors, banks and a switch between them."""
 
 import asyncio
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import atexit
+import copy
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
+import msgspec
 from unit.engines.connectors.connector_kit import PAYMENT, TRACE
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
+from unit.engines.connectors.switchboard import Message, Switchboard
 
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import HttpAnswer, UnreachableError
+from payhub_engines.connectors.http import HttpAnswer
 from payhub_engines.connectors.job import BpmnError, Job, JobFailedError
-from payhub_engines.connectors.mojaloop import headers as fspiop_headers
-from payhub_engines.connectors.mojaloop import media_types
 from payhub_engines.connectors.mojaloop.ingress import translate, verify_signature
-from payhub_engines.connectors.payment import start_variables, transfer_status
+from payhub_engines.connectors.mojaloop.keys import KeyRing
+from payhub_engines.connectors.mojaloop.one_time_password import password_of
+from payhub_engines.connectors.payment import (
+    DEVICE_AUTHORIZATION,
+    PAYER_CONFIRMATION,
+    authorization_variables,
+    confirmation_variables,
+    request_variables,
+    start_variables,
+    transfer_status,
+)
 from payhub_engines.connectors.registry import handlers
-from payhub_engines.core.commands import CompleteJob, CorrelateMessage, FailJob, StartInstance, ThrowJobError
-from payhub_engines.processes import PAYEE_QUOTE_TRANSFER, PAYER_FUND_TRANSFER, load
+from payhub_engines.core.commands import (
+    Command,
+    CompleteJob,
+    CorrelateMessage,
+    FailJob,
+    StartInstance,
+    ThrowJobError,
+)
+from payhub_engines.core.records import InstanceRecord
+from payhub_engines.core.reply import Rejected, Reply
+from payhub_engines.core.state import State
+from payhub_engines.processes import (
+    PAYEE_QUOTE_TRANSFER,
+    PAYEE_TRANSACTION_REQUEST,
+    PAYER_FUND_TRANSFER,
+    load,
+)
 from payhub_engines.server.jobs import open_job
+from payhub_engines.server.refunds import start_refund
 from payhub_engines.testkit import Engine
-from payhub_platform.clock import iso
-from payhub_platform.contracts.channel import TransferStatus
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.channel import Confirmation, DeviceAuthorization, TransferStatus
+from payhub_platform.contracts.engine import StartPayment, StartRefund, StartRequest
+from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
-WRONG_FULFILMENT = "A" * 43
 HAPPY = [
     "GET parties",
     "PUT parties",
@@ -41,47 +67,62 @@ HAPPY = [
     "POST transfers",
     "PUT transfers",
 ]
-
-
-@dataclass
-class Message:
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def name(self) -> str:
-        resource = self.path.split("/")[1]
-        return f"{self.method} {resource}" + (" error" if self.path.endswith("/error") else "")
+MEMBERS = {  # institution to identifier, account and balance
+    "buffalo": [("MSISDN/254700200001", "A1", 1000), ("MSISDN/254700200002", "A3", 0)],
+    "lion": [("MSISDN/254700100001", "A2", 0)],
+}
+TURNS_MAX = 2000
+TRACING = Tracing("test")
+BETWEEN_HOUSES_MS = 3_600_000
 
 
 class House:
-    """``weather`` maps a message's name to what happens to it: drop, refuse, lose-answer, tamper, twice."""
+    """An engine with all that is around it; ``weather`` is the switch's (see there).
 
-    def __init__(self, tenants: dict[str, TenantConfig], secrets: SecretBox) -> None:
-        self.engine = Engine()
+    Attributes:
+        crashes: indexes of jobs (in the order in which they are done) whose results are lost.
+        jobs: the types of the jobs that were done.
+        refused: replies to the switch's messages that the engine did not take.
+    """
+
+    def __init__(
+        self,
+        tenants: dict[str, TenantConfig],
+        secrets: SecretBox,
+        engine: Engine | None = None,
+        payment: str = PAYMENT,
+    ) -> None:
+        self.engine = engine or engine_with_processes()
+        self.engine.now_ms += BETWEEN_HOUSES_MS
+        self.engine.advance(1)  # what the house before has left behind is over
+        self.payment = payment
+        self._keys: list[int] = []  # of the instances of this house
+        self._looked_to = self.engine.state.next_key
         self.tenants = tenants
         self.banks = {fsp: FakeBank() for fsp in tenants}
-        self.banks["buffalo"].accounts["A1"] = BankAccount(Decimal(1000))
-        self.banks["buffalo"].parties["MSISDN/254700200001"] = "A1"
-        self.banks["lion"].accounts["A2"] = BankAccount(Decimal(0))
-        self.banks["lion"].parties["MSISDN/254700100001"] = "A2"
-        self.weather: dict[str, list[str]] = {}
-        self.sent: list[Message] = []
-        self.waiting: list[tuple[str, Message]] = []  # what the switch has still to deliver
-        self.transfers: dict[str, dict[str, Any]] = {}
-        self.decides = True
+        numbers: dict[str, str] = {}
+        for fsp, members in MEMBERS.items():
+            for identifier, account, balance in members:
+                self.banks[fsp].accounts[account] = BankAccount(Decimal(balance))
+                self.banks[fsp].parties[identifier] = account
+                numbers.setdefault(identifier, fsp)
+        self.switch = Switchboard(next(iter(tenants.values())).scheme, lambda: self.engine.now_ms, numbers)
+        self.weather, self.sent, self.transfers = (
+            self.switch.weather,
+            self.switch.sent,
+            self.switch.transfers,
+        )
+        self.crashes: set[int] = set()
+        self.jobs: list[tuple[str, str]] = []
+        self.refused: list[Rejected] = []
         self.context = ConnectorContext(
             tenant=tenants.__getitem__,
             http=cast("aiohttp.ClientSession", None),
             secrets=secrets,
             clock=lambda: self.engine.now_ms,
-            tracing=Tracing("test"),
+            tracing=TRACING,
         )
         self.handlers = handlers(lambda _session: self)
-        for _, xml in load():
-            self.engine.deploy(xml)
 
     async def request(
         self,
@@ -101,54 +142,115 @@ class House:
             )
         message = Message(
             method,
-            parts.path.removeprefix("/switch"),
+            parts.path.removeprefix("/switch") + (f"?{parts.query}" if parts.query else ""),
             {name.lower(): value for name, value in headers.items()},
             body,
         )
         source = self.tenants[message.headers["fspiop-source"]]
         key = jws.load_public_key(source.signing_key.public_key_pem)
         verify_signature(method, message.path, message.headers, body, [key])
-        self.sent.append(message)
-        fates = self.weather.get(message.name, [])
-        fate = fates.pop(0) if fates else ""
-        if fate == "refuse":
-            told = {"errorInformation": {"errorCode": "3100", "errorDescription": "no"}}
-            return HttpAnswer(status=400, body=json.dumps(told).encode())
-        if fate == "down":
-            raise UnreachableError("down")
-        if fate != "drop":
-            self._switch(message, fate)
-        if fate == "twice":
-            self._switch(message, "")
-        if fate == "lose-answer":
-            raise UnreachableError("connection lost")
-        return HttpAnswer(status=202)
+        return self.switch.take(message)
 
-    def pay(self, request: StartPayment) -> None:
-        """Start the payment and run until everything waits."""
-        variables = start_variables(request, self.tenants["buffalo"], self.engine.now_ms)
+    def begin(self, process: str, tenant: str, payment: str, variables: dict[str, Any]) -> Reply:
+        """Start an instance and run until everything waits."""
         command = StartInstance(
-            process=PAYER_FUND_TRANSFER,
-            tenant="buffalo",
-            payment=PAYMENT,
+            process=process,
+            tenant=tenant,
+            payment=payment,
             fingerprint="f",
             variables=variables,
             trace=TRACE,
         )
-        self.engine.execute(command)
+        reply = self.engine.execute(command)
         self.settle()
+        return reply
+
+    def pay(self, request: StartPayment, tenant: str = "buffalo") -> None:
+        """Start the payment and run until everything waits."""
+        variables = start_variables(request, self.tenants[tenant], self.engine.now_ms)
+        self.begin(PAYER_FUND_TRANSFER, tenant, request.payment_id, variables)
+
+    def pay_back(self, start: StartRefund, original: str, tenant: str = "lion") -> str:
+        """Let who was paid pay back; return the refund's transaction and run until everything waits."""
+        transaction = asyncio.run(
+            start_refund(self.read, self.submit, start, original, self.tenants[tenant], self.engine.now_ms)
+        )
+        self.settle()
+        return transaction
+
+    async def read(self, function: Callable[[State], Any]) -> Any:
+        await asyncio.sleep(0)  # others go on meanwhile
+        return function(self.engine.state)
+
+    async def submit(self, command: StartInstance) -> Reply:
+        await asyncio.sleep(0)
+        return self.engine.execute(command)
+
+    def forget_the_past(self) -> None:
+        """Let what has happened so far be of another house."""
+        self._keys.clear()
+        self._looked_to = self.engine.state.next_key
+        self.jobs.clear()
+        self.sent.clear()
+        self.switch.notices.clear()
+
+    def ask_to_be_paid(self, request: StartRequest, tenant: str = "lion") -> None:
+        """Let a payee ask for a payment, and run until everything waits."""
+        variables = request_variables(request, self.tenants[tenant])
+        self.begin(PAYEE_TRANSACTION_REQUEST, tenant, request.payment_id, variables)
+
+    def confirm(self, *, accepted: bool, payment: str = "", tenant: str = "buffalo") -> None:
+        """Let the payer answer what the payment costs."""
+        variables = confirmation_variables(Confirmation(accepted=accepted))
+        callback = Callback(
+            tenant=tenant,
+            name=PAYER_CONFIRMATION,
+            correlation_key=payment or self.payment,
+            variables=variables,
+        )
+        self.engine.execute(CorrelateMessage(callback=callback))
+        self.settle()
+
+    def enter(self, entered: DeviceAuthorization, tenant: str = "lion") -> None:
+        """Let the payer do something at the payee's device."""
+        callback = Callback(
+            tenant=tenant,
+            name=DEVICE_AUTHORIZATION,
+            correlation_key=self.payment,
+            variables=authorization_variables(entered),
+        )
+        self.engine.execute(CorrelateMessage(callback=callback))
+        self.settle()
+
+    def awaits_password(self, tenant: str = "lion") -> bool:
+        """Tell whether the payee's device has something to ask."""
+        return self.engine.state.has_subscription(tenant, DEVICE_AUTHORIZATION, self.payment)
+
+    def password(self, tenant: str = "buffalo") -> str:
+        """Return what the payer's own channel tells the payer."""
+        payment = next(one for one in self.instances() if one.process == PAYER_FUND_TRANSFER)
+        key = KeyRing().of(self.tenants[tenant], self.context.secrets)
+        return password_of(payment.variables["transactionId"], key.ilp_secret)
+
+    def unconfirmed(self, tenant: str = "buffalo") -> list[str]:
+        """Return the transactions that wait for their payer."""
+        running = (record.variables.get("transactionId", "") for record in self.running())
+        transactions = dict.fromkeys(running)  # a request to pay and the payment that it calls have one
+        waits = self.engine.state.has_subscription
+        return [one for one in transactions if waits(tenant, PAYER_CONFIRMATION, one)]
 
     def settle(self) -> None:
         """Do jobs and deliver messages until nothing is left to do now."""
-        for _ in range(1000):
+        for _ in range(TURNS_MAX):
             open_jobs = [job for job in self.engine.state.jobs() if job.retry_at_ms <= self.engine.now_ms]
             open_jobs = [job for job in open_jobs if not self._has_incident(job.key)]
             if open_jobs:
                 self._do(open_jobs[0])
-            elif self.waiting:
-                self._deliver(*self.waiting.pop(0))
-            else:
+                continue
+            arrived = self.switch.due()
+            if arrived is None:
                 return
+            self._deliver(*arrived)
         raise AssertionError("it never comes to rest")
 
     def wait(self, seconds: int) -> None:
@@ -156,15 +258,55 @@ class House:
             self.engine.advance(1)
             self.settle()
 
-    def status(self) -> TransferStatus:
-        record = self.engine.state.find_instance("buffalo", PAYER_FUND_TRANSFER, PAYMENT)
+    def run_until_all_ended(self, limit_s: int = 3600) -> None:
+        """Go from one thing that falls due to the next, until no instance runs and nothing is on its way."""
+        until_ms = self.engine.now_ms + limit_s * 1000
+        self.settle()
+        while self.running() or self.switch.waiting:
+            wake_ups = [at_ms for at_ms, _, _ in self.switch.waiting]
+            wake_ups += [
+                job.retry_at_ms for job in self.engine.state.jobs() if not self._has_incident(job.key)
+            ]
+            timer = self.engine.state.next_timer_due_ms()
+            wake_ups += [timer] if timer is not None else []
+            if not wake_ups or min(wake_ups) > until_ms:
+                return
+            # A second more, since the banks and the switch answer within one.
+            step_ms = max(min(wake_ups) - self.engine.now_ms, 1)
+            self.engine.advance(step_ms / 1000)
+            self.settle()
+
+    def running(self) -> list[InstanceRecord]:
+        """Return the instances that have not ended."""
+        return [record for record in self.instances() if record.ended_at_ms is None]
+
+    def instances(self) -> list[InstanceRecord]:
+        """Return the instances that were started in this house, in order."""
+        state = self.engine.state
+        new = range(self._looked_to, state.next_key)
+        self._keys += [key for key in new if state.instance(key) is not None]
+        self._looked_to = state.next_key
+        found = (state.instance(key) for key in self._keys)
+        return [record for record in found if record is not None]
+
+    def status(self, payment: str = "", tenant: str = "buffalo") -> TransferStatus:
+        payment = payment or self.payment
+        record = self.find(PAYER_FUND_TRANSFER, tenant, payment)
         assert record is not None
         return transfer_status(
-            PAYMENT, record.variables, record.started_at_ms, record.ended_at_ms, record.handed_over
+            payment, record.variables, record.started_at_ms, record.ended_at_ms, record.handed_over
         )
+
+    def find(self, process: str, tenant: str, payment: str = "") -> InstanceRecord | None:
+        """Return an instance by what it is about."""
+        return self.engine.state.find_instance(tenant, process, payment or self.payment)
 
     def names(self) -> list[str]:
         return [message.name for message in self.sent]
+
+    def say(self, method: str, path: str, body: dict[str, Any], fsp: str, *, source: str) -> None:
+        """Put a message on its way to an institution, whoever claims to have sent it."""
+        self.switch.say(method, path, body, fsp, source=source)
 
     def _has_incident(self, job: int) -> bool:
         record = self.engine.state.job(job)
@@ -173,91 +315,69 @@ class House:
     def _do(self, record: Any) -> None:
         job = open_job(self.engine.state, record.key)
         assert job is not None
+        index = len(self.jobs)
+        self.jobs.append((job.tenant, job.type))
+        result = self._result(job)
+        if index in self.crashes:
+            # The engine goes down before it has noted what the job did, and does it again when it is back.
+            self.engine.now_ms += 60_000
+            return
+        self.engine.execute(result)
+
+    def _result(self, job: Job) -> Command:
         try:
-            results = asyncio.run(self._handle(job))
-            self.engine.execute(CompleteJob(job=job.key, variables=results))
+            return CompleteJob(job=job.key, variables=_runner().run(self._handle(job)))
         except BpmnError as error:
-            self.engine.execute(
-                ThrowJobError(
-                    job=job.key, code=error.code, description=error.description, variables=error.variables
-                )
+            return ThrowJobError(
+                job=job.key, code=error.code, description=error.description, variables=error.variables
             )
         except JobFailedError as error:
-            self.engine.execute(
-                FailJob(job=job.key, message=error.message, retry_after_ms=error.retry_after_ms)
-            )
+            return FailJob(job=job.key, message=error.message, retry_after_ms=error.retry_after_ms)
 
     async def _handle(self, job: Job) -> dict[str, Any]:
         return await self.handlers[job.type](job, self.context)
 
     def _deliver(self, fsp: str, message: Message) -> None:
+        if fsp not in self.tenants:
+            return  # the switch itself, or an institution of another house
+        path, _, query = message.path.partition("?")
         inbound = translate(
             message.method,
-            unquote(message.path),
+            unquote(path),
             message.headers,
             message.body,
             self.tenants[fsp],
             self.engine.now_ms,
+            query,
         )
         if inbound.callback is not None:
-            self.engine.execute(CorrelateMessage(callback=inbound.callback))
+            # As the hand-over does it: the log keeps JSON.
+            self._correlate(msgspec.json.decode(msgspec.json.encode(inbound.callback), type=Callback))
 
-    def _switch(self, message: Message, fate: str) -> None:
-        source = message.headers["fspiop-source"]
-        body = json.loads(message.body) if message.body else {}
-        match message.name:
-            case "GET parties":
-                self._forward("lion", message)
-            case "POST transfers":
-                if body["transferId"] not in self.transfers:
-                    self.transfers[body["transferId"]] = {"state": "RESERVED", "condition": body["condition"]}
-                    self._forward(body["payeeFsp"], message)
-            case "PUT transfers":
-                self._fulfil(message, body, fate)
-            case "PUT transfers error":
-                self.transfers[message.path.split("/")[2]] = {"state": "ABORTED"}
-                self._forward(message.headers["fspiop-destination"], message)
-            case "GET transfers":
-                self._tell(message.path.split("/")[2], source, "PUT")
-            case _:
-                self._forward(message.headers["fspiop-destination"], message)
+    def _correlate(self, callback: Callback) -> None:
+        reply = self.engine.execute(CorrelateMessage(callback=callback))
+        if isinstance(reply, Rejected):
+            self.refused.append(reply)
 
-    def _fulfil(self, message: Message, body: dict[str, Any], fate: str) -> None:
-        transfer_id = message.path.split("/")[2]
-        if not self.decides:
-            return
-        self.transfers[transfer_id] |= {"state": "COMMITTED", "fulfilment": body["fulfilment"]}
-        if fate == "tamper":
-            told = {"transferState": "COMMITTED", "fulfilment": WRONG_FULFILMENT}
-            self.say("PUT", f"/transfers/{transfer_id}", told, "buffalo", source="switch")
-        elif fate != "silent":
-            self._tell(transfer_id, "buffalo", "PUT")
-            self._tell(transfer_id, "lion", "PATCH")
 
-    def _tell(self, transfer_id: str, fsp: str, method: str) -> None:
-        transfer = self.transfers.get(transfer_id)
-        if transfer is None:
-            told = {"errorInformation": {"errorCode": "3208", "errorDescription": "unknown"}}
-            self.say("PUT", f"/transfers/{transfer_id}/error", told, fsp, source="switch")
-            return
-        told = {"transferState": transfer["state"], "completedTimestamp": iso(self.engine.now_ms)}
-        if transfer["state"] == "COMMITTED" and method == "PUT":
-            told["fulfilment"] = transfer["fulfilment"]
-        self.say(method, f"/transfers/{transfer_id}", told, fsp, source="switch")
+def engine_with_processes() -> Engine:
+    """Return an engine with all process files deployed; several houses may use it one after the other."""
+    return copy.deepcopy(_deployed())
 
-    def _forward(self, fsp: str, message: Message) -> None:
-        headers = {**message.headers, "fspiop-destination": fsp}
-        self.waiting.append((fsp, Message(message.method, message.path, headers, message.body)))
 
-    def say(self, method: str, path: str, body: dict[str, Any], fsp: str, *, source: str) -> None:
-        """Put a message on its way to an institution, whoever claims to have sent it."""
-        headers = {
-            "content-type": media_types.written(path.split("/")[1], self.tenants[fsp].scheme),
-            "date": fspiop_headers.format_date(self.engine.now_ms),
-            "fspiop-source": source,
-            "fspiop-destination": fsp,
-        }
-        self.waiting.append((fsp, Message(method, path, headers, json.dumps(body).encode())))
+@cache
+def _runner() -> asyncio.Runner:
+    runner = asyncio.Runner()  # a loop for each job would cost more than the job
+    atexit.register(runner.close)
+    return runner
+
+
+@cache
+def _deployed() -> Engine:
+    engine = Engine()
+    for _, xml in load():
+        engine.deploy(xml)
+    return engine
 
 
 def balances(house):
@@ -283,6 +403,11 @@ def assert_failed(house, code):
 def assert_held(house):
     assert house.status().state == "PENDING"
     assert house.banks["buffalo"].accounts["A1"].held() == Decimal("100.50")
+
+
+def assert_nothing_held(house):
+    assert house.status().state == "PENDING"
+    assert house.banks["buffalo"].accounts["A1"].held() == 0
 
 
 def payee(house):

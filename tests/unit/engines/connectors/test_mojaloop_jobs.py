@@ -41,7 +41,7 @@ def quoted(started):
 async def test_messages_carry_fspiops_headers_and_are_signed(mojaloop, switch, context, started, buffalo):
     found = {"partyIdInfo": {"partyIdType": "MSISDN", "partyIdentifier": "254700100001"}}
     variables = {**started, "party": found, "payeeFsp": "lion"}
-    assert await mojaloop.request_quote(job("mojaloop-request-quote", variables), context) == {}
+    assert await mojaloop.payer.request_quote(job("mojaloop-request-quote", variables), context) == {}
     (sent,) = switch.sent
     assert (sent.method, sent.path) == ("POST", "/switch/quotes")
     assert sent.headers["Content-Type"] == "application/vnd.interoperability.quotes+json;version=1.1"
@@ -57,7 +57,7 @@ async def test_messages_carry_fspiops_headers_and_are_signed(mojaloop, switch, c
 
 async def test_a_look_up_has_no_body_signature_or_destination(mojaloop, switch, context, started):
     variables = {**started, "payee": {"partyIdType": "EMAIL", "partyIdentifier": "a b+c@d.ke"}}
-    await mojaloop.request_party(job("mojaloop-request-party", variables), context)
+    await mojaloop.payer.request_party(job("mojaloop-request-party", variables), context)
     (sent,) = switch.sent
     assert sent.path == "/switch/parties/EMAIL/a%20b+c@d.ke"
     assert sent.raw == b""
@@ -68,24 +68,31 @@ async def test_a_look_up_has_no_body_signature_or_destination(mojaloop, switch, 
 async def test_what_is_no_refusal_is_tried_again(mojaloop, switch, context, started, status):
     switch.status = status
     with pytest.raises(JobFailedError):
-        await mojaloop.request_party(job("mojaloop-request-party", started), context)
+        await mojaloop.payer.request_party(job("mojaloop-request-party", started), context)
 
 
 async def test_a_sound_quote_is_accepted_until_it_expires(mojaloop, context, clock, quoted):
-    result = await mojaloop.check_quote(job("mojaloop-check-quote", quoted), context)
-    assert result == {"transferExpiration": iso(NOW_MS + 30_000)}
+    result = await mojaloop.payer.check_quote(job("mojaloop-check-quote", quoted), context)
+    assert result["transferExpiration"] == iso(NOW_MS + 30_000)
+    assert result["quoteTerms"] == {
+        "transferAmount": {"amount": "100.5", "currency": "KES"},
+        "payeeReceiveAmount": {"amount": "100.5", "currency": "KES"},
+        "expiration": quoted["quoteResponse"]["expiration"],
+    }
     clock.now_ms += 29_900
     with pytest.raises(BpmnError, match="quote-refused") as caught:
-        await mojaloop.check_quote(job("mojaloop-check-quote", quoted), context)
+        await mojaloop.payer.check_quote(job("mojaloop-check-quote", quoted), context)
     assert caught.value.variables["error"]["code"] == "3302"
 
 
 async def test_a_payments_own_expiration_bounds_its_transfer(mojaloop, context, quoted):
     bounded = {**quoted, "expiresAtMs": NOW_MS + 9_000}
-    result = await mojaloop.check_quote(job("mojaloop-check-quote", bounded), context)
-    assert result == {"transferExpiration": iso(NOW_MS + 9_000)}
+    result = await mojaloop.payer.check_quote(job("mojaloop-check-quote", bounded), context)
+    assert result["transferExpiration"] == iso(NOW_MS + 9_000)
     with pytest.raises(BpmnError) as caught:
-        await mojaloop.check_quote(job("mojaloop-check-quote", {**quoted, "expiresAtMs": NOW_MS}), context)
+        await mojaloop.payer.check_quote(
+            job("mojaloop-check-quote", {**quoted, "expiresAtMs": NOW_MS}), context
+        )
     assert caught.value.variables["error"]["code"] == "3303"
 
 
@@ -106,7 +113,7 @@ async def test_a_quote_of_other_terms_is_refused(mojaloop, context, quoted, chan
     if response["transferAmount"]["currency"] == "UGX":
         response["transferAmount"]["amount"] = "100"
     with pytest.raises(BpmnError, match="quote-refused") as caught:
-        await mojaloop.check_quote(
+        await mojaloop.payer.check_quote(
             job("mojaloop-check-quote", {**quoted, "quoteResponse": response}), context
         )
     assert caught.value.variables["error"]["code"] == "4100"
@@ -116,26 +123,26 @@ async def test_a_quote_of_other_terms_is_refused(mojaloop, context, quoted, chan
 async def test_a_commit_without_the_fulfilment_is_not_believed(mojaloop, context, quoted, fulfilment):
     result = {"state": "COMMITTED", "fulfilment": fulfilment}
     with pytest.raises(BpmnError, match="fulfilment-mismatch"):
-        await mojaloop.check_fulfilment(
+        await mojaloop.payer.check_fulfilment(
             job("mojaloop-check-fulfilment", {**quoted, "transferResult": result}), context
         )
 
 
 async def test_asking_for_a_transfer_in_vain_is_no_failure(mojaloop, switch, context, quoted):
     asking = job("mojaloop-query-transfer", quoted)
-    assert await mojaloop.query_transfer(asking, context) == {}
+    assert await mojaloop.payer.query_transfer(asking, context) == {}
     assert switch.sent[0].headers["FSPIOP-Destination"] == "switch"
     switch.down = True
-    assert await mojaloop.query_transfer(asking, context) == {}
+    assert await mojaloop.payer.query_transfer(asking, context) == {}
     switch.down, switch.status = False, 400
-    assert await mojaloop.query_transfer(asking, context) == {}
+    assert await mojaloop.payer.query_transfer(asking, context) == {}
 
 
 async def test_our_own_answer_refused_is_for_an_operator(mojaloop, switch, context):
     switch.status, switch.error_code = 400, "3101"
     question = {"partyId": {"partyIdType": "MSISDN", "partyIdentifier": "1"}, "requesterFsp": "buffalo"}
     with pytest.raises(JobFailedError, match="3101"):
-        await mojaloop.answer_party(job("mojaloop-answer-party", question, "lion"), context)
+        await mojaloop.payee.answer_party(job("mojaloop-answer-party", question, "lion"), context)
 
 
 def test_a_key_is_opened_once_and_again_when_it_is_replaced(buffalo, lion, secrets):

@@ -9,6 +9,7 @@ from unit.engines.connectors.process_house import (
     assert_completed,
     assert_failed,
     assert_held,
+    assert_nothing_held,
     balances,
     payee,
 )
@@ -33,9 +34,9 @@ def test_a_quote_of_somebody_else_is_not_heard(house, request_to_pay, kind):
     else:
         house.say("PUT", genuine.path, json.loads(genuine.body), "buffalo", source="rhino")
     house.settle()
-    assert_held(house)
+    assert_nothing_held(house)
     assert "POST transfers" not in house.names()
-    house._forward("buffalo", genuine)
+    house.switch.forward("buffalo", genuine)
     house.settle()
     assert_completed(house)
 
@@ -60,7 +61,7 @@ FORGED = {
 
 @pytest.mark.parametrize("case", FORGED)
 def test_an_outcome_told_by_somebody_else_decides_nothing(house, request_to_pay, case):
-    house.decides = False
+    house.switch.decides = False
     house.pay(request_to_pay)
     path, body = FORGED[case]
     [transfer_id] = house.transfers
@@ -72,36 +73,36 @@ def test_an_outcome_told_by_somebody_else_decides_nothing(house, request_to_pay,
     assert payee(house).ended_at_ms is None
     assert balances(house)[1] == 0
     assert house.names() == HAPPY
-    house.decides = True
+    house.switch.decides = True
     house.wait(25)
     assert_completed(house)
 
 
 def test_a_payee_that_refuses_while_it_fulfils_gets_nothing_for_free(house, request_to_pay):
-    house.decides = False
+    house.switch.decides = False
     house.pay(request_to_pay)
     [transfer_id] = house.transfers
     house.say("PUT", f"/transfers/{transfer_id}/error", refused("5104"), "buffalo", source="lion")
     house.settle()
     assert_held(house)
     assert house.names()[-1] == "GET transfers"
-    house.decides = True
+    house.switch.decides = True
     house.wait(25)
     assert_completed(house)
 
 
 def test_a_refusal_of_the_payee_fails_the_payment_with_its_reason(house, request_to_pay):
-    house.decides = False
+    house.switch.decides = False
     house.pay(request_to_pay)
     [transfer_id] = house.transfers
-    house.transfers[transfer_id]["state"] = "ABORTED"
+    house.transfers[transfer_id].state = "ABORTED"
     house.say("PUT", f"/transfers/{transfer_id}/error", refused("5104"), "buffalo", source="lion")
     house.settle()
     assert_failed(house, "5104")
 
 
 def test_the_payer_does_not_tell_the_payee_that_a_transfer_is_committed(house, request_to_pay):
-    house.decides = False
+    house.switch.decides = False
     house.pay(request_to_pay)
     [transfer_id] = house.transfers
     body = {"transferState": "COMMITTED", "completedTimestamp": "2026-01-01T00:00:00.000Z"}

@@ -1,0 +1,161 @@
+"""Each flow with each trouble at each point: money is conserved, nothing is held, both sides agree, all ends.
+
+What the flows come to is what docs/flows.md says. Run with ``PAYHUB_WRITE_FLOWS=1`` to write the page anew.
+"""
+
+import dataclasses
+import itertools
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+from unit.engines.connectors.flow_page import begins, ends, tables
+from unit.engines.connectors.flow_troubles import points, run, troubles_of
+from unit.engines.connectors.flows import FLOWS
+from unit.engines.connectors.process_house import House, engine_with_processes
+
+from payhub_engines.core import events
+from payhub_engines.core.bpmn.check import parse_checked
+from payhub_engines.processes import (
+    PAYEE_QUOTE_TRANSFER,
+    PAYEE_TRANSACTION_REQUEST,
+    PAYER_FUND_TRANSFER,
+    PAYER_TRANSACTION_REQUEST,
+    load,
+)
+from payhub_platform import ids
+
+PAGE = Path(__file__).parents[4] / "docs" / "flows.md"
+
+PAYING = (
+    PAYER_FUND_TRANSFER,
+    PAYEE_QUOTE_TRANSFER,
+    PAYER_TRANSACTION_REQUEST,
+    PAYEE_TRANSACTION_REQUEST,
+)
+# Sequence flows that no trouble leads along, and the tests that do.
+ELSEWHERE = {
+    "test_member_processes.py": {
+        "payee-elsewhere-to-amount-as-asked-a-loan",
+        "pay-elsewhere-to-repay-loan-a-loan",
+        "repay-loan-to-commit-funds",
+        "loan-not-repaid-to-release-funds",
+    },
+    "test_payment_neighbours.py": {
+        "quote-given-to-await-quote-not-the-payee",
+        "settlement-outcome-to-await-settlement-not-known",
+    },
+    "test_payment_repeats.py": {
+        "await-prepare-to-quote-queried",
+        "quote-queried-to-answer-quote",
+        "same-quote-to-refuse-other-quote-no",
+        "refuse-other-quote-to-await-prepare",
+        "await-settlement-to-prepared-again",
+        "prepared-again-to-same-transfer",
+        "same-transfer-to-reserve-at-scheme-yes",
+        "same-transfer-to-refuse-other-transfer-no",
+        "refuse-other-transfer-to-await-settlement",
+        "await-settlement-to-transfer-queried",
+        "transfer-queried-to-reserve-at-scheme",
+    },
+    "test_requests_to_pay.py": {
+        "authorized-to-payment-refused-no",
+        "authorized-to-await-authorization-not-the-payee",
+        "request-not-accepted-to-refuse-request",
+        "payer-unknown-to-refuse-request",
+        "await-device-to-device-timed-out",
+        "device-timed-out-to-answer-authorization",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return engine_with_processes()
+
+
+@pytest.fixture(scope="module")
+def make_house(tenants, secrets, engine):
+    numbers = itertools.count()
+    return lambda: House(tenants, secrets, engine, ids.derive("run", str(next(numbers))))
+
+
+@pytest.fixture(scope="module")
+def tried(make_house):
+    """Run a flow with each trouble at each point, once."""
+
+    @cache
+    def of(name):
+        flow = next(flow for flow in FLOWS if flow.name == name)
+        return {
+            (point, trouble): run(flow, make_house, point, trouble)[1]
+            for point in points(flow, make_house)
+            for trouble in troubles_of(point)
+        }
+
+    return of
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=[flow.name for flow in FLOWS])
+def test_whatever_happens_money_is_conserved_and_the_page_says_what_is_seen(flow, make_house, tried):
+    _, quiet = run(flow, make_house, None, "")
+    assert quiet.wrong == []
+    results = tried(flow.name)
+    assert [
+        f"{point.shown}, {trouble}: {text}"
+        for (point, trouble), result in results.items()
+        for text in result.wrong
+    ] == []
+    outcomes = {tried_at: result.outcome for tried_at, result in results.items()}
+    assert_page_says(flow, tables(flow, quiet.outcome, quiet.books, outcomes))
+
+
+@pytest.mark.parametrize("process", PAYING)
+def test_every_sequence_flow_is_taken(process, engine, tried):
+    for flow in FLOWS:
+        tried(flow.name)
+    told = (event for raw in engine.entries for event in events.decode_entry(raw).events)
+    taken = {flow for event in told if (flow := getattr(event, "flow", ""))}
+    flows = set(parse_checked(dict(load())[process]).flow_targets)
+    assert flows - taken == flows & set().union(*ELSEWHERE.values())
+
+
+def test_a_bank_that_books_twice_is_found_out(make_house):
+    def forgetting(house):
+        house.banks["lion"].accounts["A2"].credits = _Nothing()
+        house.banks["lion"].idempotent = False
+
+    flow = dataclasses.replace(FLOWS[0], prepare=forgetting)
+    [credit] = [one for one in points(FLOWS[0], make_house) if one.shown == "lion's bank: CREATE"]
+    _, result = run(flow, make_house, credit, "answer lost")
+    assert any("lion" in text and "instead of" in text for text in result.wrong)
+
+
+def test_a_payment_that_hangs_is_found_out(make_house):
+    def undecided():
+        house = make_house()
+        house.switch.decides = False
+        return house
+
+    _, result = run(FLOWS[0], undecided, None, "")
+    assert any("still runs" in text for text in result.wrong)
+    assert any("holds" in text for text in result.wrong)
+
+
+class _Nothing(dict):
+    """What a bank has booked, forgotten at once."""
+
+    def __setitem__(self, code, amount):
+        pass
+
+
+def assert_page_says(flow, text):
+    page = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(begins(flow) + "\n")
+    assert begin, f"docs/flows.md has no place for the flow {flow.name}"
+    written, end, after = rest.partition("\n" + ends(flow))
+    if os.environ.get("PAYHUB_WRITE_FLOWS"):
+        PAGE.write_text(before + begin + text + end + after, encoding="utf-8")
+        return
+    assert written == text
