@@ -132,7 +132,7 @@ async def test_the_overview_tells_role_positions_limits_and_what_is_in_flight(op
     assert (told["engine"], told["site"]) == ("north", "site-1")
     assert (told["inFlight"], told["counts"]["jobs"], told["incidents"]) == (1, 1, [])
     limits = told["limits"]
-    assert (limits["inFlight"], limits["waiting"], limits["disk"]) == (20_000, 8_192, "enough")
+    assert (limits["inFlight"], limits["waiting"], limits["disk"]) == (1_000, 8_192, "enough")
     replica = await operator.get("/replica")
     assert (replica["replica"], replica["role"], replica["leader"], replica["term"]) == (
         "1",

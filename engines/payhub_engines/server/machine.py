@@ -236,11 +236,6 @@ class Machine:
         self._written_at_ms = self._clock()
         self._write_after_ms = FLUSH_MS * (0.5 + self.stagger())
 
-    def tidy(self) -> None:
-        """Write what has changed, where that is due and nothing is committed any more."""
-        if self._is_write_due():
-            self.flush()
-
     def sync(self) -> int:
         """Make what was written durable; return the last entry that is. Call it in a thread."""
         with self._files:

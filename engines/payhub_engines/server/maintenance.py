@@ -58,7 +58,7 @@ class Maintenance:
 
     async def once(self) -> None:
         """Make the state durable, then trim the log below it."""
-        self._machine.tidy()
+        self._machine.flush()
         try:
             durable_index = await asyncio.to_thread(self._machine.sync)
             below_index = min(

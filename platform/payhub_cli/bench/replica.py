@@ -118,7 +118,7 @@ class Replica:
     async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(MAINTAIN_EVERY_S)
-            self._stream.machine.tidy()
+            self._stream.machine.flush()
             await asyncio.to_thread(self._stream.machine.sync)
 
     async def _watch(self) -> None:

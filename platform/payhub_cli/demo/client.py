@@ -36,7 +36,7 @@ class Api:
         return await self._checked("GET", path, None, {})
 
     async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
-        """Return what POST answers, decoded; sent again while the service is unavailable.
+        """Return what POST answers, decoded; sent again while the service is unavailable or at it.
 
         Raises:
             DemoError: the service refused, or did not become available in time.
@@ -55,7 +55,7 @@ class Api:
         deadline = time.monotonic() + AGAIN_WAIT_S
         while True:
             status, answer = await self._once(method, path, body, headers)
-            if status != _SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            if not _asks_for_another_try(status, answer) or time.monotonic() > deadline:
                 break
             await asyncio.sleep(AGAIN_PAUSE_S)
         if status >= _BAD_REQUEST:
@@ -82,6 +82,11 @@ def _decoded(content: bytes) -> Any:
         return msgspec.json.decode(content)
     except msgspec.DecodeError:
         return {"detail": content[:200].decode(errors="replace")}
+
+
+def _asks_for_another_try(status: int, answer: Any) -> bool:
+    is_under_way = isinstance(answer, dict) and answer.get("code") == "request-in-progress"
+    return status == _SERVICE_UNAVAILABLE or is_under_way
 
 
 def _reason(answer: Any) -> str:
