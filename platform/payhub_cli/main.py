@@ -237,7 +237,7 @@ def bench() -> None:
     type=click.FloatRange(0.1),
     help="End after so long.  [default: 30, or no end with --payments]",
 )
-@click.option("--in-flight", type=click.IntRange(1), help="Payments at once.  [default: 200; --flood: 2000]")
+@click.option("--in-flight", type=click.IntRange(1), help="Payments at once.  [default: 150; --flood: 2000]")
 @click.option("--rate", type=click.FloatRange(0.1), help="Payments a second, whatever the engine does.")
 @click.option("--kill", is_flag=True, help="Kill the leader with -9 in the middle.")
 @click.option(

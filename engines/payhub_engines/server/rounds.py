@@ -15,7 +15,7 @@ from payhub_engines.server.waiting import COST_MIN, Queue, Waiting
 
 COMMANDS_A_BATCH_MAX: Final = 256
 FULL_WAITING: Final = 128  # commands of ordinary size; more are a flood, where other tenants want little
-GRACE: Final = 0.3  # a crowded round may take so much longer than a quiet one; the goal for others is 0.5
+GRACE: Final = 0.1  # a crowded round may take so much longer than a quiet one; the goal for others is 0.5
 QUIET_COST: Final = 4 * COST_MIN  # what a round holds that counts as quiet
 QUIET_ROUNDS: Final = 64  # the mean is of about so many: the clock counts whole milliseconds
 QUIET_ROUNDS_MIN: Final = 16  # before, the mean is not known

@@ -30,7 +30,7 @@ EXIT_WRONG: Final = 1
 EXIT_INTERRUPTED: Final = 130
 SECONDS: Final = 30.0
 SECONDS_MAX: Final = 3600.0  # where only the number of payments is given
-IN_FLIGHT: Final = 200
+IN_FLIGHT: Final = 150
 FLOOD_IN_FLIGHT: Final = 2_000
 PAYLOAD_BYTES: Final = 400
 

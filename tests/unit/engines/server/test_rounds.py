@@ -38,7 +38,7 @@ def test_it_learns_what_a_round_takes_and_what_a_command_adds(quiet_ms, ms_a_com
     found = rounds_of(quiet_ms, ms_a_command)
     assert found.quiet_ms == pytest.approx(quiet_ms, rel=0.25)
     assert found.ms_a_unit * COST_MIN == pytest.approx(ms_a_command, rel=0.15)
-    expected = rounds.GRACE * quiet_ms / ms_a_command * COST_MIN
+    expected = max(rounds.GRACE * quiet_ms / ms_a_command * COST_MIN, rounds.GRANT_MIN)
     assert found.grant() == pytest.approx(expected, rel=0.4)
 
 
