@@ -103,10 +103,6 @@ class Timers:
         """Take no entries until another leads, or has failed to."""
         self._handover_until_ms = self._clock() + ELECTION_MIN_MS
 
-    def end_handover(self) -> None:
-        """Take entries again."""
-        self._handover_until_ms = 0
-
     @property
     def is_handing_over(self) -> bool:
         """Whether another was asked to lead, and may still do so."""

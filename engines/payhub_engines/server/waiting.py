@@ -146,11 +146,6 @@ class Queue:
         since = [lane.starting[0].since_ms for lane in self._tenants.values() if lane.starting]
         return min((since_ms for since_ms in since if since_ms is not None), default=None)
 
-    def count_of(self, tenant: str) -> int:
-        """Return how many wait for a tenant."""
-        lane = self._tenants.get(tenant)
-        return 0 if lane is None else len(lane)
-
     def is_full_for(self, tenant: str, headroom: int = 1) -> bool:
         """Tell whether nothing that can be refused may be put for a tenant.
 

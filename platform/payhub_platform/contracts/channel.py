@@ -72,14 +72,6 @@ class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     expiration: str  # ISO 8601 with offset
 
 
-class RefundRequest(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transfer/{id}/refund``: the payee pays back, in part or all that is left."""
-
-    amount: ChannelMoney | None = None
-    reason: str | None = None
-    client_ref_id: str | None = None
-
-
 class DeviceAuthorization(Contract, frozen=True, kw_only=True, rename="camel"):
     """Body of ``POST /channel/transactionRequest/{id}/authorization``: what the payer did at the device."""
 

@@ -1,12 +1,12 @@
 """Whatever a body holds, a bank refuses it in Fineract's words or takes it, and its books stay right."""
 
 import base64
-import copy
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.changed_body import changed
 
 from payhub_sandbox.bank.refusal import BankRefusalError
 from payhub_sandbox.bank.service import BankService, Call
@@ -58,20 +58,6 @@ def places(value, path=()):
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from places(inner, (*path, key))
-
-
-def changed(body, path, value, *, leave_out):
-    if not path:
-        return value
-    body = copy.deepcopy(body)
-    inner = body
-    for step in path[:-1]:
-        inner = inner[step]
-    if leave_out:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return body
 
 
 def run(service, kind, call):

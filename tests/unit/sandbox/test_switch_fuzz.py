@@ -1,11 +1,11 @@
 """Whatever is sent, the switch and the residents refuse it in FSPIOP's words or take it; nothing fails."""
 
-import copy
 import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.changed_body import changed
 
 from payhub_platform.clock import iso
 from payhub_sandbox.residents.counterparty import Counterparty
@@ -111,21 +111,6 @@ def places(value, path=()):
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from places(inner, (*path, index))
-
-
-def changed(body, path, value, *, leave_out):
-    """Return a copy with one value replaced or left out."""
-    if not path:
-        return value
-    body = copy.deepcopy(body)
-    inner = body
-    for step in path[:-1]:
-        inner = inner[step]
-    if leave_out:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = value
-    return body
 
 
 def path_of(resource, count, *, error):
