@@ -23,6 +23,7 @@ from payhub_engines.consensus.errors import ConsensusError, PeerRefusedError
 from payhub_engines.consensus.group import Address, Group, replica_of, tls_contexts
 from payhub_engines.consensus.messages import MESSAGE_BYTES_MAX, Hello, Message, Welcome
 from payhub_engines.consensus.transport import Listener
+from payhub_platform import cancellation
 
 _logger = logging.getLogger(__name__)
 
@@ -169,9 +170,7 @@ class TcpNetwork:
 
     async def stop(self) -> None:
         """Close all connections. Stopping twice is allowed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancellation.end(self._tasks)
         self._tasks = []
         if self._server is not None:
             self._server.close()

@@ -11,6 +11,7 @@ from nats.errors import Error as NatsError
 from payhub_engines.core.commands import CorrelateMessage
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.stream import StreamProcessor
+from payhub_platform import cancellation
 from payhub_platform.bus import subjects
 from payhub_platform.bus.connection import Bus
 from payhub_platform.contracts.handover import HandoverReply, HandoverRequest
@@ -37,9 +38,7 @@ class HandoverReceiver:
 
     async def stop(self) -> None:
         """Drop what is under way; the senders repeat it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancellation.end(self._tasks)
 
     async def _on_request(self, message: Msg) -> None:
         # Waiting for a place here holds NATS's delivery back, which bounds what is under way.

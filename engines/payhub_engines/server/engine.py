@@ -31,6 +31,7 @@ from payhub_engines.server.settings import EngineSettings
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
 from payhub_engines.server.waiting import WAITING_MAX
+from payhub_platform import cancellation
 from payhub_platform.bus.connection import Bus, connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock, system_clock
@@ -65,6 +66,7 @@ class Engine:
         self._keys = PublicKeys(self.directory.by_fsp)
         self._tasks: list[asyncio.Task[None]] = []
         self._leading: list[asyncio.Task[None]] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self._worker_failure: asyncio.Future[BaseException] | None = None
         self._bus: Bus | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -162,9 +164,10 @@ class Engine:
 
     def _take_role(self, is_leader: bool) -> None:
         """Start or stop what only the leader does towards the bus."""
-        for task in self._leading:
-            task.cancel()
-        self._leading.clear()
+        led, self._leading = self._leading, []
+        ending = asyncio.create_task(cancellation.end(led), name="no-longer-leading")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
         if is_leader and self._receiver and self._exporter and self._sender:
             for name, work in (
                 ("handover-sender", self._sender.run()),
@@ -192,9 +195,8 @@ class Engine:
             await self._jobs.stop()
         if self._receiver is not None:
             await self._receiver.stop()
-        for task in (*self._tasks, *self._leading):
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._leading, return_exceptions=True)
+        await cancellation.end([*self._tasks, *self._leading])
+        await asyncio.gather(*self._ending)
         await self.stream.stop()
         await self.directory.close()
         if self._bus is not None:

@@ -24,6 +24,7 @@ from payhub_engines.core.jobs import RETRY_MS_MAX
 from payhub_engines.core.reply import Rejected, Reply
 from payhub_engines.core.state import State
 from payhub_engines.server.stream import StreamProcessor
+from payhub_platform import cancellation
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
 
@@ -76,7 +77,7 @@ class JobWorker:
         """Stop all handlers; what they did is asked for again after the next start."""
         tasks = list(self._tasks)
         self._forget_all()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancellation.end(tasks)
 
     def _on_role(self, is_leader: bool) -> None:
         if is_leader:

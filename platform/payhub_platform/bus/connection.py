@@ -11,6 +11,8 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
+from payhub_platform import cancellation
+
 _logger = logging.getLogger(__name__)
 
 RECONNECT_WAIT_S: Final = 1
@@ -77,10 +79,8 @@ class Bus(Client):
     async def close(self) -> None:
         """Stop connecting, or close the connection."""
         self._closing = True
-        if self._connecting is not None and not self._connecting.done():
-            self._connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._connecting
+        if self._connecting is not None:
+            await cancellation.end([self._connecting])
         # Closing while the server is gone finds the socket gone too; there is nothing left to flush.
         with contextlib.suppress(ConnectionError):
             await super().close()

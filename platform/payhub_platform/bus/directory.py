@@ -14,6 +14,7 @@ from nats.js.api import KeyValueConfig
 from nats.js.errors import NotFoundError as BucketNotFoundError
 from nats.js.kv import KeyValue
 
+from payhub_platform import cancellation
 from payhub_platform.bus import subjects
 from payhub_platform.bus.connection import BusDownError
 from payhub_platform.contracts.tenant import OAuthClient, TenantConfig
@@ -22,7 +23,6 @@ _logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
 WATCH_WAIT_S: Final = 10.0
-CANCEL_AGAIN_S: Final = 0.1
 
 
 class TenantDirectory:
@@ -70,10 +70,7 @@ class TenantDirectory:
         """Stop following."""
         if self._watcher is None:
             return
-        while not self._watcher.done():
-            # Python 3.11 loses a cancellation that meets an entry (asyncio.wait_for): it is said again.
-            self._watcher.cancel()
-            await asyncio.wait({self._watcher}, timeout=CANCEL_AGAIN_S)
+        await cancellation.end([self._watcher])
         with contextlib.suppress(asyncio.CancelledError):
             await self._watcher
 
