@@ -4,6 +4,7 @@ import asyncio
 
 from support.ports import free_ports
 
+from payhub_cli.local.server import LocalServer
 from payhub_platform.bus.connection import connect
 
 TURNS = 12  # of the event loop, more than an attempt to connect takes
@@ -19,3 +20,16 @@ async def test_it_closes_at_every_turn_of_an_attempt_that_fails() -> None:
         closing = asyncio.create_task(bus.close())
         await asyncio.wait({closing}, timeout=WAIT_S)
         assert closing.done(), turns
+
+
+async def test_it_closes_where_the_socket_has_lost_who_waited_for_its_end(nats_server: LocalServer) -> None:
+    bus = await connect(nats_server.url, "test")
+    async with asyncio.timeout(WAIT_S):
+        while not bus.is_connected:
+            await asyncio.sleep(0.01)
+    bus._transport._io_writer._protocol._closed.cancel()
+    closing = asyncio.create_task(bus.close())
+    await asyncio.wait({closing}, timeout=WAIT_S)
+    assert closing.done()
+    assert not closing.cancelled()
+    assert bus.is_closed

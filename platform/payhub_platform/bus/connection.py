@@ -82,8 +82,14 @@ class Bus(Client):
         if self._connecting is not None:
             await cancellation.end([self._connecting])
         # Closing while the server is gone finds the socket gone too; there is nothing left to flush.
-        with contextlib.suppress(ConnectionError):
-            await super().close()
+        try:
+            with contextlib.suppress(ConnectionError):
+                await super().close()
+        except asyncio.CancelledError:
+            # nats-py waits for a socket whose waiter went with a reconnection: not we were cancelled.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     async def _on_disconnected(self) -> None:
         if not self._closing:
