@@ -53,7 +53,7 @@ test: install ## Run all tests
 
 # As root on Debian what is absent is installed; else the tests say what to install.
 .PHONY: interop
-interop: install ## Test against foreign software (Node.js packages, Redis), which is installed for it
+interop: install ## Test against foreign software (Node.js packages, Redis, Schemathesis), which is installed for it
 	@missing=""; command -v npm >/dev/null || missing="nodejs npm"; \
 	command -v redis-server >/dev/null || missing="$${missing:+$$missing }redis-server"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -81,6 +81,7 @@ format: install ## Format the code and sort its imports
 .PHONY: lock
 lock: $(UV) ## Lock the newest allowed versions: everything for developers, and each process's own
 	@$(UV) pip $(COMPILE) --upgrade requirements/uv.in -o requirements/uv.txt
+	@$(UV) pip $(COMPILE) --upgrade requirements/schemathesis.in -o requirements/schemathesis.txt
 	@$(UV) pip $(COMPILE) --upgrade --all-extras pyproject.toml -o requirements/dev.txt
 	@for process in engine gateway operations sandbox tenants; do \
 		$(UV) pip $(COMPILE) --extra "$$process" -c requirements/dev.txt pyproject.toml \

@@ -84,6 +84,18 @@ def demo(keep: bool, as_json: bool, data: Path | None, replicas: str | None) -> 
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+def isolation(as_json: bool) -> None:
+    """Try every operation of the APIs as one institution on what another has.
+
+    Exit status 0 only when each is answered as if nothing were there, in about the same time.
+    """
+    from payhub_cli.isolation.command import run  # noqa: PLC0415 - as above
+
+    sys.exit(run(DATA_ROOT, as_json=as_json))
+
+
+@cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="0: a free one.")
 @click.option(

@@ -10,6 +10,9 @@ from litestar import Litestar, Request, Response
 from litestar.config.csrf import CSRFConfig
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Redirect, Template
 from litestar.static_files import create_static_files_router
@@ -86,7 +89,14 @@ def create_app(
         state=State({"sessions": sessions, "secure_cookies": settings.secure_cookies}),
         before_send=[_harden],
         logging_config=None,  # the process has set logging up
-        openapi_config=None,
+        openapi_config=OpenAPIConfig(
+            title="payhub operations",
+            version="1",
+            path="/api/openapi",
+            components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"bearer": []}],
+            render_plugins=[JsonRenderPlugin()],
+        ),
         request_max_body_size=BODY_BYTES_MAX,
     )
 

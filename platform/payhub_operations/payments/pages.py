@@ -14,7 +14,7 @@ from payhub_operations.payments.service import DIRECTIONS, PaymentService, read_
 from payhub_operations.sessions.api import require_session
 
 
-@get("/")
+@get("/", include_in_schema=False)
 async def home() -> Redirect:
     """Go to the search."""
     return Redirect("/payments", status_code=HTTP_303_SEE_OTHER)
@@ -24,6 +24,7 @@ class PaymentPages(Controller):
     """Pages for operators; every filter is in the address."""
 
     guards = (require_session,)
+    include_in_schema = False
 
     @get("/payments")
     async def search(

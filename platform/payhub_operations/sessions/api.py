@@ -43,6 +43,8 @@ def require_session(connection: ASGIConnection[Any, Any, Any, Any], _handler: Ba
 class LoginPages(Controller):
     """The way in and out for people."""
 
+    include_in_schema = False
+
     @get("/login")
     async def show(
         self,
