@@ -24,7 +24,8 @@ from payhub_operations.audit.api import AuditApi
 from payhub_operations.database import Database
 from payhub_operations.health import Health, Readiness
 from payhub_operations.keys import derived_key
-from payhub_operations.payments.api import PaymentsApi
+from payhub_operations.payments.api import ExportApi, PaymentsApi
+from payhub_operations.payments.export import PaymentExports
 from payhub_operations.payments.pages import PaymentPages, home
 from payhub_operations.payments.service import PaymentService
 from payhub_operations.payments.views import elapsed_text
@@ -63,6 +64,7 @@ def create_app(
     parts: dict[str, Any] = {
         "database": database,
         "payments": payments,
+        "exports": PaymentExports(database),
         "sessions": sessions,
         "readiness": readiness,
     }
@@ -72,6 +74,7 @@ def create_app(
             LoginPages,
             PaymentPages,
             PaymentsApi,
+            ExportApi,
             AuditApi,
             Health,
             create_static_files_router(path="/static", directories=[_FOLDER / "static"]),

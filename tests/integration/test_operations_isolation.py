@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,11 +18,13 @@ from payhub_operations.audit.store import AuditStore
 from payhub_operations.database import Database, DatabaseError
 from payhub_operations.migrations import migrate
 from payhub_operations.payments.errors import PaymentNotFoundError
+from payhub_operations.payments.export import PaymentExports
 from payhub_operations.payments.model import Search
 from payhub_operations.payments.service import PaymentService
 from payhub_operations.payments.views import read_cursor
 from payhub_operations.schema import OVERSEER, READER, WRITER, events, payments, tenants
 from payhub_platform.clock import system_clock
+from payhub_platform.errors import UnavailableError
 
 TENANTS = ("buffalo", "lion", "rhino")
 TENANT_TABLES = (events, payments, tenants)
@@ -97,6 +100,20 @@ async def test_a_reader_cannot_write_and_an_overseer_sees_no_payment(database: D
         with pytest.raises(DatabaseError):
             async with database.overseer() as connection:
                 await connection.execute(select(table))
+
+
+async def test_an_export_has_one_tenants_rows_and_they_are_made_one_at_a_time(database: Database):
+    exports = PaymentExports(database)
+    lines = exports.begin("lion")
+    content = await anext(lines)
+    with pytest.raises(UnavailableError, match="overloaded"):
+        exports.begin("buffalo")
+    content += b"".join([more async for more in lines])
+    rows = [msgspec.json.decode(line) for line in content.splitlines()]
+    assert {row["tenant"] for row in rows[:-1]} == {"lion"}
+    assert rows[-1]["counts"] == {"payment": 1, "event": 6}
+    async for _ in exports.begin("buffalo"):
+        pass
 
 
 async def test_another_tenants_payment_is_not_found(database: Database):

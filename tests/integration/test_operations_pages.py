@@ -1,6 +1,7 @@
 """The service as a process: pages that people can use, an API for programs, a clean end."""
 
 import asyncio
+import hashlib
 import os
 import re
 import signal
@@ -342,3 +343,23 @@ async def test_it_starts_and_ends_with_everything_down(tmp_path: Path):
                 assert (await answer.json(content_type=PROBLEM))["code"] == "database-unavailable"
     finally:
         await _stop(process)
+
+
+async def test_everything_of_a_tenant_can_be_taken_away(service: Service):
+    url, bearer = f"{service.url}/api/v1/tenants/buffalo/export", {"authorization": f"Bearer {TOKEN}"}
+    async with service.browser.get(url, headers=bearer) as answer:
+        assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
+        content = await answer.read()
+    *lines, end, nothing = content.split(b"\n")
+    assert nothing == b""
+    rows = [msgspec.json.decode(line) for line in lines]
+    assert rows[0] == {"kind": "head", "format": 1, "tenant": "buffalo"}
+    assert {row["tenant"] for row in rows} == {"buffalo"}
+    counts = Counter(row["kind"] for row in rows[1:])
+    digest = hashlib.sha256(content.removesuffix(end + b"\n")).hexdigest()
+    assert msgspec.json.decode(end) == {"kind": "end", "counts": counts, "sha256": digest}
+    assert counts == {"payment": 3, "event": 11}
+    # What pages mask is the institution's own: here it stands in full.
+    assert b"254712345678" in content
+    async with service.browser.get(url) as answer:
+        assert answer.status == 401

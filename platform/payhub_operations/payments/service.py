@@ -67,7 +67,7 @@ class PaymentService:
 
     async def search(self, tenant: str, search: Search) -> PaymentPage:
         """Return one page of a tenant's payments, newest first."""
-        _require_possible(tenant, "tenant")
+        require_possible(tenant, "tenant")
         async with self._database.tenant(tenant) as connection:
             rows, more = await repository.search(connection, search, self._identify(tenant, search.text))
         return PaymentPage(
@@ -81,8 +81,8 @@ class PaymentService:
         Raises:
             PaymentNotFoundError: this tenant has no such payment.
         """
-        _require_possible(tenant, "tenant")
-        _require_possible(payment, "payment")
+        require_possible(tenant, "tenant")
+        require_possible(payment, "payment")
         async with self._database.tenant(tenant) as connection:
             sides = await repository.find(connection, payment)
             row = next((side for side in sides if direction in (None, side.direction)), None)
@@ -99,7 +99,7 @@ class PaymentService:
         )
 
 
-def _require_possible(text: str, field: str) -> None:
+def require_possible(text: str, field: str) -> None:
     """Refuse what is missing, and what PostgreSQL could not even compare."""
     if not text or "\0" in text or len(text) > TEXT_CHARACTERS_MAX:
         raise InvalidSearchError(field, f"No {field} looks like this.")
