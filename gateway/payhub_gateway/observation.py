@@ -6,9 +6,9 @@ from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 
-from payhub_platform.telemetry.tracing import Tracing, traceparent_of
+from payhub_platform.telemetry.tracing import Tracing
 
 UNTRACED: Final = "untraced"
 """Handler option: requests to it get no span (health checks)."""
@@ -38,8 +38,8 @@ class RequestSpan(ASGIMiddleware):
                     status = message["status"]
                     span.set_attribute("http.response.status_code", status)
                     if status >= _SERVER_ERROR:
-                        span.set_status(Status(StatusCode.ERROR))
-                    MutableScopeHeaders(message)["traceparent"] = traceparent_of(span)
+                        span.fail()
+                    MutableScopeHeaders(message)["traceparent"] = span.traceparent
                 await send(message)
 
             await next_app(scope, receive, send_traced)
