@@ -69,6 +69,16 @@ class Span:
         self.traceparent = traceparent
         self._recorded = recorded
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether anything that is said of the step is kept."""
+        return self._recorded is not None
+
+    def rename(self, name: str) -> None:
+        """Say what the step is, where that was not known when it began."""
+        if self._recorded is not None:
+            self._recorded.update_name(name)
+
     def set_attribute(self, name: str, value: str | int | bool) -> None:
         """Say more of the step."""
         if self._recorded is not None:
