@@ -75,7 +75,8 @@ def _server(settings: GatewaySettings, worker: str, draining: Draining) -> Serve
     data_dir.mkdir(parents=True, exist_ok=True)
     directory = TenantDirectory(data_dir / TENANTS_FILE.format(worker=worker))
     engines = HttpEngineClient(settings.engines, settings.internal_token, present=directory.get)
-    tracing = Tracing("gateway", Path(settings.trace_file) if settings.trace_file else None)
+    trace_file = Path(settings.trace_file) if settings.trace_file else None
+    tracing = Tracing("gateway", trace_file, settings.trace_ratio)
     store = BucketStore()
     rates = RateLimits(system_clock, time.monotonic_ns, settings.copies * settings.workers)
     exchange = Exchange(rates)

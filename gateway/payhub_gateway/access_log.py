@@ -5,16 +5,11 @@ because of who asked, goes to ``payhub.audit``; everything else to ``payhub.acce
 """
 
 import logging
-import time
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
-from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from payhub_gateway import request_shape
-from payhub_gateway.observation import UNTRACED
 from payhub_platform.errors import PROBLEM_MEDIA_TYPE, Problem
 
 CALLER: Final = "payhub-caller"
@@ -27,6 +22,7 @@ _WHO: Final = frozenset({401, 403})
 _REFUSED_FROM: Final = 400
 _FAILED_FROM: Final = 500
 _PROBLEM: Final = msgspec.json.Decoder(Problem)
+_PROBLEM_TYPE: Final = (b"content-type", PROBLEM_MEDIA_TYPE.encode())
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -45,70 +41,24 @@ class Line(msgspec.Struct, omit_defaults=True):
     trace: str = ""
 
 
-class RequestLog(ASGIMiddleware):
-    """Looks at the head of each request, and writes a line when its answer begins."""
-
-    scopes = (ScopeType.HTTP,)
-    exclude_opt_key = UNTRACED
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Serve one request."""
-        begun_s = time.perf_counter()
-        started: Message | None = None
-
-        async def send_logged(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = message
-            elif started is not None:
-                _write(scope, started, message, time.perf_counter() - begun_s)
-                started = None
-            await send(message)
-
-        await next_app(scope, receive, send_logged)
-
-
-class HeadCheck(ASGIMiddleware):
-    """Refuses a request by its head before it costs anything."""
-
-    scopes = (ScopeType.HTTP,)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Check the head, then serve the request."""
-        request_shape.check_head(scope["raw_path"], scope["query_string"], scope["headers"])
-        await next_app(scope, receive, send)
-
-
-def _write(scope: Scope, start: Any, body: Any, took_s: float) -> None:
-    status = int(start["status"])
-    headers = dict(start["headers"])
-    tenant, client = scope["state"].get(CALLER, ("", ""))
-    line = Line(
-        event="request",
-        method=str(scope.get("method", "")),
-        route=scope["path_template"] or "-",
-        status=status,
-        decision=_decision(status),
-        ms=round(took_s * 1000, 1),
-        tenant=tenant,
-        client=client,
-        code=_code(headers, body),
-        trace=headers.get(b"traceparent", b"").decode("latin-1")[3:35],
-    )
-    is_audited = line.method not in _READING or status in _WHO
+def write(line: Line) -> None:
+    """Write a line."""
+    is_audited = line.method not in _READING or line.status in _WHO
     (_audit if is_audited else _access).info("%s", _ENCODER.encode(line).decode())
 
 
-def _decision(status: int) -> str:
+def decision(status: int) -> str:
+    """Say what a status means for who asked."""
     if status >= _FAILED_FROM:
         return "unavailable"
     return "refused" if status >= _REFUSED_FROM else "allowed"
 
 
-def _code(headers: dict[bytes, bytes], body: Any) -> str:
-    if headers.get(b"content-type") != PROBLEM_MEDIA_TYPE.encode():
+def code(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> str:
+    """Return the code of the problem that an answer is; empty where it is none."""
+    if _PROBLEM_TYPE not in headers:
         return ""
     try:
-        return _PROBLEM.decode(body.get("body", b"")).code
+        return _PROBLEM.decode(body).code
     except msgspec.MsgspecError:
         return ""  # an answer without its body, to HEAD

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from litestar import Litestar, Response, get
+from litestar import Litestar, Request, Response, get
 from litestar.di import NamedDependency, Provide
 
-from payhub_gateway.access_log import HeadCheck, RequestLog
+from payhub_gateway import request_shape
 from payhub_gateway.channel.access import Access
 from payhub_gateway.channel.api import (
     start_transfer,
@@ -20,6 +20,7 @@ from payhub_gateway.channel.api import (
 from payhub_gateway.channel.service import TransferService
 from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
+from payhub_gateway.front import Front
 from payhub_gateway.limits import BODY_BYTES_MAX, InFlight
 from payhub_gateway.oauth2.api import (
     authorization_server_metadata,
@@ -40,16 +41,19 @@ from payhub_gateway.oauth2.registration_api import (
 from payhub_gateway.oauth2.shared import SharedState
 from payhub_gateway.oauth2.signing_keys import SigningKeys
 from payhub_gateway.oauth2.store import StateStore
-from payhub_gateway.observation import UNTRACED, RequestSpan, add_security_headers
+from payhub_gateway.openapi import PATH as PATH_DOCUMENT
 from payhub_gateway.openapi import openapi_document
 from payhub_gateway.rates.api import usage
-from payhub_gateway.rates.headers import add_rate_limit_headers
 from payhub_gateway.rates.service import RateLimits
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.http import exception_handlers
 from payhub_platform.telemetry.tracing import Tracing
+
+PATH_LIVE: Final = "/health/live"
+PATH_READY: Final = "/health/ready"
+_UNTRACED: Final = frozenset({PATH_LIVE, PATH_READY, PATH_DOCUMENT})
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -72,13 +76,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     draining: Draining
 
 
-@get("/health/live", opt={UNTRACED: True})
+@get(PATH_LIVE)
 async def live() -> dict[str, str]:
     """Answer while the process runs."""
     return {"status": "live"}
 
 
-@get("/health/ready", opt={UNTRACED: True})
+@get(PATH_READY)
 async def ready(draining: NamedDependency[Draining]) -> Response[dict[str, str]]:
     """Answer once requests are served; the configuration comes from disk when NATS is down."""
     if draining.is_on:
@@ -97,7 +101,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         parts.clock,
         parts.oauth_options,
     )
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             token,
             push_request,
@@ -134,16 +138,23 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "in_flight": _value(parts.in_flight),
             "clock": _value(parts.clock),
             "draining": _value(parts.draining),
-            "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
+            "transfers": _after_access(TransferService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
-        middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],
-        before_send=[add_security_headers, add_rate_limit_headers, parts.draining.add_headers],
+        before_request=_check_head,
         lifespan=[*(lifespan or []), _following(oauth2.shared)],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )
+    app.asgi_handler = Front(app.asgi_handler, parts.tracing, parts.draining, _UNTRACED)
+    return app
+
+
+async def _check_head(request: Request[Any, Any, Any]) -> None:
+    """Refuse a request by its head before it costs anything."""
+    scope = request.scope
+    request_shape.check_head(scope["raw_path"], scope["query_string"], scope["headers"])
 
 
 def _following(shared: SharedState) -> Lifespan:
@@ -160,3 +171,12 @@ def _following(shared: SharedState) -> Lifespan:
 
 def _value(value: Any) -> Provide:
     return Provide(lambda: value, use_cache=True, sync_to_thread=False)
+
+
+def _after_access(transfers: TransferService) -> Provide:
+    """Provide the service once ``access`` is there: for two at a time Litestar starts two tasks."""
+
+    def provided(access: NamedDependency[Access]) -> TransferService:  # noqa: ARG001 - for its order
+        return transfers
+
+    return Provide(provided, use_cache=True, sync_to_thread=False)

@@ -13,9 +13,6 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from litestar.datastructures import MutableScopeHeaders
-from litestar.types import Message, Scope
-
 from payhub_platform.serving import Server
 
 DRAIN_S: Final = 2.0
@@ -24,15 +21,10 @@ POLL_S: Final = 0.05
 
 
 class Draining:
-    """Whether this process is about to stop."""
+    """Whether this process is about to stop: then every answer ends its connection."""
 
     def __init__(self) -> None:
         self.is_on = False
-
-    async def add_headers(self, message: Message, _scope: Scope) -> None:
-        """End the connection with this answer."""
-        if self.is_on and message["type"] == "http.response.start":
-            MutableScopeHeaders(message)["connection"] = "close"
 
 
 async def serve(http: Server, draining: Draining, listener: socket.socket | None = None) -> None:

@@ -5,7 +5,6 @@ from typing import Any, Final
 import msgspec
 from litestar import Response, get
 
-from payhub_gateway.observation import UNTRACED
 from payhub_gateway.rates.model import Usage
 from payhub_platform.contracts.channel import (
     TransactionState,
@@ -157,7 +156,7 @@ def _ref(kind: type[msgspec.Struct]) -> dict[str, str]:
 _DOCUMENT: Final = msgspec.json.encode(document())
 
 
-@get(PATH, opt={UNTRACED: True})
+@get(PATH)
 async def openapi_document() -> Response[bytes]:
     """Return the document; it is the same for everybody."""
     cached = {"Cache-Control": "public, max-age=3600"}

@@ -43,6 +43,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         quota_per_day: how many in a day of UTC; a tenant's own ``api_limits`` go before these three.
         in_flight_max: how many of one client may be at work at once.
         trace_file: where spans are written; empty records none.
+        trace_ratio: how much of the traces that begin here is written, 0 to 1; everywhere or nowhere.
         log_level: name of a level of the standard library.
     """
 
@@ -68,6 +69,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     quota_per_day: _Count = 10_000_000
     in_flight_max: _Count = 64
     trace_file: str = ""
+    trace_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     log_level: str = "INFO"
 
     def api_limits(self) -> ApiLimits:

@@ -5,7 +5,6 @@ from asyncio import BaseTransport
 from typing import Any, Final
 
 import msgspec
-from litestar.types import ASGIApp, Receive, Scope, Send
 
 # TLS 1.2 with these or TLS 1.3 (BCP 195, FAPI 2.0 section 5.2.2); Python allows nothing older than 1.2.
 CIPHERS: Final = "ECDHE+AESGCM:DHE+AESGCM"
@@ -50,17 +49,3 @@ def shown_certificate(transport: BaseTransport) -> str | None:
     connection = transport.get_extra_info("ssl_object")
     shown = None if connection is None else connection.getpeercert(binary_form=True)
     return None if shown is None else ssl.DER_cert_to_PEM_cert(shown)
-
-
-class ShowsCertificate:
-    """Tells an app the certificate of its client, as ASGI's ``tls`` extension does."""
-
-    def __init__(self, app: ASGIApp, certificate: str) -> None:
-        self._app = app
-        self._certificate = certificate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        told: Any = {**(scope.get("extensions") or {}), "tls": {"client_cert_chain": [self._certificate]}}
-        scope["extensions"] = told
-        await self._app(scope, receive, send)

@@ -58,7 +58,7 @@ class Engine:
         self._watch = LeadershipWatch(self)
         self._secrets = SecretBox(settings.secrets_key)
         self._tenant_keys = KeyRing()
-        self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file)
+        self.tracing = Tracing(f"engine-{settings.engine_id}", settings.trace_file, settings.trace_ratio)
         self.directory = TenantDirectory(settings.data_dir / "tenants.cache")
         self._log = _log(settings)
         self.disk = DiskSpace(settings.data_dir)

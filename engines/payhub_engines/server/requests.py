@@ -20,7 +20,6 @@ from payhub_platform.errors import (
     UnprocessableError,
 )
 from payhub_platform.security.internal import require_internal
-from payhub_platform.telemetry.tracing import traceparent_of
 
 AnyRequest = Request[Any, Any, Any]
 _ENCODER: Final = msgspec.json.Encoder()
@@ -102,7 +101,7 @@ async def start_instance(
             payment=start.payment_id,
             fingerprint=start.fingerprint,
             variables=variables,
-            trace=traceparent_of(span),
+            trace=span.traceparent,
         )
         reply = await engine.stream.submit(command, tenant.tenant_id)
     if isinstance(reply, Rejected):

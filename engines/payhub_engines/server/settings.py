@@ -1,6 +1,7 @@
 """Settings of one engine replica, from environment variables ``PAYHUB_*``."""
 
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +38,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     raft_key: Path | None = None
     raft_ca: Path | None = None
     trace_file: Path | None = None
+    trace_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:

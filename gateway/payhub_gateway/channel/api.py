@@ -10,7 +10,6 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from opentelemetry import trace
 
 from payhub_gateway.channel import model
 from payhub_gateway.channel.access import Access
@@ -26,7 +25,7 @@ from payhub_platform.contracts.channel import (
     TransferStatus,
 )
 from payhub_platform.http import decode_body
-from payhub_platform.telemetry.tracing import traceparent_of
+from payhub_platform.telemetry.tracing import current_traceparent
 
 PATH_CHANNEL: Final = "/channel/transfer"
 PATH_V1: Final = "/v1/transfers"
@@ -65,7 +64,7 @@ async def transfer_status(
 ) -> TransferStatus:
     """Tell how a transfer of the caller's tenant stands."""
     caller = access.require(request, SCOPE_READ)
-    return await transfers.status(caller, payment_id, _traceparent())
+    return await transfers.status(caller, payment_id, current_traceparent())
 
 
 @get("/channel/txnState/{correlation_id:str}")
@@ -79,7 +78,7 @@ async def transaction_state(
     caller = access.require(request, SCOPE_READ)
     key = checked_key("path:correlation_id", correlation_id)
     payment_id = ids.payment_id(caller.tenant.tenant_id, caller.client_id, key)
-    return model.transaction_state(await transfers.status(caller, payment_id, _traceparent()))
+    return model.transaction_state(await transfers.status(caller, payment_id, current_traceparent()))
 
 
 async def _start(
@@ -93,10 +92,6 @@ async def _start(
     key = idempotency_key(request.headers, key_header)
     transfer = decode_body(await read_body(request), _TRANSFER.decode)
     transfer = model.with_payee_fsp(transfer, request.headers.getall(HEADER_PAYEE, []))
-    accepted = await transfers.start(caller, key, transfer, _traceparent())
+    accepted = await transfers.start(caller, key, transfer, current_traceparent())
     location = f"{path}/{accepted.transaction_id}"
     return Response(accepted, status_code=_ACCEPTED, headers={"Location": location})
-
-
-def _traceparent() -> str:
-    return traceparent_of(trace.get_current_span())

@@ -1,23 +1,39 @@
 """Spans, and the W3C traceparent that joins the processes of one payment.
 
-Spans are written as one JSON document a line to ``PAYHUB_TRACE_FILE``; without it nothing is recorded
-and only the trace id travels. A collector reads the file or takes its place.
+Spans are written as one JSON document a line to ``PAYHUB_TRACE_FILE``; without it, or where the trace is not
+sampled, nothing is recorded and only the ids travel. A collector reads the file or takes its place.
 """
 
-import contextlib
 import re
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import msgspec
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
 
-_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+# No id is all zeros (W3C Trace Context section 3.2.2).
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+_TRACE_BYTES: Final = 16
+_SPAN_BYTES: Final = 8
+_RANDOM_END: Final = 1 << 8 * _SPAN_BYTES
+_CURRENT: Final = ContextVar("traceparent", default="")
 EXPORT_DELAY_MS: Final = 500
 
 
@@ -38,50 +54,110 @@ class FileSpanExporter(SpanExporter):
         self._file.close()
 
 
-class Tracing:
-    """A process's tracer."""
+class Span:
+    """A step of a trace, for the length of a ``with`` block.
 
-    def __init__(self, service: str, trace_file: Path | None = None) -> None:
-        self._provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    Where it is written, OpenTelemetry keeps it until it ends; where it is not, it is nothing but its ids.
+
+    Attributes:
+        traceparent: W3C traceparent of the step, which joins what it causes elsewhere to it.
+    """
+
+    __slots__ = ("_recorded", "_token", "traceparent")
+
+    def __init__(self, traceparent: str, recorded: trace.Span | None = None) -> None:
+        self.traceparent = traceparent
+        self._recorded = recorded
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether anything that is said of the step is kept."""
+        return self._recorded is not None
+
+    def rename(self, name: str) -> None:
+        """Say what the step is, where that was not known when it began."""
+        if self._recorded is not None:
+            self._recorded.update_name(name)
+
+    def set_attribute(self, name: str, value: str | int | bool) -> None:
+        """Say more of the step."""
+        if self._recorded is not None:
+            self._recorded.set_attribute(name, value)
+
+    def fail(self) -> None:
+        """Say that the step failed, as it does itself when its block ends with an exception."""
+        if self._recorded is not None:
+            self._recorded.set_status(StatusCode.ERROR)
+
+    def __enter__(self) -> Self:
+        self._token = _CURRENT.set(self.traceparent)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        _CURRENT.reset(self._token)
+        if self._recorded is not None:
+            if isinstance(error, Exception):
+                self.fail()
+            self._recorded.end()
+
+
+class Tracing:
+    """A process's tracer.
+
+    Args:
+        service: whose steps they are.
+        trace_file: where they are written; None for nowhere.
+        ratio: how much of the traces that begin here is written, 0 to 1. It is decided once for all
+            processes: the traceparent says so.
+    """
+
+    def __init__(self, service: str, trace_file: Path | None = None, ratio: float = 1.0) -> None:
+        self._sampled_below = round(ratio * _RANDOM_END)
+        self._provider: TracerProvider | None = None
         if trace_file is not None:
+            self._provider = TracerProvider(ALWAYS_ON, Resource.create({"service.name": service}))
             exporter = BatchSpanProcessor(FileSpanExporter(trace_file), schedule_delay_millis=EXPORT_DELAY_MS)
             self._provider.add_span_processor(exporter)
-        self._tracer = self._provider.get_tracer("payhub")
+            self._tracer = self._provider.get_tracer("payhub")
 
-    @contextlib.contextmanager
     def span(
         self,
         name: str,
         traceparent: str = "",
         kind: SpanKind = SpanKind.INTERNAL,
         **attributes: str | int | bool,
-    ) -> Iterator[Span]:
-        """Run a block in a span that continues ``traceparent``, or starts a trace when it is empty."""
-        parent = remote_context(traceparent)
-        context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent else None
-        with self._tracer.start_as_current_span(
-            name, context=context, kind=kind, attributes=attributes
-        ) as span:
-            yield span
+    ) -> Span:
+        """Return a span that continues ``traceparent``, or begins a trace when that is empty or malformed."""
+        parent = _TRACEPARENT.fullmatch(traceparent)
+        random = secrets.token_hex(_TRACE_BYTES + _SPAN_BYTES)
+        trace_id, span_id = random[: 2 * _TRACE_BYTES], random[2 * _TRACE_BYTES :]
+        if parent is not None:
+            trace_id, flags = parent[1], parent[3]
+        else:
+            flags = "01" if int(span_id, 16) < self._sampled_below else "00"
+        if self._provider is None or not int(flags, 16) & TraceFlags.SAMPLED:
+            return Span(f"00-{trace_id}-{span_id}-{flags}")
+        within = Context() if parent is None else set_span_in_context(NonRecordingSpan(_remote(parent)))
+        recorded = self._tracer.start_span(name, within, kind, attributes)
+        context = recorded.get_span_context()
+        return Span(f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}", recorded)
 
     def shutdown(self) -> None:
         """Write what is still held."""
-        self._provider.shutdown()
+        if self._provider is not None:
+            self._provider.shutdown()
 
 
-def traceparent_of(span: Span) -> str:
-    """Write a span's W3C traceparent."""
-    context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+def current_traceparent() -> str:
+    """Return the W3C traceparent of the innermost span that runs here; empty outside of all."""
+    return _CURRENT.get()
 
 
-def remote_context(traceparent: str) -> SpanContext | None:
-    """Read a W3C traceparent; None where it is absent or malformed."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None or not int(found[1], 16) or not int(found[2], 16):
-        return None
-    flags = TraceFlags(int(found[3], 16))
-    return SpanContext(int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=flags)
+def _remote(parent: re.Match[str]) -> SpanContext:
+    flags = TraceFlags(int(parent[3], 16))
+    return SpanContext(int(parent[1], 16), int(parent[2], 16), is_remote=True, trace_flags=flags)
 
 
 def _document(span: ReadableSpan) -> dict[str, Any]:

@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import SpanKind
 
 from payhub_platform import clock, ids, serving, settings
 from payhub_platform.contracts.channel import TransferRequest
@@ -11,7 +13,7 @@ from payhub_platform.errors import InvalidInputError, UnauthenticatedError, Unav
 from payhub_platform.http import decode_body
 from payhub_platform.security.internal import internal_headers, require_internal
 from payhub_platform.security.secrets import SealError, SecretBox
-from payhub_platform.telemetry.tracing import Tracing, remote_context, traceparent_of
+from payhub_platform.telemetry.tracing import Tracing, current_traceparent
 
 
 def test_derived_ids_are_stable_version_5_uuids_and_parts_do_not_run_together() -> None:
@@ -118,13 +120,60 @@ def test_problems_tell_users_what_and_where_and_nothing_of_defects() -> None:
     assert "password" not in msgspec.json.encode(hidden).decode()
 
 
-def test_one_trace_id_runs_through_processes() -> None:
-    first, second = Tracing("a"), Tracing("b")
+def test_one_trace_id_runs_through_processes(tmp_path: Path) -> None:
+    first, second = Tracing("a"), Tracing("b", tmp_path / "b.jsonl")
     with first.span("one") as span:
-        carried = traceparent_of(span)
-    with second.span("two", carried) as span:
-        assert traceparent_of(span)[3:35] == carried[3:35]
-    for bad in ("", "00-0-0-0", f"00-{'0' * 32}-{'1' * 16}-01", "xx" + carried[2:]):
-        assert remote_context(bad) is None
-    first.shutdown()
+        carried = span.traceparent
+        assert current_traceparent() == carried
+        with first.span("inner", carried) as inner:
+            assert current_traceparent() == inner.traceparent != carried
+        assert current_traceparent() == carried
+    assert current_traceparent() == ""
+    with second.span("two", carried, SpanKind.SERVER, tenant="lion") as span:
+        span.set_attribute("http.response.status_code", 503)
+        span.fail()
+        assert span.traceparent[3:35] == carried[3:35]
+        assert span.traceparent[36:52] != carried[36:52]
     second.shutdown()
+    (line,) = (tmp_path / "b.jsonl").read_bytes().splitlines()
+    written = msgspec.json.decode(line)
+    assert (written["trace_id"], written["parent_id"]) == (carried[3:35], carried[36:52])
+    assert written["span_id"] == span.traceparent[36:52]
+    assert written["attributes"] == {"tenant": "lion", "http.response.status_code": 503}
+    assert (written["service"], written["kind"], written["status"]) == ("b", "SERVER", "ERROR")
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_traceparent_that_is_none_begins_a_trace(tmp_path: Path, is_written: bool) -> None:
+    tracing = Tracing("a", tmp_path / "a.jsonl" if is_written else None)
+    carried = f"00-{'1' * 32}-{'2' * 16}-01"
+    no_trace, no_span = carried.replace("1", "0"), carried.replace("2", "0")
+    for bad in ("", "00-0-0-0", no_trace, no_span, "xx" + carried[2:], carried + "-"):
+        with tracing.span("one", bad) as span:
+            assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[13]", span.traceparent)
+            assert span.traceparent[3:35] not in ("0" * 32, "1" * 32)
+    tracing.shutdown()
+
+
+def test_whether_a_trace_is_written_is_decided_once_for_all_processes(tmp_path: Path) -> None:
+    edge = Tracing("edge", tmp_path / "edge.jsonl", ratio=0.25)
+    inside = Tracing("inside", tmp_path / "inside.jsonl")
+    kept = 0
+    for _ in range(400):
+        with edge.span("in") as span, inside.span("further", span.traceparent) as further:
+            assert further.traceparent[-2:] == span.traceparent[-2:]
+            kept += int(span.traceparent[-2:], 16) & 1
+    edge.shutdown()
+    inside.shutdown()
+    assert 40 < kept < 180
+    for name in ("edge", "inside"):
+        assert len((tmp_path / f"{name}.jsonl").read_bytes().splitlines()) == kept
+
+
+def test_a_step_that_ends_with_an_exception_has_failed(tmp_path: Path) -> None:
+    tracing = Tracing("a", tmp_path / "a.jsonl")
+    with pytest.raises(UnavailableError), tracing.span("one"):
+        raise UnavailableError("busy", "Later.")
+    tracing.shutdown()
+    assert current_traceparent() == ""
+    assert msgspec.json.decode((tmp_path / "a.jsonl").read_bytes())["status"] == "ERROR"

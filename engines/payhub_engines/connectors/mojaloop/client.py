@@ -19,7 +19,6 @@ from payhub_engines.connectors.mojaloop.outgoing import Outgoing, fitted
 from payhub_platform.contracts.fspiop import ErrorResponse
 from payhub_platform.contracts.tenant import SchemeConnection, TenantConfig
 from payhub_platform.security import jws
-from payhub_platform.telemetry.tracing import traceparent_of
 
 TIMEOUT_S: Final = 5.0
 RETRY_AFTER_MS: Final = 500
@@ -76,7 +75,7 @@ class FspiopClient:
             uri, data = _uri_of(message, tenant.scheme), _data_of(message, tenant, context.clock())
             headers = _headers_of(message, tenant, context.clock())
             if job.trace:
-                headers["traceparent"] = traceparent_of(span)
+                headers["traceparent"] = span.traceparent
             if data and _is_signed(message, tenant.scheme):
                 key = self._keys.of(tenant, context.secrets).private_key
                 headers |= jws.sign(data, headers, uri, message.method, key)
