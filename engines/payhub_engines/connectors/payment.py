@@ -22,10 +22,12 @@ from payhub_platform import ids
 from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.channel import (
     ChannelMoney,
+    ChannelParty,
     Confirmation,
     DeviceAuthorization,
     PartyIdInfo,
     PaymentState,
+    ReceivedRequest,
     RequestUse,
     TransactionRequestStatus,
     TransferError,
@@ -238,6 +240,7 @@ def transfer_status(
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
+        payee_name=None if outcome.party is None else outcome.party.name,
         terms=_terms(outcome),
         awaits_confirmation=(
             ended_at_ms is None
@@ -267,6 +270,31 @@ def request_status(
         ended_at=None if ended_at_ms is None else iso(ended_at_ms),
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
+    )
+
+
+def received_request(
+    status: TransferStatus, variables: dict[str, Any], one_time_password: str | None
+) -> ReceivedRequest:
+    """Tell a channel of a request that its member has received and not decided yet.
+
+    Args:
+        status: of the payment that answers the request.
+        variables: the payment's.
+        one_time_password: what the payer enters at the payee's device; None where it confirms in its channel.
+    """
+    payment = msgspec.convert(variables, Payment)
+    return ReceivedRequest(
+        transaction_id=status.transaction_id,
+        payee=ChannelParty(party_id_info=status.payee, name=status.payee_name),
+        payer=status.payer,
+        amount=status.amount,
+        received_at=status.started_at,
+        expiration=None if payment.expires_at_ms is None else iso(payment.expires_at_ms),
+        note=payment.note,
+        terms=status.terms,
+        awaits_confirmation=status.awaits_confirmation,
+        one_time_password=one_time_password,
     )
 
 

@@ -235,6 +235,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     confirmation: str | None = None
     payer_fee: str | None = None
     quote_terms: QuoteTerms | None = None
+    party: Party | None = None
 
 
 class PayeeCredit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

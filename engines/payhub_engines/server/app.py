@@ -19,6 +19,7 @@ from payhub_engines.server.fspiop_api import fspiop
 from payhub_engines.server.leadership import Replica
 from payhub_engines.server.members_api import AccountsController, RegistrationsController
 from payhub_engines.server.operator_api import OperatorController
+from payhub_engines.server.received_requests import ReceivedRequestsController
 from payhub_engines.server.settings import EngineSettings
 from payhub_platform import event_loop
 from payhub_platform.errors import PayhubError
@@ -57,6 +58,7 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
             RequestsController,
             AccountsController,
             RegistrationsController,
+            ReceivedRequestsController,
             OperatorController,
             live,
             ready,

@@ -50,9 +50,17 @@ class TransferRequest(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class Confirmation(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transfer/{id}/confirmation``: whether the payer accepts the terms."""
+    """Body of ``POST /v1/transfers/{id}/confirmation``: whether the payer accepts the terms."""
 
     accepted: bool
+
+
+class RefundRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/transfers/{id}/refunds``: a member pays back what it has received."""
+
+    amount: ChannelMoney | None = None  # None: all that is left
+    reason: str | None = None
+    client_ref_id: str | None = None
 
 
 RequestUse = Literal["merchant-payment", "agent-cash-out", "atm-cash-out"]
@@ -60,7 +68,7 @@ RequestUse = Literal["merchant-payment", "agent-cash-out", "atm-cash-out"]
 
 
 class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transactionRequest``: a member asks to be paid."""
+    """Body of ``POST /v1/transaction-requests``: a member asks to be paid."""
 
     payee: ChannelParty
     payer: ChannelParty
@@ -69,11 +77,11 @@ class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     authentication: Literal["OTP"] | None = None  # the payer enters a one-time password at the device
     client_ref_id: str | None = None
     note: str | None = None
-    expiration: str  # ISO 8601 with offset
+    expiration: str | None = None  # ISO 8601 with offset; None: an hour from now
 
 
 class DeviceAuthorization(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transactionRequest/{id}/authorization``: what the payer did at the device."""
+    """Body of ``POST /v1/transaction-requests/{id}/authorization``: what the payer did at the device."""
 
     response_type: Literal["ENTERED", "REJECTED", "RESEND"]
     password: str | None = None  # with ENTERED
@@ -118,7 +126,7 @@ class TransferTerms(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/transfer/{id}``."""
+    """Answer of ``GET /v1/transfers/{id}``."""
 
     transaction_id: str
     state: PaymentState
@@ -130,6 +138,7 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     transfer_id: str | None = None
     client_ref_id: str | None = None
     error: TransferError | None = None
+    payee_name: str | None = None  # as the payee's institution tells it, once it was asked
     terms: TransferTerms | None = None  # once they are agreed
     awaits_confirmation: bool = False
     one_time_password: str | None = None  # for the payer alone, who enters it at the payee's device
@@ -137,7 +146,7 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/transactionRequest/{id}``: COMPLETED once the payee was credited."""
+    """Answer of ``GET /v1/transaction-requests/{id}``: COMPLETED once the payee was credited."""
 
     transaction_request_id: str
     state: PaymentState
@@ -150,6 +159,44 @@ class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="came
     awaits_password: bool = False  # the device must have the payer enter it now
     transaction_id: str | None = None  # the payment that answers it, which may be paid back
     error: TransferError | None = None
+
+
+class ReceivedRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A request to pay that a member has received, and that is not decided yet."""
+
+    transaction_id: str  # the payment is found, and answered, under it
+    payee: ChannelParty  # who asks
+    payer: PartyIdInfo
+    amount: ChannelMoney  # what the payee is to receive
+    received_at: str
+    expiration: str | None = None
+    note: str | None = None
+    terms: TransferTerms | None = None  # once they are agreed
+    awaits_confirmation: bool = False
+    one_time_password: str | None = None  # the payer enters it at the payee's device instead
+
+
+class ReceivedRequests(Contract, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    """Answer of ``GET /v1/received-requests``: the oldest ones, and whether these are all.
+
+    ``complete`` is false where there are more, or where an engine that may know of others does not answer.
+    """
+
+    requests: list[ReceivedRequest]
+    complete: bool
+
+
+class AccountLookup(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/account-lookups``: how does this member's account stand?"""
+
+    party: PartyIdInfo
+
+
+class PartyRegistration(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/party-registrations``: the scheme is told an identifier, or to forget it."""
+
+    party: PartyIdInfo
+    withdraw: bool = False
 
 
 class AccountIdentifier(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -173,7 +220,7 @@ class AccountState(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class AccountStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/account/{id}``: how a member's account stood when it was asked for."""
+    """Answer of ``GET /v1/account-lookups/{id}``: how a member's account stood when it was asked for."""
 
     state: PaymentState
     party: PartyIdInfo
@@ -183,7 +230,7 @@ class AccountStatus(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class RegistrationStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/registration/{id}``: COMPLETED once the scheme has taken it."""
+    """Answer of ``GET /v1/party-registrations/{id}``: COMPLETED once the scheme has taken it."""
 
     state: PaymentState
     party: PartyIdInfo

@@ -10,8 +10,12 @@ HEADER_TENANT: Final = "x-payhub-tenant"
 HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
+HEADER_ACT: Final = (
+    "x-payhub-act"  # beside what a person has decided: the same id again has no further effect
+)
 PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
+PATH_RECEIVED: Final = "/engine/v1/received-requests"
 PATH_ACCOUNTS: Final = "/engine/v1/account-lookups"
 PATH_REGISTRATIONS: Final = "/engine/v1/party-registrations"
 PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
