@@ -11,13 +11,8 @@ from litestar.di import NamedDependency, Provide
 
 from payhub_gateway.access_log import HeadCheck, RequestLog
 from payhub_gateway.channel.access import Access
-from payhub_gateway.channel.api import (
-    start_transfer,
-    start_transfer_v1,
-    transaction_state,
-    transfer_status,
-)
-from payhub_gateway.channel.service import TransferService
+from payhub_gateway.channel.routes import CHANNEL_ROUTES
+from payhub_gateway.channel.service import FlowService
 from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import BODY_BYTES_MAX, InFlight
@@ -111,10 +106,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             remove_client,
             token_keys,
             authorization_server_metadata,
-            start_transfer,
-            transfer_status,
-            start_transfer_v1,
-            transaction_state,
+            *CHANNEL_ROUTES,
             usage,
             openapi_document,
             live,
@@ -134,7 +126,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "in_flight": _value(parts.in_flight),
             "clock": _value(parts.clock),
             "draining": _value(parts.draining),
-            "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
+            "flows": _value(FlowService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
         middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],

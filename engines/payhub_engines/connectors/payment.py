@@ -9,7 +9,6 @@ from payhub_engines.connectors.refusals import error_value
 from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
-    PEER_TO_PEER,
     Entered,
     Outcome,
     Payment,
@@ -28,17 +27,16 @@ from payhub_platform.contracts.channel import (
     PartyIdInfo,
     PaymentState,
     ReceivedRequest,
-    RequestUse,
     TransactionRequestStatus,
     TransferError,
     TransferStatus,
     TransferTerms,
-    UseCase,
 )
 from payhub_platform.contracts.engine import StartPayment, StartRequest
-from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest, TransactionType
+from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest
 from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
 from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.contracts.use_cases import REQUEST_USES, USE_CASES
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
 PAYER_CONFIRMATION: Final = "payer-confirmation"  # the message that a payer's answer is
@@ -47,21 +45,6 @@ PASSWORDS_MAX: Final = 3  # one-time passwords that may be entered for a payment
 
 REQUEST_PROCESS: Final = "payee-transaction-request"
 REQUESTED_PROCESS: Final = "payer-transaction-request"
-
-# FSPIOP 1.1 section 5.3: scenario and who starts it.
-_TRANSACTION_TYPES: Final[dict[UseCase, TransactionType]] = {
-    "transfer": PEER_TO_PEER,
-    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
-    "cash-in": TransactionType(scenario="DEPOSIT", initiator="PAYER", initiator_type="AGENT"),
-    "cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYER", initiator_type="CONSUMER"),
-    "loan-repayment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
-}
-
-_REQUEST_TYPES: Final[dict[RequestUse, TransactionType]] = {
-    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYEE", initiator_type="BUSINESS"),
-    "agent-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="AGENT"),
-    "atm-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="DEVICE"),
-}
 
 
 def start_variables(
@@ -87,7 +70,7 @@ def start_variables(
         payee=payee,
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
         amount_type="RECEIVE" if request.amount_type == "RECEIVE" else "SEND",
-        transaction_type=_TRANSACTION_TYPES[request.use_case],
+        transaction_type=USE_CASES[request.use_case],
         # The scheme's Note is shorter than what a channel may send.
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
         expires_at_ms=request.expires_at_ms,
@@ -126,7 +109,7 @@ def request_variables(request: StartRequest, tenant: TenantConfig) -> dict[str, 
         payee=_fspiop_party(request.payee, tenant.fsp_id),
         payer=payer,
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
-        transaction_type=_REQUEST_TYPES[request.use_case],
+        transaction_type=REQUEST_USES[request.use_case],
         expiration=iso(request.expires_at_ms),
         authentication_type=request.authentication,
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,

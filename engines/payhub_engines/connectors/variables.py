@@ -19,11 +19,11 @@ from payhub_platform.contracts.fspiop import (
     TransactionType,
     TransferPrepare,
 )
+from payhub_platform.contracts.use_cases import PEER_TO_PEER
 from payhub_platform.money import Money
 
 CALLBACK_TIMEOUT: Final = "PT10S"
 NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
-PEER_TO_PEER: Final = TransactionType(scenario="TRANSFER", initiator="PAYER", initiator_type="CONSUMER")
 VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
 
 

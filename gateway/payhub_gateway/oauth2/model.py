@@ -9,12 +9,15 @@ from payhub_gateway.oauth2.signatures import ALGORITHMS, unbase64url
 
 SCOPE_READ: Final = "payments:read"
 SCOPE_WRITE: Final = "payments:write"
+SCOPE_ACCOUNTS: Final = "accounts:read"
+SCOPE_PARTIES: Final = "parties:write"
 SCOPE_REGISTER: Final = "clients:register"
 SCOPE_INTROSPECT: Final = "tokens:introspect"
 SCOPE_IDENTIFY: Final = "members:identify"
 PAYMENT_SCOPES: Final = (SCOPE_WRITE, SCOPE_READ)
 """What a client gets that asks for nothing in particular (least privilege: the others are asked for)."""
-SCOPES: Final = (*PAYMENT_SCOPES, SCOPE_REGISTER, SCOPE_INTROSPECT, SCOPE_IDENTIFY)
+MEMBER_SCOPES: Final = (SCOPE_ACCOUNTS, SCOPE_PARTIES)
+SCOPES: Final = (*PAYMENT_SCOPES, *MEMBER_SCOPES, SCOPE_REGISTER, SCOPE_INTROSPECT, SCOPE_IDENTIFY)
 
 ASSERTION_ALGORITHMS: Final = ALGORITHMS
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

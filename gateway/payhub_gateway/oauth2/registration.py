@@ -203,7 +203,7 @@ class Registrations:
             scope for scope in model.PAYMENT_SCOPES if scope in may_have
         ]
         # A registration cannot pass on the right to register or to identify members.
-        offered = set(may_have) & {*model.PAYMENT_SCOPES, model.SCOPE_INTROSPECT}
+        offered = set(may_have) & {*model.PAYMENT_SCOPES, *model.MEMBER_SCOPES, model.SCOPE_INTROSPECT}
         if not asked or not offered.issuperset(asked):
             raise _refused("The scope is more than the registering client has.")
         return msgspec.structs.replace(metadata, scope=" ".join(asked))

@@ -100,6 +100,9 @@ class TransferError(Contract, frozen=True, kw_only=True, rename="camel"):
     description: str
 
 
+TransferStateName = Literal["RECEIVED", "COMMITTED", "ABORTED"]
+
+
 class TransactionState(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer of ``GET /channel/txnState/{key}``: Payment Hub EE's fields, in FSPIOP's words.
 
@@ -108,7 +111,7 @@ class TransactionState(Contract, frozen=True, kw_only=True, rename="camel"):
     """
 
     transaction_id: str
-    transfer_state: Literal["RECEIVED", "COMMITTED", "ABORTED"]
+    transfer_state: TransferStateName
     client_ref_id: str | None = None
     transfer_id: str | None = None
     completed_timestamp: str | None = None
@@ -143,6 +146,8 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     awaits_confirmation: bool = False
     one_time_password: str | None = None  # for the payer alone, who enters it at the payee's device
     handed_over: bool = False  # a callback of this payment came in at another engine
+    transfer_state: TransferStateName | None = None  # under Payment Hub EE's path alone, as the next one
+    completed_timestamp: str | None = None
 
 
 class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="camel"):

@@ -10,9 +10,7 @@ HEADER_TENANT: Final = "x-payhub-tenant"
 HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
-HEADER_ACT: Final = (
-    "x-payhub-act"  # beside what a person has decided: the same id again has no further effect
-)
+HEADER_ACT: Final = "x-payhub-act"  # beside a person's decision: the same id again is the same one
 PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
 PATH_RECEIVED: Final = "/engine/v1/received-requests"
