@@ -1,4 +1,4 @@
-"""Payment Hub EE's paths, bodies and headers: what they mean here, and what is refused, for nothing does it."""
+"""Payment Hub EE's paths, bodies and headers: what they mean here, and what is refused."""
 
 from typing import Any
 
