@@ -23,12 +23,14 @@ _BODIES: Final = (
     channel.TransactionRequest,
     channel.DeviceAuthorization,
     channel.AccountLookup,
+    channel.PartyLookup,
     channel.PartyRegistration,
     TransferAccepted,
     TransferStatus,
     channel.TransactionRequestStatus,
     channel.ReceivedRequests,
     channel.AccountStatus,
+    channel.PartyStatus,
     channel.RegistrationStatus,
     channel.TransactionState,
     hub.HubTransfer,
@@ -152,6 +154,7 @@ def _requests() -> Paths:
 
 def _members() -> Paths:
     looked_up = "Asks the core system how a member's account stands."
+    sought = "Asks the scheme who is reached by an identifier, before anything is paid."
     registered = "Registers a member's identifier at the scheme, or withdraws it."
     return {
         "/v1/account-lookups": {
@@ -164,6 +167,16 @@ def _members() -> Paths:
                 channel.AccountStatus,
                 [_in_path("lookup_id", _ID)],
                 SCOPE_ACCOUNTS,
+            )
+        },
+        "/v1/party-lookups": {"post": _begin("lookPartyUp", sought, channel.PartyLookup, [_V1_KEY])},
+        "/v1/party-lookups/{lookup_id}": {
+            "get": _find(
+                "partyStatus",
+                "Who is reached by an identifier.",
+                channel.PartyStatus,
+                [_in_path("lookup_id", _ID)],
+                SCOPE_WRITE,
             )
         },
         "/v1/party-registrations": {

@@ -160,7 +160,7 @@ async def test_a_request_to_be_paid_is_started_once_and_told(gateway: Gateway):
     assert (await gateway.get("/transaction-requests/unknown", 404))["code"] == "payment-not-found"
 
 
-@pytest.mark.parametrize("path", ["/account-lookups", "/party-registrations"])
+@pytest.mark.parametrize("path", ["/account-lookups", "/party-lookups", "/party-registrations"])
 async def test_what_is_asked_about_a_member_is_started_once_and_told(gateway: Gateway, path: str):
     assert await gateway.post(path, ABOUT) == {"transactionId": PAYMENT}
     assert await gateway.post(path, ABOUT) == {"transactionId": PAYMENT}

@@ -207,6 +207,24 @@ async def test_a_request_to_pay_is_asked_accepted_paid_and_paid_back(house: Hous
     await until(house, f"/v1/transfers/{back['transactionId']}", payee.headers, is_done)
 
 
+async def test_a_payee_elsewhere_is_looked_up_before_anything_is_paid(house: House) -> None:
+    own = house.channel.headers
+    for number, state, fsp in (
+        (story.msisdn("lion", 1), "COMPLETED", "lion"),
+        ("254799999999", "FAILED", None),
+    ):
+        data = msgspec.json.encode({"party": party(number)["partyIdInfo"]})
+        headers = {**own, "Idempotency-Key": str(uuid.uuid4())}
+        status, _, begun = await house.raw("POST", "/v1/party-lookups", data=data, headers=headers)
+        assert status == 202
+        path = f"/v1/party-lookups/{begun['transactionId']}"
+        told = await until(house, path, sent, lambda told: told["state"] != "PENDING")
+        assert (told["state"], told["party"].get("fspId")) == (
+            state,
+            "lion" if state == "COMPLETED" else None,
+        )
+
+
 async def test_same_key_same_answer_and_another_body_is_refused(house: House) -> None:
     key = {"X-CorrelationID": f"twice-{uuid.uuid4()}"}
     first = await send(house, body(), **key)

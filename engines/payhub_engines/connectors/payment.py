@@ -16,6 +16,7 @@ from payhub_engines.connectors.variables import (
     RequestToPay,
     money_of,
     party_key,
+    party_name,
 )
 from payhub_platform import ids
 from payhub_platform.clock import iso, parse_iso
@@ -223,7 +224,7 @@ def transfer_status(
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
-        payee_name=None if outcome.party is None else outcome.party.name,
+        payee_name=party_name(outcome.party),
         terms=_terms(outcome),
         awaits_confirmation=(
             ended_at_ms is None

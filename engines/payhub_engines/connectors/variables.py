@@ -288,6 +288,15 @@ def builtin(value: msgspec.Struct) -> Any:
     return msgspec.to_builtins(value)
 
 
+def party_name(party: Party | None) -> str | None:
+    """Return what a party is called: the name that its account shows, else a person's own."""
+    if party is None or party.name is not None:
+        return None if party is None else party.name
+    person = None if party.personal_info is None else party.personal_info.complex_name
+    names = () if person is None else (person.first_name, person.middle_name, person.last_name)
+    return " ".join(name for name in names if name) or None
+
+
 def party_key(kind: str, identifier: str, sub_id: str | None) -> str:
     """Return the correlation key of ``party-response``: ``MSISDN/254700100001``."""
     return f"{kind}/{identifier}" + (f"/{sub_id}" if sub_id else "")

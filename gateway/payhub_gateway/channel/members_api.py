@@ -13,22 +13,27 @@ from payhub_gateway.channel.answers import ACCEPTED, AnyRequest, accepted, trace
 from payhub_gateway.channel.idempotency import HEADER_KEY, idempotency_key
 from payhub_gateway.channel.service import FlowService
 from payhub_gateway.limits import read_body
-from payhub_gateway.oauth2.model import SCOPE_ACCOUNTS, SCOPE_PARTIES
+from payhub_gateway.oauth2.model import SCOPE_ACCOUNTS, SCOPE_PARTIES, SCOPE_WRITE
 from payhub_platform.contracts.channel import (
     AccountLookup,
     AccountStatus,
+    PartyLookup,
     PartyRegistration,
+    PartyStatus,
     RegistrationStatus,
     TransferAccepted,
 )
 from payhub_platform.contracts.engine import PATH_ACCOUNTS as ENGINE_ACCOUNTS
+from payhub_platform.contracts.engine import PATH_PARTIES as ENGINE_PARTIES
 from payhub_platform.contracts.engine import PATH_REGISTRATIONS as ENGINE_REGISTRATIONS
 from payhub_platform.http import decode_body
 
 PATH_ACCOUNTS: Final = "/v1/account-lookups"
+PATH_PARTIES: Final = "/v1/party-lookups"
 PATH_REGISTRATIONS: Final = "/v1/party-registrations"
 
 _LOOKUP: Final = msgspec.json.Decoder(AccountLookup)
+_PARTY: Final = msgspec.json.Decoder(PartyLookup)
 _REGISTRATION: Final = msgspec.json.Decoder(PartyRegistration)
 
 
@@ -54,6 +59,30 @@ async def account_status(
     """Tell how a member's account stood when it was asked for; PENDING until the core system has said so."""
     caller = access.require(request, SCOPE_ACCOUNTS)
     return await flows.find(caller, ENGINE_ACCOUNTS, lookup_id, AccountStatus, traceparent())
+
+
+@post(PATH_PARTIES, status_code=ACCEPTED)
+async def look_party_up(
+    request: AnyRequest, access: NamedDependency[Access], flows: NamedDependency[FlowService]
+) -> Response[TransferAccepted]:
+    """Ask the scheme who is reached by an identifier, before anything is paid."""
+    caller = access.require(request, SCOPE_WRITE)
+    key = idempotency_key(request.headers, HEADER_KEY)
+    lookup = decode_body(await read_body(request), _PARTY.decode)
+    act = model.party_lookup(lookup, caller.tenant, caller.client_id, key)
+    return accepted(await flows.begin(caller, act, traceparent()), PATH_PARTIES)
+
+
+@get(PATH_PARTIES + "/{lookup_id:str}")
+async def party_status(
+    request: AnyRequest,
+    lookup_id: FromPath[str],
+    access: NamedDependency[Access],
+    flows: NamedDependency[FlowService],
+) -> PartyStatus:
+    """Tell who is reached by an identifier; PENDING until the party's institution has said so."""
+    caller = access.require(request, SCOPE_WRITE)
+    return await flows.find(caller, ENGINE_PARTIES, lookup_id, PartyStatus, traceparent())
 
 
 @post(PATH_REGISTRATIONS, status_code=ACCEPTED)

@@ -11,7 +11,9 @@ from payhub_platform.contracts.channel import (
     AccountLookup,
     AccountStatus,
     DeviceAuthorization,
+    PartyLookup,
     PartyRegistration,
+    PartyStatus,
     RefundRequest,
     RegistrationStatus,
     TransactionRequest,
@@ -22,11 +24,13 @@ from payhub_platform.contracts.channel import (
 )
 from payhub_platform.contracts.engine import (
     PATH_ACCOUNTS,
+    PATH_PARTIES,
     PATH_PAYMENTS,
     PATH_REFUNDS,
     PATH_REGISTRATIONS,
     PATH_REQUESTS,
     StartAccountLookup,
+    StartPartyLookup,
     StartPayment,
     StartRefund,
     StartRegistration,
@@ -45,7 +49,8 @@ _TRANSFER_STATES: Final[dict[str, Literal["RECEIVED", "COMMITTED", "ABORTED"]]] 
     "FAILED": "ABORTED",
 }
 
-Command = StartPayment | StartRequest | StartRefund | StartAccountLookup | StartRegistration
+Inquiry = StartAccountLookup | StartPartyLookup
+Command = StartPayment | StartRequest | StartRefund | Inquiry | StartRegistration
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +213,24 @@ def account_lookup(request: AccountLookup, tenant: TenantConfig, client_id: str,
         party=request.party,
     )
     return Act(path=PATH_ACCOUNTS, command=command, status=AccountStatus)
+
+
+def party_lookup(request: PartyLookup, tenant: TenantConfig, client_id: str, key: str) -> Act:
+    """Check a question about a party, of whichever institution.
+
+    Raises:
+        InvalidInputError: 400 ``invalid-identifier``, or ``invalid-field``: the scheme says where it banks.
+    """
+    checks.party(request.party, "/party")
+    if request.party.fsp_id is not None:
+        raise InvalidInputError("invalid-field", "The scheme tells the institution.", "/party/fspId")
+    command = StartPartyLookup(
+        payment_id=ids.derive("party-lookup", tenant.tenant_id, client_id, key),
+        fingerprint=checks.fingerprint(request),
+        client_id=client_id,
+        party=request.party,
+    )
+    return Act(path=PATH_PARTIES, command=command, status=PartyStatus)
 
 
 def registration(request: PartyRegistration, tenant: TenantConfig, client_id: str, key: str) -> Act:

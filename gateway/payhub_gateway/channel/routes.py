@@ -15,6 +15,8 @@ CHANNEL_ROUTES: Final[tuple[Any, ...]] = (
     requests_api.received_requests,
     members_api.look_account_up,
     members_api.account_status,
+    members_api.look_party_up,
+    members_api.party_status,
     members_api.register_party,
     members_api.registration_status,
     payment_hub_api.start_hub_transfer,

@@ -197,6 +197,21 @@ class AccountLookup(Contract, frozen=True, kw_only=True, rename="camel"):
     party: PartyIdInfo
 
 
+class PartyLookup(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/party-lookups``: who is reached by this identifier, at whichever institution?"""
+
+    party: PartyIdInfo
+
+
+class PartyStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /v1/party-lookups/{id}``: what the party's institution tells of it."""
+
+    state: PaymentState
+    party: PartyIdInfo  # with ``fspId`` once it is found
+    name: str | None = None
+    error: TransferError | None = None
+
+
 class PartyRegistration(Contract, frozen=True, kw_only=True, rename="camel"):
     """Body of ``POST /v1/party-registrations``: the scheme is told an identifier, or to forget it."""
 

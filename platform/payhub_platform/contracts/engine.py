@@ -15,6 +15,7 @@ PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
 PATH_RECEIVED: Final = "/engine/v1/received-requests"
 PATH_ACCOUNTS: Final = "/engine/v1/account-lookups"
+PATH_PARTIES: Final = "/engine/v1/party-lookups"
 PATH_REGISTRATIONS: Final = "/engine/v1/party-registrations"
 PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
 PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
@@ -79,6 +80,15 @@ class StartRefund(Contract, frozen=True, kw_only=True):
 
 class StartAccountLookup(Contract, frozen=True, kw_only=True):
     """Body of ``POST /engine/v1/account-lookups``, as ``StartPayment``: how a member's account stands."""
+
+    payment_id: str
+    fingerprint: str
+    client_id: str
+    party: PartyIdInfo
+
+
+class StartPartyLookup(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/party-lookups``, as ``StartPayment``: who is reached by an identifier."""
 
     payment_id: str
     fingerprint: str

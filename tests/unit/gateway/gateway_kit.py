@@ -19,6 +19,7 @@ from payhub_platform.contracts.channel import (
     AccountState,
     AccountStatus,
     ChannelMoney,
+    PartyStatus,
     PaymentState,
     ReceivedRequests,
     RegistrationStatus,
@@ -94,6 +95,8 @@ class MemoryEngine:
         own_id = path.rpartition("/")[2]
         if kind is AccountStatus:
             return AccountStatus(state=self.state, party=known.party, account=self.account, error=self.error)
+        if kind is PartyStatus:
+            return PartyStatus(state=self.state, party=known.party)
         if kind is RegistrationStatus:
             return RegistrationStatus(state=self.state, party=known.party, withdraw=known.withdraw)
         told = {

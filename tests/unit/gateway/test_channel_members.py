@@ -10,6 +10,8 @@ from payhub_platform.contracts.channel import AccountState, TransferError
 
 ACCOUNTS = "/v1/account-lookups"
 REGISTRATIONS = "/v1/party-registrations"
+PARTIES = "/v1/party-lookups"
+NAMES = {ACCOUNTS: "{lookup_id}", PARTIES: "{lookup_id}", REGISTRATIONS: "{registration_id}"}
 MEMBER = {"partyIdType": "MSISDN", "partyIdentifier": "254700000001"}
 ACCOUNT = AccountState(
     account_id="A1",
@@ -26,8 +28,8 @@ async def begin(gateway: Gateway, path: str, body: Any, client: str = "buffalo-u
     return await gateway.call("POST", path, body, client, Idempotency_Key="m-1")
 
 
-async def test_both_are_begun_once_and_told(gateway: Gateway):
-    for path, name in ((ACCOUNTS, "{lookup_id}"), (REGISTRATIONS, "{registration_id}")):
+async def test_all_are_begun_once_and_told(gateway: Gateway):
+    for path, name in NAMES.items():
         answer = await begin(gateway, path, {"party": MEMBER})
         own_id = answer.json()["transactionId"]
         assert (answer.status_code, answer.headers["location"]) == (202, f"{path}/{own_id}")
@@ -40,7 +42,7 @@ async def test_both_are_begun_once_and_told(gateway: Gateway):
         assert (told.json()["state"], told.json()["party"]) == ("PENDING", MEMBER)
         theirs = await gateway.call("GET", f"{path}/{own_id}", client="lion-app")
         assert_problem(theirs, 404, "unknown-payment")
-    assert len(gateway.engine.payments) == 2
+    assert len(gateway.engine.payments) == 3
 
 
 async def test_an_account_is_told_as_the_core_system_tells_it(gateway: Gateway):
@@ -67,6 +69,16 @@ async def test_only_own_members_are_asked_about(gateway: Gateway):
         answer = await begin(gateway, path, {"party": {**MEMBER, "partyIdentifier": "../1"}})
         assert_problem(answer, 400, "invalid-identifier", "/party/partyIdentifier")
         assert_problem(await begin(gateway, path, {}), 400, "invalid-field", "/")
+    assert gateway.engine.calls == []
+
+
+async def test_a_party_is_sought_everywhere_by_those_who_may_pay(gateway: Gateway):
+    answer = await begin(gateway, PARTIES, {"party": {**MEMBER, "fspId": "lion"}})
+    assert_problem(answer, 400, "invalid-field", "/party/fspId")
+    answer = await begin(gateway, PARTIES, {"party": {**MEMBER, "partyIdentifier": "a b/"}})
+    assert_problem(answer, 400, "invalid-identifier", "/party/partyIdentifier")
+    answer = await begin(gateway, PARTIES, {"party": MEMBER}, "buffalo-reader")
+    assert_problem(answer, 403, "insufficient-scope", "header:Authorization")
     assert gateway.engine.calls == []
 
 
