@@ -26,6 +26,9 @@ AUTHORIZATION_CODE: Final = "authorization_code"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the name of a grant
 GRANT_TYPES: Final = (AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN)
 AUTH_METHOD: Final = "private_key_jwt"
+TLS_CLIENT_AUTH: Final = "tls_client_auth"
+SELF_SIGNED: Final = "self_signed_tls_client_auth"
+AUTH_METHODS: Final = (AUTH_METHOD, TLS_CLIENT_AUTH, SELF_SIGNED)
 
 TOKEN_LIFETIME_S: Final = 300
 CODE_LIFETIME_S: Final = 60  # FAPI 2.0 section 5.3.2.1 item 11
