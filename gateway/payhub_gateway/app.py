@@ -11,13 +11,8 @@ from litestar.di import NamedDependency, Provide
 
 from payhub_gateway import request_shape
 from payhub_gateway.channel.access import Access
-from payhub_gateway.channel.api import (
-    start_transfer,
-    start_transfer_v1,
-    transaction_state,
-    transfer_status,
-)
-from payhub_gateway.channel.service import TransferService
+from payhub_gateway.channel.routes import CHANNEL_ROUTES
+from payhub_gateway.channel.service import FlowService
 from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.front import Front
@@ -115,10 +110,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             remove_client,
             token_keys,
             authorization_server_metadata,
-            start_transfer,
-            transfer_status,
-            start_transfer_v1,
-            transaction_state,
+            *CHANNEL_ROUTES,
             usage,
             openapi_document,
             live,
@@ -138,7 +130,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "in_flight": _value(parts.in_flight),
             "clock": _value(parts.clock),
             "draining": _value(parts.draining),
-            "transfers": _after_access(TransferService(parts.engines, parts.in_flight, parts.clock)),
+            "flows": _after_access(FlowService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
         before_request=_check_head,
@@ -173,10 +165,10 @@ def _value(value: Any) -> Provide:
     return Provide(lambda: value, use_cache=True, sync_to_thread=False)
 
 
-def _after_access(transfers: TransferService) -> Provide:
+def _after_access(flows: FlowService) -> Provide:
     """Provide the service once ``access`` is there: for two at a time Litestar starts two tasks."""
 
-    def provided(access: NamedDependency[Access]) -> TransferService:  # noqa: ARG001 - for its order
-        return transfers
+    def provided(access: NamedDependency[Access]) -> FlowService:  # noqa: ARG001 - for its order
+        return flows
 
     return Provide(provided, use_cache=True, sync_to_thread=False)

@@ -12,13 +12,13 @@ import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
-from payhub_platform.contracts.channel import TransferAccepted, TransferStatus
+from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
+    HEADER_ACT,
     HEADER_EPOCH,
     HEADER_LEADER,
     HEADER_TENANT,
     PATH_PAYMENTS,
-    StartPayment,
 )
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
@@ -52,6 +52,8 @@ _UNAVAILABLE: Final = 503
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
 _SUSPENDED: Final = "tenant-suspended"
 _MISPLACED: Final = frozenset({"stale-epoch", "not-placed-here"})
+# What an engine says of a payment that it does not know; another one of the placement may know it.
+_ELSEWHERE: Final = frozenset({"nothing-to-confirm", "not-refundable"})
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -82,8 +84,10 @@ class EngineUnavailableError(UnavailableError):
 class EngineClient(Protocol):
     """How the gateway talks to the engine that serves a tenant."""
 
-    async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
-        """Have the engine commit a payment.
+    async def start(
+        self, tenant: TenantConfig, payment: msgspec.Struct, traceparent: str, path: str = PATH_PAYMENTS
+    ) -> TransferAccepted:
+        """Have the tenant's home engine commit a payment, or what else begins under a path of its API.
 
         Raises:
             EngineRefusalError: what the engine says against the payment.
@@ -91,12 +95,38 @@ class EngineClient(Protocol):
             EngineUnavailableError: code ``engine-unavailable``; whether it was committed is not known.
         """
 
-    async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
-        """Ask how a payment stands.
+    async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
+        """Ask how something stands that began under a path.
 
         Raises:
-            NotFoundError: code ``unknown-payment``; the engine does not know it for this tenant.
+            NotFoundError: code ``unknown-payment``; no engine knows it for this tenant.
             EngineUnavailableError: code ``engine-unavailable``.
+        """
+
+    async def find_all(
+        self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str
+    ) -> tuple[list[AnswerT], bool]:
+        """Ask every engine of the placement; tell what they answered, and whether all of them did.
+
+        Raises:
+            EngineUnavailableError: code ``engine-unavailable``; none did.
+        """
+
+    async def tell(
+        self, tenant: TenantConfig, path: str, body: msgspec.Struct, traceparent: str, act: str = ""
+    ) -> TransferAccepted:
+        """Have the engine that knows a payment commit something about it.
+
+        Args:
+            tenant: whose payment it is.
+            path: below the payment.
+            body: what is told.
+            traceparent: of the caller.
+            act: the same act again, within a minute, is done once.
+
+        Raises:
+            EngineRefusalError: what the engine says against it.
+            EngineUnavailableError: code ``engine-unavailable``; whether it was committed is not known.
         """
 
 
@@ -142,32 +172,77 @@ class HttpEngineClient:
         if self._session is not None:
             await self._session.close()
 
-    async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
+    async def start(
+        self, tenant: TenantConfig, payment: msgspec.Struct, traceparent: str, path: str = PATH_PAYMENTS
+    ) -> TransferAccepted:
         """See ``EngineClient``. Asked again where that may help; the payment's id makes it harmless."""
         body = msgspec.json.encode(payment)
         until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
         while True:
-            asked = self._asked(tenant, "POST", PATH_PAYMENTS, traceparent, body)
+            asked = self._asked(tenant, "POST", path, traceparent, body)
             answer = await self._call(tenant.home_engine, asked)
             if not answer.is_misplaced or asked.is_doubtful:
                 return answer.decode(_ACCEPTED, TransferAccepted)
             tenant = await self._newer(tenant, until_s)
 
-    async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
+    async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
         unavailable: PayhubError | None = None
         for engine in tenant.placement:
-            asked = self._asked(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
+            asked = self._asked(tenant, "GET", path, traceparent)
             try:
                 answer = await self._call(engine, asked)
                 if answer.status != _NOT_FOUND or answer.problem() is None:
-                    return answer.decode(_OK, TransferStatus)
+                    return answer.decode(_OK, kind)
             except UnavailableError as error:
                 unavailable = error
             except EngineRefusalError as error:
                 unavailable = error
         # Nobody who was asked knows it; where one was not there, that means nothing.
-        raise unavailable or NotFoundError("unknown-payment", "There is no such transfer.")
+        raise unavailable or NotFoundError("unknown-payment", "There is nothing with this id.")
+
+    async def find_all(
+        self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str
+    ) -> tuple[list[AnswerT], bool]:
+        """See ``EngineClient``."""
+
+        async def ask(engine: str) -> AnswerT:
+            answer = await self._call(engine, self._asked(tenant, "GET", path, traceparent))
+            return answer.decode(_OK, kind)
+
+        answers = await asyncio.gather(*map(ask, tenant.placement), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, PayhubError):
+                raise answer
+        found = [answer for answer in answers if not isinstance(answer, BaseException)]
+        if not found:
+            raise EngineUnavailableError
+        return found, len(found) == len(answers)
+
+    async def tell(
+        self, tenant: TenantConfig, path: str, body: msgspec.Struct, traceparent: str, act: str = ""
+    ) -> TransferAccepted:
+        """See ``EngineClient``. Only the engine where a payment began takes what is told of it."""
+        refused: PayhubError | None = None
+        content = msgspec.json.encode(body)
+        for engine in tenant.placement:
+            asked = self._asked(tenant, "POST", path, traceparent, content)
+            if act:
+                asked.headers[HEADER_ACT] = act
+            try:
+                answer = await self._call(engine, asked)
+                return answer.decode(_ACCEPTED, TransferAccepted)
+            except EngineRefusalError as error:
+                # That another one does not know it means nothing where one could not say.
+                if error.code in _ELSEWHERE:
+                    refused = refused or error
+                elif error.problem().status == _UNAVAILABLE:
+                    refused = error
+                else:
+                    raise
+            except UnavailableError as error:
+                refused = error
+        raise refused or EngineUnavailableError
 
     def _asked(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes | None = None

@@ -1,12 +1,14 @@
 """The gateway's settings, read once from ``PAYHUB_*`` variables."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from payhub_gateway.oauth2.assembly import OAuth2Options
+from payhub_gateway.oauth2.authorities import read_authorities
 from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.tls import Tls
@@ -32,7 +34,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         dpop_nonces: DPoP proofs must carry a nonce of the process that they are sent to.
         tls_cert: PEM file of the gateway's certificate where it ends TLS itself; empty behind a proxy.
         tls_key: PEM file of its private key.
-        client_ca: PEM file of the authorities of clients' certificates (mutual TLS); may be empty.
+        client_ca: PEM file of the authorities of clients' certificates (mutual TLS), for tenants without
+            authorities of their own; may be empty.
         client_cert_header: the header in which a proxy that ends TLS passes the client's certificate on.
         trusted_proxies: networks of those proxies, such as ``10.0.0.0/8``.
         statement_issuers: issuer -> JWK set of those whose software statements are believed.
@@ -101,7 +104,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidInputError: code ``invalid-settings``.
         """
-        if not self.tls_cert and not self.tls_key and not self.client_ca:
+        if not self.tls_cert and not self.tls_key:
             return None
         tls = Tls(self.tls_cert, self.tls_key, self.client_ca)
         try:
@@ -135,4 +138,15 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             certificate_header=self.client_cert_header,
             trusted_proxies=self.trusted_proxies,
             statement_issuers=self.statement_issuers,
+            client_authorities=self._client_authorities(),
         )
+
+    def _client_authorities(self) -> str:
+        if not self.client_ca:
+            return ""
+        try:
+            pem = Path(self.client_ca).read_text()
+            read_authorities([pem])
+        except (OSError, ValueError) as error:
+            raise InvalidInputError("invalid-settings", f"{error}.", "PAYHUB_CLIENT_CA") from error
+        return pem

@@ -13,7 +13,7 @@ from support.replica_group import free_ports
 from payhub_engines.server.app import create_app, run
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.settings import EngineSettings
-from payhub_platform.contracts.engine import HEADER_EPOCH, HEADER_TENANT
+from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT
 from payhub_platform.contracts.tenant import AmsConnection, SchemeConnection, SigningKey, TenantConfig
 from payhub_platform.security import jws
 from payhub_platform.security.internal import internal_headers
@@ -77,11 +77,11 @@ class Gateway:
     async def get(self, path: str, status: int = 200) -> Any:
         return await self._ask("GET", path, None, status)
 
-    async def post(self, path: str, body: Any, status: int = 202) -> Any:
-        return await self._ask("POST", path, body, status)
+    async def post(self, path: str, body: Any, status: int = 202, **more: str) -> Any:
+        return await self._ask("POST", path, body, status, **more)
 
-    async def _ask(self, method: str, path: str, body: Any, status: int) -> Any:
-        headers = {**internal_headers(TOKEN), HEADER_TENANT: "buffalo", HEADER_EPOCH: "1"}
+    async def _ask(self, method: str, path: str, body: Any, status: int, **more: str) -> Any:
+        headers = {**internal_headers(TOKEN), HEADER_TENANT: "buffalo", HEADER_EPOCH: "1", **more}
         async with self._http.request(method, self._url + path, json=body, headers=headers) as answer:
             assert answer.status == status, await answer.text()
             return msgspec.json.decode(await answer.read())
@@ -141,8 +141,12 @@ async def test_a_payer_who_is_waited_for_confirms(gateway: Gateway):
     await gateway.post("/processes", {"xml": CONFIRMED}, 200)
     await gateway.post("/payments", PAYING)
     path = f"/payments/{PAYMENT}/confirmation"
-    assert await gateway.post(path, {"accepted": True}) == {"transactionId": PAYMENT}
-    assert (await gateway.post(path, {"accepted": True}, 422))["code"] == "nothing-to-confirm"
+    yes, no = {HEADER_ACT: "yes"}, {HEADER_ACT: "no"}
+    assert await gateway.post(path, {"accepted": True}, **yes) == {"transactionId": PAYMENT}
+    assert await gateway.post(path, {"accepted": True}, **yes) == {"transactionId": PAYMENT}
+    for again in (no, {}):
+        assert (await gateway.post(path, {"accepted": False}, 422, **again))["code"] == "nothing-to-confirm"
+    assert await gateway.get("/received-requests") == {"requests": [], "complete": True}
     assert (await gateway.get(f"/payments/{PAYMENT}"))["endedAt"]
 
 
@@ -156,7 +160,7 @@ async def test_a_request_to_be_paid_is_started_once_and_told(gateway: Gateway):
     assert (await gateway.get("/transaction-requests/unknown", 404))["code"] == "payment-not-found"
 
 
-@pytest.mark.parametrize("path", ["/account-lookups", "/party-registrations"])
+@pytest.mark.parametrize("path", ["/account-lookups", "/party-lookups", "/party-registrations"])
 async def test_what_is_asked_about_a_member_is_started_once_and_told(gateway: Gateway, path: str):
     assert await gateway.post(path, ABOUT) == {"transactionId": PAYMENT}
     assert await gateway.post(path, ABOUT) == {"transactionId": PAYMENT}

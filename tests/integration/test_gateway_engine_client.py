@@ -13,7 +13,13 @@ from unit.gateway.gateway_kit import tenant_config
 
 from payhub_gateway.circuit_breaker import FAILURES_MAX
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
-from payhub_platform.contracts.channel import ChannelMoney, PartyIdInfo, TransferAccepted, TransferStatus
+from payhub_platform.contracts.channel import (
+    ChannelMoney,
+    Confirmation,
+    PartyIdInfo,
+    TransferAccepted,
+    TransferStatus,
+)
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import ForbiddenError, NotFoundError
@@ -146,7 +152,7 @@ async def test_an_answer_that_makes_no_sense(
 async def test_an_unknown_payment_is_not_found(client: HttpEngineClient, engine: Engine):
     engine.handler = problem(404, "payment-not-found")
     with pytest.raises(NotFoundError, match="unknown-payment"):
-        await client.status(TENANT, "p-1", TRACE)
+        await client.find(TENANT, "/engine/v1/payments/p-1", TransferStatus, TRACE)
     assert engine.requests[0][0].path == "/engine/v1/payments/p-1"
 
 
@@ -273,14 +279,56 @@ async def test_a_status_is_told_by_whichever_engine_knows_it():
     tenant = moved(7, "north", "south")
     async with two_engines() as (client, north, south):
         with pytest.raises(NotFoundError):
-            await client.status(tenant, "p-1", TRACE)
+            await client.find(tenant, "/engine/v1/payments/p-1", TransferStatus, TRACE)
         south.handler = known
-        assert (await client.status(tenant, "p-1", TRACE)).state == "FAILED"
+        assert (await client.find(tenant, "/engine/v1/payments/p-1", TransferStatus, TRACE)).state == "FAILED"
         north.handler = lose
-        assert (await client.status(tenant, "p-1", TRACE)).state == "FAILED"
+        assert (await client.find(tenant, "/engine/v1/payments/p-1", TransferStatus, TRACE)).state == "FAILED"
         south.handler = problem(404, "payment-not-found")
         with pytest.raises(EngineUnavailableError):  # north may know it
-            await client.status(tenant, "p-1", TRACE)
+            await client.find(tenant, "/engine/v1/payments/p-1", TransferStatus, TRACE)
+
+
+async def test_a_decision_is_taken_by_whichever_engine_knows_the_payment():
+    tenant, yes = moved(7, "north", "south"), Confirmation(accepted=True)
+    path = "/engine/v1/payments/p-1/confirmation"
+
+    async def tell() -> TransferAccepted:
+        return await client.tell(tenant, path, yes, TRACE, "accepted")
+
+    async with two_engines() as (client, north, south):
+        north.handler, south.handler = problem(422, "nothing-to-confirm"), accepted
+        assert await tell() == TransferAccepted(transaction_id="p-1")
+        [(request, sent)] = south.requests
+        assert (request.path, request.headers["x-payhub-act"]) == (path, "accepted")
+        assert sent == b'{"accepted":true}'
+        south.handler = problem(422, "not-refundable")
+        with pytest.raises(EngineRefusalError, match="nothing-to-confirm"):
+            await tell()
+        # Where one may know it and cannot say, or another refuses for a reason, that is what is told.
+        for handler in (lose, problem(503, "engine-overloaded")):
+            north.handler = handler
+            with pytest.raises((EngineUnavailableError, EngineRefusalError), match="engine-"):
+                await tell()
+        asked = len(south.requests)
+        north.handler = problem(422, "refund-exceeds-payment")
+        with pytest.raises(EngineRefusalError, match="refund-exceeds-payment"):
+            await tell()
+        assert len(south.requests) == asked
+
+
+async def test_all_engines_are_asked_and_those_that_are_silent_are_told():
+    tenant, path = moved(7, "north", "south"), "/engine/v1/received-requests"
+    async with two_engines() as (client, north, south):
+        north.handler = south.handler = known
+        found, is_all = await client.find_all(tenant, path, TransferStatus, TRACE)
+        assert ([one.state for one in found], is_all) == (["FAILED", "FAILED"], True)
+        north.handler = lose
+        found, is_all = await client.find_all(tenant, path, TransferStatus, TRACE)
+        assert ([one.state for one in found], is_all) == (["FAILED"], False)
+        south.handler = lose
+        with pytest.raises(EngineUnavailableError):
+            await client.find_all(tenant, path, TransferStatus, TRACE)
 
 
 async def test_an_engine_that_never_answers_is_left_alone_and_comes_back():

@@ -13,8 +13,8 @@ from unit.gateway.gateway_kit import tenant_config
 
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_platform import ids
-from payhub_platform.contracts.channel import PartyIdInfo, TransferAccepted
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.channel import PartyIdInfo, TransferAccepted, TransferStatus
+from payhub_platform.contracts.engine import PATH_PAYMENTS, StartPayment
 from payhub_platform.money import Money
 
 REPLICAS = ("1", "2", "3")
@@ -96,7 +96,7 @@ async def test_a_leader_that_is_killed_under_load_fails_no_payment(
     # Each is there, under its own id; the same again is the same.
     for number, answer in accepted.items():
         assert answer.transaction_id == payment(number).payment_id
-        status = await client.status(TENANT, answer.transaction_id, TRACE)
+        status = await client.find(TENANT, f"{PATH_PAYMENTS}/{answer.transaction_id}", TransferStatus, TRACE)
         assert status.transaction_id == answer.transaction_id
         assert await client.start(TENANT, payment(number), TRACE) == answer
     assert await group.instances(await leader(group)) == len(accepted)

@@ -128,9 +128,9 @@ async def test_expired_token_and_unknown_tenant(house: House) -> None:
         assert (answered, media_type, problem["code"]) == (status, PROBLEM, code)
 
 
-async def other_channel(house: House, tenant: str) -> Channel:
+async def other_channel(house: House, tenant: str, name: str = "mobile") -> Channel:
     """Register a channel of another institution and get it a token."""
-    channel = Channel(house.gateway, f"{tenant}-mobile")
+    channel = Channel(house.gateway, f"{tenant}-{name}")
     client = {
         "clientId": channel.client_id,
         "name": "Mobile",
@@ -158,6 +158,68 @@ async def test_another_tenants_token_finds_nothing_and_the_same_key_is_its_own_p
     status, _, other = await send(house, theirs, **{"X-CorrelationID": key, **lion.headers})
     assert status == 202
     assert other["transactionId"] != accepted["transactionId"]
+
+
+async def until(house: House, path: str, headers: dict[str, str], is_so: Any) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            status, _, told = await house.raw("GET", path, headers=headers)
+            if status == 200 and is_so(told):
+                return told
+            await asyncio.sleep(0.1)
+
+
+def is_done(told: dict[str, Any]) -> bool:
+    return told["state"] == "COMPLETED"
+
+
+async def test_a_request_to_pay_is_asked_accepted_paid_and_paid_back(house: House) -> None:
+    payee, buffalo = await other_channel(house, "lion", "till"), house.channel.headers
+    lion = {**payee.headers, "Idempotency-Key": str(uuid.uuid4())}
+    asked = body(payer=party(story.msisdn("buffalo", 3)), payee=party(story.msisdn("lion", 3)))
+    status, _, begun = await house.raw(
+        "POST", "/v1/transaction-requests", data=msgspec.json.encode(asked), headers=lion
+    )
+    assert status == 202
+    own = f"/v1/transaction-requests/{begun['transactionId']}"
+
+    def waits(told: dict[str, Any]) -> bool:
+        return any(one.get("awaitsConfirmation") for one in told["requests"])
+
+    member = f"?partyIdType=MSISDN&partyIdentifier={story.msisdn('buffalo', 3)}"
+    told = await until(house, "/v1/received-requests" + member, buffalo, waits)
+    [received] = told["requests"]
+    assert (told["complete"], received["amount"]) == (True, {"amount": "1.00", "currency": "KES"})
+    assert received["payee"]["partyIdInfo"]["partyIdentifier"] == story.msisdn("lion", 3)
+    assert (await house.raw("GET", "/v1/received-requests", headers=payee.headers))[2]["requests"] == []
+    answered = f"/v1/transfers/{received['transactionId']}"
+    for _ in range(2):  # a lost answer is asked for again
+        status, _, _ = await house.raw(
+            "POST", f"{answered}/confirmation", data=b'{"accepted": true}', headers=buffalo
+        )
+        assert status == 202
+    paid = await until(house, own, payee.headers, is_done)
+    await until(house, answered, buffalo, is_done)
+    status, _, back = await house.raw(
+        "POST", f"/v1/transfers/{paid['transactionId']}/refunds", data=b"{}", headers=lion
+    )
+    assert status == 202
+    await until(house, f"/v1/transfers/{back['transactionId']}", payee.headers, is_done)
+
+
+async def test_a_payee_elsewhere_is_looked_up_before_anything_is_paid(house: House) -> None:
+    own = house.channel.headers
+    for number, state, fsp in (
+        (story.msisdn("lion", 1), "COMPLETED", "lion"),
+        ("254799999999", "FAILED", None),
+    ):
+        data = msgspec.json.encode({"party": party(number)["partyIdInfo"]})
+        headers = {**own, "Idempotency-Key": str(uuid.uuid4())}
+        status, _, begun = await house.raw("POST", "/v1/party-lookups", data=data, headers=headers)
+        assert status == 202
+        path = f"/v1/party-lookups/{begun['transactionId']}"
+        told = await until(house, path, own, lambda told: told["state"] != "PENDING")
+        assert (told["state"], told["party"].get("fspId")) == (state, fsp)
 
 
 async def test_same_key_same_answer_and_another_body_is_refused(house: House) -> None:

@@ -1,24 +1,27 @@
-"""What is asked about a member rather than paid: an account's state, and an identifier's registration."""
+"""What is asked rather than paid: an account's state, who a party is, and an identifier's registration."""
 
 from typing import Any, Final
 
 import msgspec
 
-from payhub_engines.connectors.variables import CALLBACK_TIMEOUT, ErrorValue, party_key
+from payhub_engines.connectors.variables import CALLBACK_TIMEOUT, ErrorValue, party_key, party_name
 from payhub_platform.contracts.channel import (
     AccountIdentifier,
     AccountState,
     AccountStatus,
     PartyIdInfo,
+    PartyStatus,
     PaymentState,
     RegistrationStatus,
     TransferError,
 )
-from payhub_platform.contracts.engine import StartAccountLookup, StartRegistration
+from payhub_platform.contracts.engine import StartAccountLookup, StartPartyLookup, StartRegistration
+from payhub_platform.contracts.fspiop import Party
 from payhub_platform.contracts.tenant import TenantConfig
 
 ACCOUNT_PROCESS: Final = "account-lookup"
 REGISTRATION_PROCESS: Final = "party-registration"
+PARTY_PROCESS: Final = "party-lookup"
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -28,6 +31,14 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     account: AccountState | None = None
     account_identifiers: list[AccountIdentifier] = []
     withdraw: bool = False
+
+
+class _Sought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    payee: PartyIdInfo
+    payment_state: PaymentState = "PENDING"
+    error: ErrorValue | None = None
+    party: Party | None = None
+    payee_fsp: str | None = None
 
 
 def account_variables(start: StartAccountLookup) -> dict[str, Any]:
@@ -50,6 +61,17 @@ def registration_variables(start: StartRegistration, tenant: TenantConfig) -> di
     }
 
 
+def party_variables(start: StartPartyLookup) -> dict[str, Any]:
+    """Return the variables that ``party-lookup`` starts with, named as a payment names whom it is for."""
+    party = start.party
+    return {
+        "payee": msgspec.to_builtins(party),
+        "partyKey": party_key(party.party_id_type, party.party_identifier, party.party_sub_id_or_type),
+        "callbackTimeout": CALLBACK_TIMEOUT,
+        "error": None,
+    }
+
+
 def account_status(variables: dict[str, Any]) -> AccountStatus:
     """Tell a channel how the account stood when it was asked for."""
     asked = msgspec.convert(variables, _Asked)
@@ -62,6 +84,19 @@ def account_status(variables: dict[str, Any]) -> AccountStatus:
     )
 
 
+def party_status(variables: dict[str, Any]) -> PartyStatus:
+    """Tell a channel who is reached by an identifier."""
+    sought = msgspec.convert(variables, _Sought)
+    found = sought.party if sought.payment_state == "COMPLETED" else None
+    if found is None:
+        return PartyStatus(state=sought.payment_state, party=sought.payee, error=_error(sought))
+    return PartyStatus(
+        state=sought.payment_state,
+        party=msgspec.structs.replace(sought.payee, fsp_id=sought.payee_fsp),
+        name=party_name(found),
+    )
+
+
 def registration_status(variables: dict[str, Any]) -> RegistrationStatus:
     """Tell a channel whether the scheme has taken the registration."""
     asked = msgspec.convert(variables, _Asked)
@@ -70,7 +105,7 @@ def registration_status(variables: dict[str, Any]) -> RegistrationStatus:
     )
 
 
-def _error(asked: _Asked) -> TransferError | None:
+def _error(asked: _Asked | _Sought) -> TransferError | None:
     if asked.payment_state != "FAILED" or asked.error is None:
         return None
     return TransferError(code=asked.error.code, description=asked.error.description)

@@ -9,7 +9,6 @@ from payhub_engines.connectors.refusals import error_value
 from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
-    PEER_TO_PEER,
     Entered,
     Outcome,
     Payment,
@@ -17,26 +16,28 @@ from payhub_engines.connectors.variables import (
     RequestToPay,
     money_of,
     party_key,
+    party_name,
 )
 from payhub_platform import ids
 from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.channel import (
     ChannelMoney,
+    ChannelParty,
     Confirmation,
     DeviceAuthorization,
     PartyIdInfo,
     PaymentState,
-    RequestUse,
+    ReceivedRequest,
     TransactionRequestStatus,
     TransferError,
     TransferStatus,
     TransferTerms,
-    UseCase,
 )
 from payhub_platform.contracts.engine import StartPayment, StartRequest
-from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest, TransactionType
+from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest
 from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
 from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.contracts.use_cases import REQUEST_USES, USE_CASES
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
 PAYER_CONFIRMATION: Final = "payer-confirmation"  # the message that a payer's answer is
@@ -45,21 +46,6 @@ PASSWORDS_MAX: Final = 3  # one-time passwords that may be entered for a payment
 
 REQUEST_PROCESS: Final = "payee-transaction-request"
 REQUESTED_PROCESS: Final = "payer-transaction-request"
-
-# FSPIOP 1.1 section 5.3: scenario and who starts it.
-_TRANSACTION_TYPES: Final[dict[UseCase, TransactionType]] = {
-    "transfer": PEER_TO_PEER,
-    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
-    "cash-in": TransactionType(scenario="DEPOSIT", initiator="PAYER", initiator_type="AGENT"),
-    "cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYER", initiator_type="CONSUMER"),
-    "loan-repayment": TransactionType(scenario="PAYMENT", initiator="PAYER", initiator_type="CONSUMER"),
-}
-
-_REQUEST_TYPES: Final[dict[RequestUse, TransactionType]] = {
-    "merchant-payment": TransactionType(scenario="PAYMENT", initiator="PAYEE", initiator_type="BUSINESS"),
-    "agent-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="AGENT"),
-    "atm-cash-out": TransactionType(scenario="WITHDRAWAL", initiator="PAYEE", initiator_type="DEVICE"),
-}
 
 
 def start_variables(
@@ -85,7 +71,7 @@ def start_variables(
         payee=payee,
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
         amount_type="RECEIVE" if request.amount_type == "RECEIVE" else "SEND",
-        transaction_type=_TRANSACTION_TYPES[request.use_case],
+        transaction_type=USE_CASES[request.use_case],
         # The scheme's Note is shorter than what a channel may send.
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
         expires_at_ms=request.expires_at_ms,
@@ -124,7 +110,7 @@ def request_variables(request: StartRequest, tenant: TenantConfig) -> dict[str, 
         payee=_fspiop_party(request.payee, tenant.fsp_id),
         payer=payer,
         amount=FspMoney(amount=request.amount.fspiop_text(), currency=request.amount.currency),
-        transaction_type=_REQUEST_TYPES[request.use_case],
+        transaction_type=REQUEST_USES[request.use_case],
         expiration=iso(request.expires_at_ms),
         authentication_type=request.authentication,
         note=request.note[:NOTE_CHARACTERS_MAX] if request.note else None,
@@ -238,6 +224,7 @@ def transfer_status(
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
+        payee_name=party_name(outcome.party),
         terms=_terms(outcome),
         awaits_confirmation=(
             ended_at_ms is None
@@ -267,6 +254,31 @@ def request_status(
         ended_at=None if ended_at_ms is None else iso(ended_at_ms),
         client_ref_id=outcome.client_ref_id,
         error=None if error is None else TransferError(code=error.code, description=error.description),
+    )
+
+
+def received_request(
+    status: TransferStatus, variables: dict[str, Any], one_time_password: str | None
+) -> ReceivedRequest:
+    """Tell a channel of a request that its member has received and not decided yet.
+
+    Args:
+        status: of the payment that answers the request.
+        variables: the payment's.
+        one_time_password: what the payer enters at the payee's device; None where it confirms in its channel.
+    """
+    payment = msgspec.convert(variables, Payment)
+    return ReceivedRequest(
+        transaction_id=status.transaction_id,
+        payee=ChannelParty(party_id_info=status.payee, name=status.payee_name),
+        payer=status.payer,
+        amount=status.amount,
+        received_at=status.started_at,
+        expiration=None if payment.expires_at_ms is None else iso(payment.expires_at_ms),
+        note=payment.note,
+        terms=status.terms,
+        awaits_confirmation=status.awaits_confirmation,
+        one_time_password=one_time_password,
     )
 
 

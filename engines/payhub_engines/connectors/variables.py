@@ -19,11 +19,11 @@ from payhub_platform.contracts.fspiop import (
     TransactionType,
     TransferPrepare,
 )
+from payhub_platform.contracts.use_cases import PEER_TO_PEER
 from payhub_platform.money import Money
 
 CALLBACK_TIMEOUT: Final = "PT10S"
 NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
-PEER_TO_PEER: Final = TransactionType(scenario="TRANSFER", initiator="PAYER", initiator_type="CONSUMER")
 VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
 
 
@@ -235,6 +235,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     confirmation: str | None = None
     payer_fee: str | None = None
     quote_terms: QuoteTerms | None = None
+    party: Party | None = None
 
 
 class PayeeCredit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -285,6 +286,15 @@ def money_of(amount: FspMoney) -> Money:
 def builtin(value: msgspec.Struct) -> Any:
     """Turn a message into what a process variable may hold."""
     return msgspec.to_builtins(value)
+
+
+def party_name(party: Party | None) -> str | None:
+    """Return what a party is called: the name that its account shows, else a person's own."""
+    if party is None or party.name is not None:
+        return None if party is None else party.name
+    person = None if party.personal_info is None else party.personal_info.complex_name
+    names = () if person is None else (person.first_name, person.middle_name, person.last_name)
+    return " ".join(name for name in names if name) or None
 
 
 def party_key(kind: str, identifier: str, sub_id: str | None) -> str:

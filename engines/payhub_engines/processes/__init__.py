@@ -12,6 +12,7 @@ PAYEE_PARTICIPANT_LOOKUP: Final = "payee-participant-lookup"
 REFUSE_QUERY: Final = "refuse-query"
 ACCOUNT_LOOKUP: Final = "account-lookup"
 PARTY_REGISTRATION: Final = "party-registration"
+PARTY_LOOKUP: Final = "party-lookup"
 
 _NAMES: Final = (
     PAYER_FUND_TRANSFER,
@@ -23,6 +24,7 @@ _NAMES: Final = (
     REFUSE_QUERY,
     ACCOUNT_LOOKUP,
     PARTY_REGISTRATION,
+    PARTY_LOOKUP,
 )
 
 

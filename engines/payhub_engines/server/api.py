@@ -7,7 +7,6 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from payhub_engines.connectors.mojaloop.jobs_authorizations import OTP
 from payhub_engines.connectors.payment import (
     DEVICE_AUTHORIZATION,
     PAYER_CONFIRMATION,
@@ -25,6 +24,7 @@ from payhub_engines.core.records import InstanceRecord
 from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
+from payhub_engines.server.received_requests import password_for_payer
 from payhub_engines.server.refunds import paid_by, start_refund
 from payhub_engines.server.requests import (
     AnyRequest,
@@ -133,10 +133,8 @@ class PaymentsController(Controller):
             instance.ended_at_ms,
             handed_over=instance.handed_over,
         )
-        if instance.ended_at_ms is None and instance.variables.get("authentication") == OTP:
-            password = engine.one_time_password(tenant_id, str(instance.variables["transactionId"]))
-            status = msgspec.structs.replace(status, one_time_password=password)
-        return answer(status)
+        password = password_for_payer(engine, instance)
+        return answer(msgspec.structs.replace(status, one_time_password=password))
 
 
 class RequestsController(Controller):

@@ -17,8 +17,13 @@ from payhub_engines.server.engine import Engine
 from payhub_engines.server.forward import Forwarder
 from payhub_engines.server.fspiop_api import fspiop
 from payhub_engines.server.leadership import Replica
-from payhub_engines.server.members_api import AccountsController, RegistrationsController
+from payhub_engines.server.members_api import (
+    AccountsController,
+    PartiesController,
+    RegistrationsController,
+)
 from payhub_engines.server.operator_api import OperatorController
+from payhub_engines.server.received_requests import ReceivedRequestsController
 from payhub_engines.server.settings import EngineSettings
 from payhub_platform import event_loop
 from payhub_platform.errors import PayhubError
@@ -56,7 +61,9 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
             PaymentsController,
             RequestsController,
             AccountsController,
+            PartiesController,
             RegistrationsController,
+            ReceivedRequestsController,
             OperatorController,
             live,
             ready,

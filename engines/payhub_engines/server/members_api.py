@@ -9,9 +9,12 @@ from litestar.params import FromPath
 
 from payhub_engines.connectors.member import (
     ACCOUNT_PROCESS,
+    PARTY_PROCESS,
     REGISTRATION_PROCESS,
     account_status,
     account_variables,
+    party_status,
+    party_variables,
     registration_status,
     registration_variables,
 )
@@ -21,8 +24,10 @@ from payhub_engines.server.requests import AnyRequest, active_tenant, answer, st
 from payhub_platform.contracts.engine import (
     HEADER_TENANT,
     PATH_ACCOUNTS,
+    PATH_PARTIES,
     PATH_REGISTRATIONS,
     StartAccountLookup,
+    StartPartyLookup,
     StartRegistration,
 )
 from payhub_platform.errors import NotFoundError
@@ -30,6 +35,7 @@ from payhub_platform.http import decode_body
 from payhub_platform.security.internal import require_internal
 
 _LOOKUP: Final = msgspec.json.Decoder(StartAccountLookup)
+_PARTY: Final = msgspec.json.Decoder(StartPartyLookup)
 _REGISTRATION: Final = msgspec.json.Decoder(StartRegistration)
 
 
@@ -53,6 +59,27 @@ class AccountsController(Controller):
         """Return the AccountStatus; 404 where this tenant has asked for none with this id."""
         found = await _find(request, engine, ACCOUNT_PROCESS, lookup_id)
         return answer(account_status(found.variables))
+
+
+class PartiesController(Controller):
+    """``/engine/v1/party-lookups``."""
+
+    path = PATH_PARTIES
+
+    @post()
+    async def start(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
+        """Ask the scheme who a party is; 202 once that is committed to disk. Errors as for a payment."""
+        tenant = active_tenant(request, engine)
+        start: StartPartyLookup = decode_body(await request.body(), _PARTY.decode)
+        return await start_instance(request, engine, tenant, PARTY_PROCESS, start, party_variables(start))
+
+    @get("/{lookup_id:str}")
+    async def status(
+        self, request: AnyRequest, engine: NamedDependency[Engine], lookup_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Return the PartyStatus; 404 where this tenant has asked for none with this id."""
+        found = await _find(request, engine, PARTY_PROCESS, lookup_id)
+        return answer(party_status(found.variables))
 
 
 class RegistrationsController(Controller):

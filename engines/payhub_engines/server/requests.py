@@ -8,9 +8,10 @@ from opentelemetry.trace import SpanKind
 
 from payhub_engines.core.commands import CorrelateMessage, StartInstance
 from payhub_engines.core.reply import Rejected
+from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.channel import TransferAccepted
-from payhub_platform.contracts.engine import HEADER_EPOCH, HEADER_TENANT
+from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
@@ -120,11 +121,21 @@ async def tell(
 ) -> None:
     """Give what a person has decided to the instance that waits for it.
 
+    A gateway that has lost the answer asks again with the same ``HEADER_ACT``, and is answered the same.
+
     Raises:
         UnprocessableError: ``nothing-to-confirm``.
     """
-    tenant_id = tenant.tenant_id
-    waits = await engine.stream.read(lambda state: state.has_subscription(tenant_id, name, key), tenant_id)
+    tenant_id, act = tenant.tenant_id, request.headers.get(HEADER_ACT, "")
+
+    def look(state: State) -> tuple[bool, bool]:
+        taken = state.message_id(tenant_id, name, key, act) if act else None
+        is_repeated = taken is not None and taken[0] > engine.clock()
+        return is_repeated, state.has_subscription(tenant_id, name, key)
+
+    is_repeated, waits = await engine.stream.read(look, tenant_id)
+    if is_repeated:
+        return
     if not waits:
         raise UnprocessableError("nothing-to-confirm", "Nothing waits for this now.")
     callback = Callback(
@@ -133,6 +144,7 @@ async def tell(
         correlation_key=key,
         variables=variables,
         trace=request.headers.get("traceparent", ""),
+        message_id=act,
     )
     reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant_id)
     if isinstance(reply, Rejected):

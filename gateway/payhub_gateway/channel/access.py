@@ -30,6 +30,10 @@ class Caller(msgspec.Struct, frozen=True):
         """The OAuth2 client."""
         return self.claims.client_id
 
+    def may(self, scope: str) -> bool:
+        """Tell whether token and registration cover a scope beside the one that was required."""
+        return scope in self.claims.scope.split(" ") and scope in self.scopes
+
 
 class Access:
     """Decides who may call. The tenant comes from the token, and from nowhere else.
@@ -77,9 +81,10 @@ class Access:
         if elsewhere is not None:
             raise TenantMismatchError(elsewhere)
         # A member's consent (a grant) is about that member's account; these APIs act for the whole tenant.
-        if claims.grant is not None or scope not in claims.scope.split(" ") or scope not in client.scopes:
+        caller = Caller(tenant, claims, client.scopes)
+        if claims.grant is not None or not caller.may(scope):
             raise InsufficientScopeError(scope)
-        return Caller(tenant, claims, client.scopes)
+        return caller
 
     def limits_of(self, tenant: TenantConfig) -> ApiLimits:
         """Return what each client of a tenant may ask for."""

@@ -1,97 +1,100 @@
-"""The channel's HTTP API: under ``/channel`` as Payment Hub EE's channels know it, and under ``/v1``.
+"""Transfers over HTTP: started, asked for, confirmed and paid back."""
 
-Both are the same service. Payment Hub EE tells every payment that is not completed as RECEIVED, a failed one
-too; here FAILED is FAILED.
-"""
-
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from payhub_gateway.channel import model
-from payhub_gateway.channel.access import Access
-from payhub_gateway.channel.idempotency import HEADER_CORRELATION, HEADER_KEY, checked_key, idempotency_key
-from payhub_gateway.channel.service import TransferService
+from payhub_gateway.channel.access import Access, Caller
+from payhub_gateway.channel.answers import ACCEPTED, AnyRequest, accepted
+from payhub_gateway.channel.idempotency import HEADER_KEY, idempotency_key
+from payhub_gateway.channel.service import FlowService, require_id
 from payhub_gateway.limits import read_body
 from payhub_gateway.oauth2.model import SCOPE_READ, SCOPE_WRITE
-from payhub_platform import ids
 from payhub_platform.contracts.channel import (
-    TransactionState,
+    Confirmation,
+    RefundRequest,
     TransferAccepted,
     TransferRequest,
     TransferStatus,
 )
+from payhub_platform.contracts.engine import PATH_CONFIRMATION, PATH_PAYMENTS
 from payhub_platform.http import decode_body
 from payhub_platform.telemetry.tracing import current_traceparent
 
-PATH_CHANNEL: Final = "/channel/transfer"
 PATH_V1: Final = "/v1/transfers"
 HEADER_PAYEE: Final = "X-PayeeDFSP-ID"
 
 _TRANSFER: Final = msgspec.json.Decoder(TransferRequest)
-_ACCEPTED: Final = 202
+_CONFIRMATION: Final = msgspec.json.Decoder(Confirmation)
+_REFUND: Final = msgspec.json.Decoder(RefundRequest)
 
 
-@post(PATH_CHANNEL, status_code=_ACCEPTED)
+@post(PATH_V1, status_code=ACCEPTED)
 async def start_transfer(
-    request: Request[Any, Any, Any],
-    access: NamedDependency[Access],
-    transfers: NamedDependency[TransferService],
+    request: AnyRequest, access: NamedDependency[Access], flows: NamedDependency[FlowService]
 ) -> Response[TransferAccepted]:
     """Start a transfer; 202 means that it is committed and will reach a final state."""
-    return await _start(request, access, transfers, PATH_CHANNEL, HEADER_CORRELATION)
-
-
-@post(PATH_V1, status_code=_ACCEPTED)
-async def start_transfer_v1(
-    request: Request[Any, Any, Any],
-    access: NamedDependency[Access],
-    transfers: NamedDependency[TransferService],
-) -> Response[TransferAccepted]:
-    """Start a transfer; 202 means that it is committed and will reach a final state."""
-    return await _start(request, access, transfers, PATH_V1, HEADER_KEY)
-
-
-@get([PATH_CHANNEL + "/{payment_id:str}", PATH_V1 + "/{payment_id:str}"])
-async def transfer_status(
-    request: Request[Any, Any, Any],
-    payment_id: FromPath[str],
-    access: NamedDependency[Access],
-    transfers: NamedDependency[TransferService],
-) -> TransferStatus:
-    """Tell how a transfer of the caller's tenant stands."""
-    caller = access.require(request, SCOPE_READ)
-    return await transfers.status(caller, payment_id, current_traceparent())
-
-
-@get("/channel/txnState/{correlation_id:str}")
-async def transaction_state(
-    request: Request[Any, Any, Any],
-    correlation_id: FromPath[str],
-    access: NamedDependency[Access],
-    transfers: NamedDependency[TransferService],
-) -> TransactionState:
-    """Tell how the transfer stands that this client began under a key: after a lost answer, say."""
-    caller = access.require(request, SCOPE_READ)
-    key = checked_key("path:correlation_id", correlation_id)
-    payment_id = ids.payment_id(caller.tenant.tenant_id, caller.client_id, key)
-    return model.transaction_state(await transfers.status(caller, payment_id, current_traceparent()))
-
-
-async def _start(
-    request: Request[Any, Any, Any],
-    access: Access,
-    transfers: TransferService,
-    path: str,
-    key_header: str,
-) -> Response[TransferAccepted]:
     caller = access.require(request, SCOPE_WRITE)
-    key = idempotency_key(request.headers, key_header)
+    key = idempotency_key(request.headers, HEADER_KEY)
     transfer = decode_body(await read_body(request), _TRANSFER.decode)
     transfer = model.with_payee_fsp(transfer, request.headers.getall(HEADER_PAYEE, []))
-    accepted = await transfers.start(caller, key, transfer, current_traceparent())
-    location = f"{path}/{accepted.transaction_id}"
-    return Response(accepted, status_code=_ACCEPTED, headers={"Location": location})
+    act = model.transfer(transfer, caller.tenant, caller.client_id, key)
+    return accepted(await flows.begin(caller, act, current_traceparent()), PATH_V1)
+
+
+@get(PATH_V1 + "/{payment_id:str}")
+async def transfer_status(
+    request: AnyRequest,
+    payment_id: FromPath[str],
+    access: NamedDependency[Access],
+    flows: NamedDependency[FlowService],
+) -> TransferStatus:
+    """Tell how a transfer of the caller's tenant stands; also a refund, and what answers a request to pay."""
+    caller = access.require(request, SCOPE_READ)
+    return await transfer_as_told(caller, flows, payment_id)
+
+
+@post(PATH_V1 + "/{payment_id:str}/confirmation", status_code=ACCEPTED)
+async def confirm_transfer(
+    request: AnyRequest,
+    payment_id: FromPath[str],
+    access: NamedDependency[Access],
+    flows: NamedDependency[FlowService],
+) -> Response[TransferAccepted]:
+    """Take the payer's answer to the terms of a transfer, or to a request to pay; 202 once it is committed.
+
+    The answer itself is the key: sent again within a minute it is the same one.
+    """
+    caller = access.require(request, SCOPE_WRITE)
+    confirmation: Confirmation = decode_body(await read_body(request), _CONFIRMATION.decode)
+    require_id(payment_id)
+    path = f"{PATH_PAYMENTS}/{payment_id}/{PATH_CONFIRMATION}"
+    act = "accepted" if confirmation.accepted else "rejected"
+    return accepted(await flows.tell(caller, path, confirmation, act, current_traceparent()), PATH_V1)
+
+
+@post(PATH_V1 + "/{payment_id:str}/refunds", status_code=ACCEPTED)
+async def refund_transfer(
+    request: AnyRequest,
+    payment_id: FromPath[str],
+    access: NamedDependency[Access],
+    flows: NamedDependency[FlowService],
+) -> Response[TransferAccepted]:
+    """Pay back what a member has received, in part or whole; the answer's id is the refund's own."""
+    caller = access.require(request, SCOPE_WRITE)
+    key = idempotency_key(request.headers, HEADER_KEY)
+    asked = decode_body(await read_body(request), _REFUND.decode)
+    require_id(payment_id)
+    act = model.refund(asked, caller.tenant, caller.client_id, key, payment_id)
+    return accepted(await flows.begin(caller, act, current_traceparent()), PATH_V1)
+
+
+async def transfer_as_told(caller: Caller, flows: FlowService, payment_id: str) -> TransferStatus:
+    """Return a transfer's status; a one-time password is told to those only who could pay anyway."""
+    status = await flows.find(caller, PATH_PAYMENTS, payment_id, TransferStatus, current_traceparent())
+    may_pay = caller.may(SCOPE_WRITE)
+    return status if may_pay else msgspec.structs.replace(status, one_time_password=None)

@@ -1,31 +1,47 @@
-"""What a transfer must be before an engine hears of it. Pure: no clock, no I/O."""
+"""What a request must be before an engine hears of it. Pure: no clock, no I/O."""
 
-import hashlib
+import re
 from typing import Any, Final, Literal
 
 import msgspec
 
-from payhub_gateway.channel.errors import TenantMismatchError
-from payhub_platform import clock, ids
+from payhub_gateway.channel import checks
+from payhub_platform import ids
 from payhub_platform.contracts.channel import (
-    ChannelMoney,
-    PartyIdInfo,
+    AccountLookup,
+    AccountStatus,
+    DeviceAuthorization,
+    PartyLookup,
+    PartyRegistration,
+    PartyStatus,
+    RefundRequest,
+    RegistrationStatus,
+    TransactionRequest,
+    TransactionRequestStatus,
     TransactionState,
     TransferRequest,
     TransferStatus,
 )
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.engine import (
+    PATH_ACCOUNTS,
+    PATH_PARTIES,
+    PATH_PAYMENTS,
+    PATH_REFUNDS,
+    PATH_REGISTRATIONS,
+    PATH_REQUESTS,
+    StartAccountLookup,
+    StartPartyLookup,
+    StartPayment,
+    StartRefund,
+    StartRegistration,
+    StartRequest,
+)
 from payhub_platform.contracts.tenant import TenantConfig
-from payhub_platform.errors import InvalidInputError, UnprocessableError
-from payhub_platform.money import Money
+from payhub_platform.errors import InvalidInputError
 
-IDENTIFIER_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.25
-FSP_ID_CHARS_MAX: Final = 32  # FSPIOP 1.1 section 7.3.16
-TEXT_CHARS_MAX: Final = 128  # FSPIOP 1.1 section 7.3.22 (Note)
-
-# Identifiers become segments of URLs at the switch and at the AMS.
-_FORBIDDEN_IN_IDENTIFIER: Final = frozenset("/?#%\\")
-
+REQUEST_LIFETIME_MS: Final = 3_600_000  # of a request to pay that does not say how long it stands
+REQUEST_LIFETIME_MS_MAX: Final = 7 * 86_400_000
+_PASSWORD: Final = re.compile(r"[0-9]{3,10}", re.ASCII)  # FSPIOP 1.1 section 7.3.21 (OtpValue)
 
 _TRANSFER_STATES: Final[dict[str, Literal["RECEIVED", "COMMITTED", "ABORTED"]]] = {
     "PENDING": "RECEIVED",
@@ -33,14 +49,39 @@ _TRANSFER_STATES: Final[dict[str, Literal["RECEIVED", "COMMITTED", "ABORTED"]]] 
     "FAILED": "ABORTED",
 }
 
+Inquiry = StartAccountLookup | StartPartyLookup
+Command = StartPayment | StartRequest | StartRefund | Inquiry | StartRegistration
 
-def transaction_state(status: TransferStatus) -> TransactionState:
-    """Tell a transfer's state in FSPIOP's words."""
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for under one key.
+
+    Attributes:
+        path: of the engine's API, where it begins.
+        command: what the engine is sent.
+        status: what tells how it stands, below ``path``.
+        expires_at_ms: when it comes too late.
+        is_below: it is about something that began before, and begins at the engine which knows that.
+    """
+
+    path: str
+    command: Command
+    status: type[msgspec.Struct] = TransferStatus
+    expires_at_ms: int | None = None
+    is_below: bool = False
+
+
+def transaction_state(status: TransferStatus | TransactionRequestStatus) -> TransactionState:
+    """Tell the state of a transfer, or of a request to pay, in FSPIOP's words."""
+    if isinstance(status, TransferStatus):
+        own_id, transfer_id = status.transaction_id, status.transfer_id
+    else:
+        own_id, transfer_id = status.transaction_request_id, None
     return TransactionState(
-        transaction_id=status.transaction_id,
+        transaction_id=own_id,
         transfer_state=_TRANSFER_STATES[status.state],
         client_ref_id=status.client_ref_id,
-        transfer_id=status.transfer_id,
+        transfer_id=transfer_id,
         completed_timestamp=status.ended_at,
         error=status.error,
     )
@@ -65,41 +106,30 @@ def with_payee_fsp(request: TransferRequest, named: list[str]) -> TransferReques
     return msgspec.structs.replace(request, payee=payee)
 
 
-def canonical_json(value: Any) -> bytes:
-    """Write a value so that equal values give equal bytes: keys sorted, no spaces, no defaults."""
-    return msgspec.json.encode(value, order="sorted")
+def request_id(tenant_id: str, client_id: str, key: str) -> str:
+    """Derive the id of the request to pay that a client makes under a key."""
+    return ids.derive("request-to-pay", tenant_id, client_id, key)
 
 
-def fingerprint(request: TransferRequest) -> str:
-    """Return the SHA-256 (hex) of what is asked, whatever the order of its fields."""
-    return hashlib.sha256(canonical_json(request)).hexdigest()
-
-
-def start_payment(request: TransferRequest, tenant: TenantConfig, client_id: str, key: str) -> StartPayment:
-    """Check a transfer and turn it into the engine's command. Whether it has expired is asked elsewhere.
+def transfer(request: TransferRequest, tenant: TenantConfig, client_id: str, key: str) -> Act:
+    """Check a transfer. Whether it has expired is asked elsewhere.
 
     Raises:
         InvalidInputError: 400, something is not valid by itself.
         UnprocessableError: 422 ``currency-not-offered`` or ``same-party``.
         TenantMismatchError: 403, the payer is said to be another institution's.
     """
-    amount = _amount(request.amount)
-    _check_currency(amount, tenant)
+    amount = checks.amount(request.amount, tenant)
     payer, payee = request.payer.party_id_info, request.payee.party_id_info
-    _check_party(payer, "/payer/partyIdInfo")
-    _check_party(payee, "/payee/partyIdInfo")
-    _check_text(request.payer.name, "/payer/name")
-    _check_text(request.payee.name, "/payee/name")
-    _check_text(request.client_ref_id, "/clientRefId")
-    _check_text(request.note, "/note")
-    if payer.fsp_id not in (None, tenant.fsp_id):
-        raise TenantMismatchError("/payer/partyIdInfo/fspId")
-    if _same_party(payer, payee, tenant.fsp_id):
-        raise UnprocessableError("same-party", "Payer and payee are the same.", "/payee/partyIdInfo")
-    return StartPayment(
+    checks.party(payer, "/payer/partyIdInfo")
+    checks.party(payee, "/payee/partyIdInfo")
+    _check_texts(request)
+    checks.member(payer, tenant, "/payer/partyIdInfo")
+    checks.two_parties(payer, payee, tenant, "/payee/partyIdInfo")
+    command = StartPayment(
         payment_id=ids.payment_id(tenant.tenant_id, client_id, key),
         idempotency_key=key,
-        fingerprint=fingerprint(request),
+        fingerprint=checks.fingerprint(request),
         client_id=client_id,
         payer=payer,
         payee=payee,
@@ -109,70 +139,127 @@ def start_payment(request: TransferRequest, tenant: TenantConfig, client_id: str
         confirm_quote=request.confirm_quote,
         client_ref_id=request.client_ref_id,
         note=request.note,
-        expires_at_ms=_expiration(request.expiration),
+        expires_at_ms=checks.expiration(request.expiration),
+    )
+    return Act(path=PATH_PAYMENTS, command=command, expires_at_ms=command.expires_at_ms)
+
+
+def request_to_pay(
+    request: TransactionRequest, tenant: TenantConfig, client_id: str, key: str, now_ms: int
+) -> Act:
+    """Check a request to be paid; errors as for ``transfer``, where the payee is the institution's member."""
+    amount = checks.amount(request.amount, tenant)
+    payer, payee = request.payer.party_id_info, request.payee.party_id_info
+    checks.party(payee, "/payee/partyIdInfo")
+    checks.party(payer, "/payer/partyIdInfo")
+    _check_texts(request)
+    checks.member(payee, tenant, "/payee/partyIdInfo")
+    checks.two_parties(payee, payer, tenant, "/payer/partyIdInfo")
+    expires_at_ms = checks.expiration(request.expiration)
+    if expires_at_ms is None:
+        expires_at_ms = now_ms + REQUEST_LIFETIME_MS
+    if expires_at_ms > now_ms + REQUEST_LIFETIME_MS_MAX:
+        raise InvalidInputError("invalid-field", "A request stands for 7 days at most.", "/expiration")
+    command = StartRequest(
+        payment_id=request_id(tenant.tenant_id, client_id, key),
+        idempotency_key=key,
+        fingerprint=checks.fingerprint(request),
+        client_id=client_id,
+        payee=payee,
+        payer=payer,
+        amount=amount,
+        use_case=request.use_case,
+        authentication=request.authentication,
+        client_ref_id=request.client_ref_id,
+        note=request.note,
+        expires_at_ms=expires_at_ms,
+    )
+    return Act(
+        path=PATH_REQUESTS,
+        command=command,
+        status=TransactionRequestStatus,
+        expires_at_ms=expires_at_ms,
     )
 
 
-def _amount(sent: ChannelMoney) -> Money:
-    amount = Money.parse(sent.amount, sent.currency, where="/amount")
-    if amount.minor == 0:
-        raise InvalidInputError("invalid-amount", "The amount must be more than zero.", "/amount/amount")
-    return amount
+def refund(request: RefundRequest, tenant: TenantConfig, client_id: str, key: str, original: str) -> Act:
+    """Check a refund; a key is one refund of one payment. Errors as for ``transfer``."""
+    checks.text(request.reason, "/reason")
+    checks.text(request.client_ref_id, "/clientRefId")
+    command = StartRefund(
+        payment_id=ids.derive("refund-asked", tenant.tenant_id, client_id, original, key),
+        idempotency_key=key,
+        fingerprint=checks.fingerprint(request),
+        client_id=client_id,
+        amount=None if request.amount is None else checks.amount(request.amount, tenant),
+        reason=request.reason,
+        client_ref_id=request.client_ref_id,
+    )
+    return Act(path=f"{PATH_PAYMENTS}/{original}/{PATH_REFUNDS}", command=command, is_below=True)
 
 
-def _check_currency(amount: Money, tenant: TenantConfig) -> None:
-    if amount.currency != tenant.currency:
-        raise UnprocessableError(
-            "currency-not-offered", f"This institution pays in {tenant.currency}.", "/amount/currency"
-        )
+def account_lookup(request: AccountLookup, tenant: TenantConfig, client_id: str, key: str) -> Act:
+    """Check a question about a member's account.
+
+    Raises:
+        InvalidInputError: 400 ``invalid-identifier``.
+        TenantMismatchError: 403, another institution's member is named.
+    """
+    checks.member(request.party, tenant, "/party")
+    command = StartAccountLookup(
+        payment_id=ids.derive("account-lookup", tenant.tenant_id, client_id, key),
+        fingerprint=checks.fingerprint(request),
+        client_id=client_id,
+        party=request.party,
+    )
+    return Act(path=PATH_ACCOUNTS, command=command, status=AccountStatus)
 
 
-def _check_party(party: PartyIdInfo, where: str) -> None:
-    _check_identifier(party.party_identifier, f"{where}/partyIdentifier", IDENTIFIER_CHARS_MAX)
-    if party.party_sub_id_or_type is not None:
-        _check_identifier(party.party_sub_id_or_type, f"{where}/partySubIdOrType", IDENTIFIER_CHARS_MAX)
-    if party.fsp_id is not None:
-        _check_identifier(party.fsp_id, f"{where}/fspId", FSP_ID_CHARS_MAX)
+def party_lookup(request: PartyLookup, tenant: TenantConfig, client_id: str, key: str) -> Act:
+    """Check a question about a party, of whichever institution.
+
+    Raises:
+        InvalidInputError: 400 ``invalid-identifier``, or ``invalid-field``: the scheme says where it banks.
+    """
+    checks.party(request.party, "/party")
+    if request.party.fsp_id is not None:
+        raise InvalidInputError("invalid-field", "The scheme tells the institution.", "/party/fspId")
+    command = StartPartyLookup(
+        payment_id=ids.derive("party-lookup", tenant.tenant_id, client_id, key),
+        fingerprint=checks.fingerprint(request),
+        client_id=client_id,
+        party=request.party,
+    )
+    return Act(path=PATH_PARTIES, command=command, status=PartyStatus)
 
 
-def _check_identifier(text: str, where: str, chars_max: int) -> None:
-    fits = 0 < len(text) <= chars_max and text.isprintable() and text == text.strip()
-    if not fits or text in (".", "..") or not _FORBIDDEN_IN_IDENTIFIER.isdisjoint(text):
-        raise InvalidInputError(
-            "invalid-identifier",
-            f"An identifier has 1 to {chars_max} printable characters, no blank at either end and none of "
-            "/ ? # % \\.",
-            where,
-        )
+def registration(request: PartyRegistration, tenant: TenantConfig, client_id: str, key: str) -> Act:
+    """Check the registration of a member's identifier; errors as for ``account_lookup``."""
+    checks.member(request.party, tenant, "/party")
+    command = StartRegistration(
+        payment_id=ids.derive("party-registration", tenant.tenant_id, client_id, key),
+        fingerprint=checks.fingerprint(request),
+        client_id=client_id,
+        party=request.party,
+        withdraw=request.withdraw,
+    )
+    return Act(path=PATH_REGISTRATIONS, command=command, status=RegistrationStatus)
 
 
-def _check_text(text: str | None, where: str) -> None:
-    if text is not None and not (0 < len(text) <= TEXT_CHARS_MAX and text.isprintable()):
-        raise InvalidInputError(
-            "invalid-field", f"The text must have 1 to {TEXT_CHARS_MAX} printable characters.", where
-        )
+def check_authorization(entered: DeviceAuthorization) -> None:
+    """Check what a payer has done at a device.
+
+    Raises:
+        InvalidInputError: ``invalid-field``; a password is there, or not, against what the payer did.
+    """
+    if (entered.response_type == "ENTERED") != (entered.password is not None):
+        raise InvalidInputError("invalid-field", "A password comes with ENTERED, and only then.", "/password")
+    if entered.password is not None and not _PASSWORD.fullmatch(entered.password):
+        raise InvalidInputError("invalid-field", "A one-time password has 3 to 10 digits.", "/password")
 
 
-def _same_party(payer: PartyIdInfo, payee: PartyIdInfo, fsp_id: str) -> bool:
-    """Tell whether both are one account; account numbers of two institutions may well be equal."""
-    return payee.fsp_id in (None, fsp_id) and _identity(payer) == _identity(payee)
-
-
-def _identity(party: PartyIdInfo) -> tuple[str, str, str | None]:
-    identifier = party.party_identifier
-    if party.party_id_type == "MSISDN":
-        identifier = identifier.removeprefix("+")  # E.164 numbers are sent with and without it
-    return party.party_id_type, identifier, party.party_sub_id_or_type
-
-
-def _expiration(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return clock.parse_iso(text)
-    except (ValueError, OverflowError) as error:
-        raise InvalidInputError(
-            "invalid-field",
-            "The expiration must be an ISO 8601 date-time with an offset, such as 2026-01-31T09:05:00Z.",
-            "/expiration",
-        ) from error
+def _check_texts(request: Any) -> None:
+    checks.text(request.payer.name, "/payer/name")
+    checks.text(request.payee.name, "/payee/name")
+    checks.text(request.client_ref_id, "/clientRefId")
+    checks.text(request.note, "/note")

@@ -1,19 +1,24 @@
-"""Transfers: checked, given an id that makes retries harmless, and handed to the tenant's engine."""
+"""Flows: begun under an id that makes retries harmless, and asked for, at the tenant's engine."""
 
-from payhub_gateway.channel import model
+from typing import TypeVar
+
+import msgspec
+
+from payhub_gateway.channel import checks
 from payhub_gateway.channel.access import Caller
 from payhub_gateway.channel.idempotency import AtWork
+from payhub_gateway.channel.model import Act
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import InFlight
-from payhub_platform import ids
 from payhub_platform.clock import Clock
-from payhub_platform.contracts.channel import TransferAccepted, TransferRequest, TransferStatus
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.errors import NotFoundError, UnprocessableError
 
+StatusT = TypeVar("StatusT", bound=msgspec.Struct)
 
-class TransferService:
-    """Starts transfers and tells how they stand."""
+
+class FlowService:
+    """Begins flows, tells how they stand, and passes on what members decide."""
 
     def __init__(self, engines: EngineClient, in_flight: InFlight, clock: Clock) -> None:
         self._engines = engines
@@ -21,45 +26,90 @@ class TransferService:
         self._clock = clock
         self._at_work = AtWork()
 
-    async def start(
-        self, caller: Caller, key: str, request: TransferRequest, traceparent: str
-    ) -> TransferAccepted:
-        """Have the tenant's engine commit a transfer; the same key and request again give the same answer.
+    async def begin(self, caller: Caller, act: Act, traceparent: str) -> TransferAccepted:
+        """Have the tenant's engine commit an act; the same key and request again give the same answer.
 
         Raises:
-            PayhubError: the request is refused (see ``model.start_payment``, 422 ``expired``), its key was
+            PayhubError: the request is refused (422 ``expired`` and what the engine says), its key was
                 used for another request (422 ``key-reused``), the same request is at work (409
                 ``request-in-progress``), or the engine cannot take it now (503).
         """
-        payment = model.start_payment(request, caller.tenant, caller.client_id, key)
+        command, tenant = act.command, caller.tenant
         with (
-            self._in_flight.slot(caller.tenant.tenant_id, caller.client_id),
-            self._at_work.mark(payment.payment_id, payment.fingerprint),
+            self._in_flight.slot(tenant.tenant_id, caller.client_id),
+            self._at_work.mark(command.payment_id, command.fingerprint),
         ):
-            await self._refuse_expired(caller, payment, traceparent)
-            return await self._engines.start(caller.tenant, payment, traceparent)
+            if act.is_below:
+                return await self._engines.tell(tenant, act.path, command, traceparent)
+            await self._refuse_expired(caller, act, traceparent)
+            return await self._engines.start(tenant, command, traceparent, act.path)
 
-    async def status(self, caller: Caller, payment_id: str, traceparent: str) -> TransferStatus:
-        """Return how one of the tenant's transfers stands.
+    async def find(
+        self, caller: Caller, path: str, own_id: str, kind: type[StatusT], traceparent: str
+    ) -> StatusT:
+        """Return how something of the tenant's stands.
+
+        Args:
+            caller: who asks.
+            path: of the engine's API.
+            own_id: what the path is followed by.
+            kind: the engine's answer.
+            traceparent: of the request.
 
         Raises:
             NotFoundError: code ``unknown-payment``; also for another tenant's.
             PayhubError: the engine cannot answer now (503).
         """
-        if not ids.is_uuid(payment_id):
-            raise NotFoundError("unknown-payment", "There is no such transfer.")
+        require_id(own_id)
         with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id):
-            return await self._engines.status(caller.tenant, payment_id, traceparent)
+            return await self._engines.find(caller.tenant, f"{path}/{own_id}", kind, traceparent)
 
-    async def _refuse_expired(self, caller: Caller, payment: StartPayment, traceparent: str) -> None:
+    async def find_all(
+        self, caller: Caller, path: str, kind: type[StatusT], traceparent: str
+    ) -> tuple[list[StatusT], bool]:
+        """Return what all engines of the tenant say, and whether all of them did.
+
+        Raises:
+            PayhubError: none can answer now (503).
+        """
+        with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id):
+            return await self._engines.find_all(caller.tenant, path, kind, traceparent)
+
+    async def tell(
+        self, caller: Caller, path: str, decision: msgspec.Struct, act: str, traceparent: str
+    ) -> TransferAccepted:
+        """Have the engine commit what a member has decided; the same act again is done once.
+
+        Raises:
+            PayhubError: nothing waits for it (422 ``nothing-to-confirm``), the same is at work (409
+                ``request-in-progress``), or the engine cannot take it now (503).
+        """
+        with (
+            self._in_flight.slot(caller.tenant.tenant_id, caller.client_id),
+            self._at_work.mark(f"{path} {act}", checks.fingerprint(decision)),
+        ):
+            return await self._engines.tell(caller.tenant, path, decision, traceparent, act)
+
+    async def _refuse_expired(self, caller: Caller, act: Act, traceparent: str) -> None:
         """Refuse what came too late, unless it is a retry of what came in time.
 
         A client that never got its 202 repeats the request after the expiration. Telling it "expired" would
         make it believe that nothing was paid, so only a payment that the engine does not know is refused.
         """
-        if payment.expires_at_ms is None or payment.expires_at_ms > self._clock():
+        if act.expires_at_ms is None or act.expires_at_ms > self._clock():
             return
+        known = f"{act.path}/{act.command.payment_id}"
         try:
-            await self._engines.status(caller.tenant, payment.payment_id, traceparent)
+            await self._engines.find(caller.tenant, known, act.status, traceparent)
         except NotFoundError as error:
             raise UnprocessableError("expired", "The expiration has passed.", "/expiration") from error
+
+
+def require_id(own_id: str) -> None:
+    """Refuse what cannot be an id, before it becomes part of an engine's address.
+
+    Raises:
+        NotFoundError: code ``unknown-payment``.
+    """
+    if not checks.is_id(own_id):
+        raise NotFoundError("unknown-payment", "There is nothing with this id.")

@@ -107,7 +107,7 @@ async def read_asked(request: Request[Any, Any, Any], certificates: Certificates
     return Asked(
         await read_form(request),
         request.headers.getall("dpop", []),
-        certificates.thumbprint(request.scope),
+        certificates.shown(request.scope),
         tenants.named_tenants(request),
     )
 

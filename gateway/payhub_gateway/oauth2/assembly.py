@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from payhub_gateway.oauth2.authorities import Authorities
 from payhub_gateway.oauth2.authorization import Authorizations
 from payhub_gateway.oauth2.certificates import Certificates
 from payhub_gateway.oauth2.clients import ClientDirectory
@@ -31,6 +32,8 @@ class OAuth2Options(msgspec.Struct, frozen=True, kw_only=True):
         certificate_header: where a proxy that ends TLS passes the client's certificate on.
         trusted_proxies: networks of such proxies.
         statement_issuers: issuer -> key set of those whose software statements are believed.
+        client_authorities: PEM of who may issue certificates to clients of tenants without authorities of
+            their own.
     """
 
     bearer_tokens: bool = False
@@ -38,6 +41,7 @@ class OAuth2Options(msgspec.Struct, frozen=True, kw_only=True):
     certificate_header: str = ""
     trusted_proxies: list[str] = []
     statement_issuers: dict[str, dict[str, Any]] = {}
+    client_authorities: str = ""
 
 
 class OAuth2Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +74,10 @@ def assemble(
     proofs = Proofs(clock, Nonces(clock) if options.dpop_nonces else None)
     certificates = Certificates(options.certificate_header, options.trusted_proxies)
     bearer = options.bearer_tokens
-    server = TokenServer(issuer, clients, tokens, store, shared, proofs, clock, bearer_tokens=bearer)
+    authorities = Authorities(options.client_authorities, clock)
+    server = TokenServer(
+        issuer, clients, tokens, store, shared, proofs, authorities, clock, bearer_tokens=bearer
+    )
     return OAuth2Parts(
         shared=shared,
         clients=clients,

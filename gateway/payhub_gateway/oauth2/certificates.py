@@ -7,6 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import unquote
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from litestar.datastructures import Headers
@@ -17,6 +18,13 @@ from payhub_gateway.oauth2.signatures import base64url
 
 CERTIFICATES_KEPT_MAX: Final = 4096
 CERTIFICATE_CHARS_MAX: Final = 16 * 1024
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A certificate that a client showed, with its thumbprint (``x5t#S256``)."""
+
+    certificate: x509.Certificate
+    thumbprint: str
 
 
 class Certificates:
@@ -44,11 +52,21 @@ class Certificates:
             return None
         known = self._thumbprints.get(text)
         if known is None:
-            known = base64url(hashlib.sha256(_der(text)).digest())
+            der = _read(text).public_bytes(Encoding.DER)
+            known = base64url(hashlib.sha256(der).digest())
             self._thumbprints[text] = known
             if len(self._thumbprints) > CERTIFICATES_KEPT_MAX:
                 self._thumbprints.popitem(last=False)
         return known
+
+    def shown(self, scope: Scope) -> Shown | None:
+        """Return the certificate itself, for who must look into it; errors as for ``thumbprint``."""
+        text = self._shown(scope)
+        if text is None:
+            return None
+        certificate = _read(text)
+        der = certificate.public_bytes(Encoding.DER)
+        return Shown(certificate, base64url(hashlib.sha256(der).digest()))
 
     def _shown(self, scope: Scope) -> str | None:
         extensions: Any = scope.get("extensions") or {}
@@ -70,14 +88,12 @@ class Certificates:
         return address is not None and any(address in network for network in self._proxies)
 
 
-def _der(text: str) -> bytes:
+def _read(text: str) -> x509.Certificate:
     """Read RFC 9440's ``:base64:``, or PEM, which nginx percent-encodes (``$ssl_client_escaped_cert``)."""
     try:
         if text.startswith(":") and text.endswith(":"):
-            return x509.load_der_x509_certificate(base64.b64decode(text[1:-1], validate=True)).public_bytes(
-                Encoding.DER
-            )
+            return x509.load_der_x509_certificate(base64.b64decode(text[1:-1], validate=True))
         plain = unquote(text) if "%" in text else text
-        return x509.load_pem_x509_certificate(plain.encode()).public_bytes(Encoding.DER)
+        return x509.load_pem_x509_certificate(plain.encode())
     except ValueError as error:
         raise InvalidCertificateError from error

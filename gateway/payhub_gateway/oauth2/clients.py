@@ -5,7 +5,7 @@ from typing import Final
 
 from payhub_gateway.oauth2 import model
 from payhub_gateway.oauth2.records import RegisteredClient
-from payhub_gateway.oauth2.registration import ClientMetadata, read_metadata
+from payhub_gateway.oauth2.registration import ClientMetadata, read_certificates, read_metadata
 from payhub_gateway.oauth2.shared import SharedState
 from payhub_gateway.oauth2.signatures import PublicKey, read_keys
 from payhub_platform.bus.directory import TenantDirectory
@@ -33,6 +33,11 @@ class Client:
         """The public keys that it signs with; raises ``ValueError`` where none can be used."""
         return read_keys(self.metadata.jwks or {})
 
+    @functools.cached_property
+    def certificates(self) -> list[bytes]:
+        """The certificates (DER) that it has registered as its own, for ``self_signed_tls_client_auth``."""
+        return read_certificates(self.metadata.jwks or {})
+
     def get_client_id(self) -> str:
         """See Authlib."""
         return self.client_id
@@ -49,8 +54,8 @@ class Client:
         return redirect_uri in self.metadata.redirect_uris
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        """Allow private_key_jwt alone."""
-        return method == model.AUTH_METHOD
+        """Allow the one method that the client is registered with."""
+        return method == self.metadata.token_endpoint_auth_method
 
     def check_response_type(self, response_type: str) -> bool:
         """Allow the code flow alone."""

@@ -21,6 +21,8 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from payhub_gateway.oauth2 import details, model, records
+from payhub_gateway.oauth2.authorities import Authorities
+from payhub_gateway.oauth2.certificates import Shown
 from payhub_gateway.oauth2.clients import Client
 from payhub_gateway.oauth2.dpop import Proof
 from payhub_gateway.oauth2.errors import RefusedAssertionError, RefusedError
@@ -39,7 +41,7 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
 
     Attributes:
         proof: the DPoP proof that came with it.
-        certificate: thumbprint of the TLS certificate that it came with.
+        shown: the TLS certificate that it came with.
         named_tenants: where it names a tenant, and which.
         details: the rich authorization details that it is about.
         assertion: claims of the verified client assertion.
@@ -55,13 +57,13 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
         uri: str,
         form: dict[str, str],
         proof: Proof | None = None,
-        certificate: str | None = None,
+        shown: Shown | None = None,
         named_tenants: list[tuple[str, str]] | None = None,
     ) -> None:
         super().__init__("POST", uri)
         self.payload = BasicOAuth2Payload(form)
         self.proof = proof
-        self.certificate = certificate
+        self.shown = shown
         self.named_tenants = named_tenants or []
         self.details: list[dict[str, Any]] = []
         self.assertion: model.AssertionClaims | None = None
@@ -77,18 +79,24 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
         fields: dict[str, str] = self.payload.data
         return fields
 
-    def confirmation(self, client: Client, *, bearer_tokens: bool) -> model.Confirmation | None:
+    def confirmation(
+        self, client: Client, authorities: Authorities, *, bearer_tokens: bool
+    ) -> model.Confirmation | None:
         """Return whose the token will be (FAPI 2.0 section 5.3.2.1 items 4 and 5).
 
         Raises:
-            RefusedError: the request shows neither key nor certificate, or not the one it must.
+            RefusedError: the request shows neither key nor certificate, or not the one it must, or one that
+                the client's tenant does not trust.
         """
         if self.proof is not None:
             return model.Confirmation(jkt=self.proof.thumbprint)
         if client.metadata.dpop_bound_access_tokens:
             raise RefusedError("invalid_dpop_proof", "The client is registered for tokens bound by DPoP.")
-        if self.certificate is not None:
-            return model.Confirmation(x5t=self.certificate)
+        if self.shown is not None:
+            is_own = client.metadata.token_endpoint_auth_method == model.SELF_SIGNED
+            if not is_own and authorities.vouch(self.shown.certificate, client.tenant) is False:
+                raise RefusedError("invalid_request", "The certificate is not of an authority of the tenant.")
+            return model.Confirmation(x5t=self.shown.thumbprint)
         if bearer_tokens and not client.metadata.tls_client_certificate_bound_access_tokens:
             return None
         raise RefusedError("invalid_request", "Send a DPoP proof, or a client certificate in TLS.")
@@ -140,7 +148,7 @@ class PrivateKeyJwt:
 class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib ships no types
     """The code flow, from a pushed request to the exchange of its code."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = [model.AUTH_METHOD]
+    TOKEN_ENDPOINT_AUTH_METHODS = list(model.AUTH_METHODS)
 
     def validate_token_request(self) -> None:
         """Check an exchange; only for active tenants."""
@@ -221,7 +229,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc] # Authlib ships n
 class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships no types
     """client_credentials: a client for itself, with scopes that it is registered for."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = [model.AUTH_METHOD]
+    TOKEN_ENDPOINT_AUTH_METHODS = list(model.AUTH_METHODS)
 
     def validate_token_request(self) -> None:
         """Check the client; only for active tenants."""
@@ -244,7 +252,7 @@ class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships
 class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc] # Authlib ships no types
     """Refreshing: the token stays the same (FAPI 2.0 section 5.3.2.1 item 9), the client proves itself."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = [model.AUTH_METHOD]
+    TOKEN_ENDPOINT_AUTH_METHODS = list(model.AUTH_METHODS)
     INCLUDE_NEW_REFRESH_TOKEN = False
 
     def validate_token_request(self) -> None:

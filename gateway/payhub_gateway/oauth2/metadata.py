@@ -17,7 +17,7 @@ PATH_METADATA: Final = "/.well-known/oauth-authorization-server"
 
 def metadata(issuer: str) -> dict[str, Any]:
     """Describe the server to clients (RFC 8414 section 2, and what later standards add to it)."""
-    methods, algorithms = [model.AUTH_METHOD], list(model.ASSERTION_ALGORITHMS)
+    methods, algorithms = list(model.AUTH_METHODS), list(model.ASSERTION_ALGORITHMS)
     endpoints: dict[str, Any] = {}
     for name in ("token", "introspection", "revocation"):
         endpoints[f"{name}_endpoint_auth_methods_supported"] = methods

@@ -9,12 +9,15 @@ from payhub_gateway.oauth2.signatures import ALGORITHMS, unbase64url
 
 SCOPE_READ: Final = "payments:read"
 SCOPE_WRITE: Final = "payments:write"
+SCOPE_ACCOUNTS: Final = "accounts:read"
+SCOPE_PARTIES: Final = "parties:write"
 SCOPE_REGISTER: Final = "clients:register"
 SCOPE_INTROSPECT: Final = "tokens:introspect"
 SCOPE_IDENTIFY: Final = "members:identify"
 PAYMENT_SCOPES: Final = (SCOPE_WRITE, SCOPE_READ)
 """What a client gets that asks for nothing in particular (least privilege: the others are asked for)."""
-SCOPES: Final = (*PAYMENT_SCOPES, SCOPE_REGISTER, SCOPE_INTROSPECT, SCOPE_IDENTIFY)
+MEMBER_SCOPES: Final = (SCOPE_ACCOUNTS, SCOPE_PARTIES)
+SCOPES: Final = (*PAYMENT_SCOPES, *MEMBER_SCOPES, SCOPE_REGISTER, SCOPE_INTROSPECT, SCOPE_IDENTIFY)
 
 ASSERTION_ALGORITHMS: Final = ALGORITHMS
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -23,6 +26,9 @@ AUTHORIZATION_CODE: Final = "authorization_code"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the name of a grant
 GRANT_TYPES: Final = (AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN)
 AUTH_METHOD: Final = "private_key_jwt"
+TLS_CLIENT_AUTH: Final = "tls_client_auth"
+SELF_SIGNED: Final = "self_signed_tls_client_auth"
+AUTH_METHODS: Final = (AUTH_METHOD, TLS_CLIENT_AUTH, SELF_SIGNED)
 
 TOKEN_LIFETIME_S: Final = 300
 CODE_LIFETIME_S: Final = 60  # FAPI 2.0 section 5.3.2.1 item 11

@@ -4,6 +4,7 @@ A client registers with an access token of the tenant that vouches for it, so it
 never gets more scopes than the token's own client has.
 """
 
+import base64
 import hmac
 import re
 from ipaddress import ip_address
@@ -11,8 +12,10 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from cryptography import x509
 
 from payhub_gateway.oauth2 import model, records
+from payhub_gateway.oauth2.authorities import check_tls_name
 from payhub_gateway.oauth2.errors import RefusedError, RegistrationChangedError, UnknownClientError
 from payhub_gateway.oauth2.records import RegisteredClient
 from payhub_gateway.oauth2.shared import SharedState
@@ -27,7 +30,9 @@ _URI_CHARS_MAX: Final = 512
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}", re.ASCII)  # a name, IPv4 or IPv6
 JWKS_BYTES_MAX: Final = 16 * 1024
+TLS_NAMES: Final = ("subject_dn", "san_dns", "san_uri", "san_ip", "san_email")
 
+_Method = Literal["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]  # RFC 8705 section 2
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=_URI_CHARS_MAX)]
 
@@ -37,7 +42,12 @@ class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     client_name: _Text = "client"
     redirect_uris: Annotated[list[_Uri], msgspec.Meta(max_length=REDIRECT_URIS_MAX)] = []
-    token_endpoint_auth_method: Literal["private_key_jwt"] = "private_key_jwt"  # noqa: S105 - a method
+    token_endpoint_auth_method: _Method = "private_key_jwt"  # noqa: S105 - a method
+    tls_client_auth_subject_dn: _Text | None = None
+    tls_client_auth_san_dns: _Text | None = None
+    tls_client_auth_san_uri: _Text | None = None
+    tls_client_auth_san_ip: _Text | None = None
+    tls_client_auth_san_email: _Text | None = None
     grant_types: Annotated[
         list[Literal["authorization_code", "client_credentials", "refresh_token"]],
         msgspec.Meta(min_length=1, max_length=3),
@@ -51,6 +61,18 @@ class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     tls_client_certificate_bound_access_tokens: bool = False
     software_id: _Text | None = None
     software_version: _Text | None = None
+
+    def tls_name(self) -> tuple[str, str]:
+        """Return what kind of name the client's certificate has (RFC 8705 section 2.1.2), and the name.
+
+        Raises:
+            ValueError: there is none, or more than one.
+        """
+        said = {kind: getattr(self, f"tls_client_auth_{kind}") for kind in TLS_NAMES}
+        named = [(kind, str(name)) for kind, name in said.items() if name is not None]
+        if len(named) != 1:
+            raise ValueError("a client certificate has one name that is registered")
+        return named[0]
 
 
 class _Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +95,9 @@ def read_metadata(sent: Any) -> ClientMetadata:
         metadata = msgspec.convert(sent, ClientMetadata)
         if len(msgspec.json.encode(metadata.jwks)) > JWKS_BYTES_MAX:
             raise _refused(f"jwks has {JWKS_BYTES_MAX} bytes at most.")
-        keys = read_keys(metadata.jwks or {})
+        _check_credential(metadata)
     except ValueError as error:
         raise _refused("The client metadata does not fit, or has no usable key.") from error
-    if len(keys) != len((metadata.jwks or {}).get("keys", [])):
-        raise _refused("A key of jwks is private, too weak or of no accepted kind.")
     if model.AUTHORIZATION_CODE in metadata.grant_types and not metadata.redirect_uris:
         raise RefusedError("invalid_redirect_uri", "The code flow needs redirect_uris.")
     if model.REFRESH_TOKEN in metadata.grant_types and model.AUTHORIZATION_CODE not in metadata.grant_types:
@@ -88,6 +108,45 @@ def read_metadata(sent: Any) -> ClientMetadata:
                 "invalid_redirect_uri", "A redirect URI is https without fragment, or http on loopback."
             )
     return metadata
+
+
+def read_certificates(jwks: dict[str, Any]) -> list[bytes]:
+    """Return the certificates (DER) of a key set: the first of each key's ``x5c`` (RFC 7517 section 4.7).
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    listed = jwks.get("keys", [])
+    keys = [key for key in listed if isinstance(key, dict)] if isinstance(listed, list) else []
+    found = []
+    for chain in (key["x5c"] for key in keys if "x5c" in key):
+        if not isinstance(chain, list) or not chain or not isinstance(chain[0], str):
+            raise ValueError("x5c is a list of certificates")
+        der = base64.b64decode(chain[0], validate=True)
+        x509.load_der_x509_certificate(der)
+        found.append(der)
+    return found
+
+
+def _check_credential(metadata: ClientMetadata) -> None:
+    """Check that a client has just what its way to prove itself needs.
+
+    Raises:
+        ValueError: something is missing, or malformed.
+        RefusedError: a key is of no use.
+    """
+    method = metadata.token_endpoint_auth_method
+    names = [getattr(metadata, f"tls_client_auth_{kind}") for kind in TLS_NAMES]
+    if any(name is not None for name in names) != (method == model.TLS_CLIENT_AUTH):
+        raise ValueError("names of a certificate come with tls_client_auth")
+    if method == model.TLS_CLIENT_AUTH:
+        check_tls_name(*metadata.tls_name())
+    if method == model.SELF_SIGNED and not read_certificates(metadata.jwks or {}):
+        raise ValueError("a self-signed certificate is registered as x5c")
+    if method != model.TLS_CLIENT_AUTH or metadata.jwks is not None:
+        keys = read_keys(metadata.jwks or {})
+        if len(keys) != len((metadata.jwks or {}).get("keys", [])):
+            raise _refused("A key of jwks is private, too weak or of no accepted kind.")
 
 
 class Registrations:
@@ -203,7 +262,7 @@ class Registrations:
             scope for scope in model.PAYMENT_SCOPES if scope in may_have
         ]
         # A registration cannot pass on the right to register or to identify members.
-        offered = set(may_have) & {*model.PAYMENT_SCOPES, model.SCOPE_INTROSPECT}
+        offered = set(may_have) & {*model.PAYMENT_SCOPES, *model.MEMBER_SCOPES, model.SCOPE_INTROSPECT}
         if not asked or not offered.issuperset(asked):
             raise _refused("The scope is more than the registering client has.")
         return msgspec.structs.replace(metadata, scope=" ".join(asked))

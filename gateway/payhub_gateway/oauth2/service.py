@@ -9,6 +9,8 @@ from authlib.oauth2 import AuthorizationServer, OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError
 
 from payhub_gateway.oauth2 import metadata, model, records, tenants
+from payhub_gateway.oauth2.authorities import Authorities
+from payhub_gateway.oauth2.certificates import Shown
 from payhub_gateway.oauth2.clients import Client, ClientDirectory
 from payhub_gateway.oauth2.dpop import Proofs
 from payhub_gateway.oauth2.errors import RefusedError
@@ -21,6 +23,7 @@ from payhub_gateway.oauth2.grants import (
     PrivateKeyJwt,
     RefreshGrant,
 )
+from payhub_gateway.oauth2.mutual_tls import MutualTls
 from payhub_gateway.oauth2.records import Grant, IssuedCode
 from payhub_gateway.oauth2.replay import ReplayStore, use_everywhere
 from payhub_gateway.oauth2.shared import SharedState
@@ -39,13 +42,13 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         form: the decoded form, each parameter once.
         proofs: all values of the DPoP header.
-        certificate: thumbprint of the client's TLS certificate.
+        shown: the client's TLS certificate.
         named_tenants: where it names a tenant, and which.
     """
 
     form: dict[str, str]
     proofs: list[str] = []
-    certificate: str | None = None
+    shown: Shown | None = None
     named_tenants: list[tuple[str, str]] = []
 
 
@@ -68,6 +71,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         store: what the gateway's copies share.
         shared: what this copy knows of it.
         proofs: verifies DPoP proofs.
+        authorities: who vouches for certificates of clients.
         clock: milliseconds since the Unix epoch.
         bearer_tokens: whether tokens that are bound to nobody are issued; on one machine only.
     """
@@ -80,6 +84,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         store: StateStore,
         shared: SharedState,
         proofs: Proofs,
+        authorities: Authorities,
         clock: Clock,
         *,
         bearer_tokens: bool,
@@ -94,6 +99,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         self._proofs = proofs
         self._bearer_tokens = bearer_tokens
         self.register_client_auth_method(model.AUTH_METHOD, PrivateKeyJwt(issuer, ReplayStore(), clock))
+        for method in (model.TLS_CLIENT_AUTH, model.SELF_SIGNED):
+            self.register_client_auth_method(method, MutualTls(method, authorities))
+        self._authorities = authorities
         self.register_grant(CodeGrant, [S256(required=True)])
         self.register_grant(ClientGrant)
         self.register_grant(RefreshGrant)
@@ -126,7 +134,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         """
         uri = self.issuer + path
         proof = self._proofs.verify(asked.proofs, "POST", uri) if asked.proofs else None
-        return GrantRequest(uri, asked.form, proof, asked.certificate, asked.named_tenants)
+        return GrantRequest(uri, asked.form, proof, asked.shown, asked.named_tenants)
 
     async def authenticate(self, request: GrantRequest) -> Client:
         """Return the client of a request at an endpoint that has no grant; its assertion is used up.
@@ -135,7 +143,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
             OAuth2Error: ``invalid_client``.
             StoreUnavailableError: whether the assertion was used elsewhere is not known.
         """
-        client: Client = self.authenticate_client(request, [model.AUTH_METHOD])
+        client: Client = self.authenticate_client(request, model.AUTH_METHODS)
         request.client = client
         await self._use_up(request, alone=False)
         return client
@@ -150,7 +158,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
     ) -> dict[str, Any]:
         """Issue what a token response says (RFC 6749 section 5.1), bound to who asks."""
         client: Client = request.client
-        bound = request.confirmation(client, bearer_tokens=self._bearer_tokens)
+        bound = request.confirmation(client, self._authorities, bearer_tokens=self._bearer_tokens)
         token: dict[str, Any] = {
             "access_token": self._tokens.issue(
                 client.client_id,
@@ -221,21 +229,23 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
             StoreUnavailableError: that is not known, and matters.
         """
         claims = request.assertion
-        if claims is None:
+        client = request.client if claims is None else self._clients.find(claims.sub)
+        if claims is None and client is None:
             return
         if request.proof is not None:
             self._proofs.use(request.proof)
-        client = self._clients.find(claims.sub)
         if client and tenants.mismatch(request.named_tenants, client.tenant.tenant_id, client.client_id):
             raise RefusedError("invalid_request", "The request names another tenant than the client's.")
-        used = [use_everywhere(self.store, f"assertion:{claims.sub}", claims.jti)]
+        used = []
+        if claims is not None:
+            used.append(use_everywhere(self.store, f"assertion:{claims.sub}", claims.jti))
         if request.proof is not None:
             used.append(use_everywhere(self.store, f"proof:{request.proof.thumbprint}", request.proof.jti))
         try:
             fresh = await asyncio.gather(*used)
         except StoreUnavailableError:
-            young = claims.iat > self.clock() / 1000 - model.ALONE_AGE_MAX_S
-            if alone and young:
+            oldest_s = self.clock() / 1000 - model.ALONE_AGE_MAX_S
+            if alone and (claims is None or claims.iat > oldest_s):
                 return
             raise
         if not all(fresh):

@@ -50,9 +50,17 @@ class TransferRequest(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class Confirmation(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transfer/{id}/confirmation``: whether the payer accepts the terms."""
+    """Body of ``POST /v1/transfers/{id}/confirmation``: whether the payer accepts the terms."""
 
     accepted: bool
+
+
+class RefundRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/transfers/{id}/refunds``: a member pays back what it has received."""
+
+    amount: ChannelMoney | None = None  # None: all that is left
+    reason: str | None = None
+    client_ref_id: str | None = None
 
 
 RequestUse = Literal["merchant-payment", "agent-cash-out", "atm-cash-out"]
@@ -60,7 +68,7 @@ RequestUse = Literal["merchant-payment", "agent-cash-out", "atm-cash-out"]
 
 
 class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transactionRequest``: a member asks to be paid."""
+    """Body of ``POST /v1/transaction-requests``: a member asks to be paid."""
 
     payee: ChannelParty
     payer: ChannelParty
@@ -69,11 +77,11 @@ class TransactionRequest(Contract, frozen=True, kw_only=True, rename="camel"):
     authentication: Literal["OTP"] | None = None  # the payer enters a one-time password at the device
     client_ref_id: str | None = None
     note: str | None = None
-    expiration: str  # ISO 8601 with offset
+    expiration: str | None = None  # ISO 8601 with offset; None: an hour from now
 
 
 class DeviceAuthorization(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Body of ``POST /channel/transactionRequest/{id}/authorization``: what the payer did at the device."""
+    """Body of ``POST /v1/transaction-requests/{id}/authorization``: what the payer did at the device."""
 
     response_type: Literal["ENTERED", "REJECTED", "RESEND"]
     password: str | None = None  # with ENTERED
@@ -92,6 +100,9 @@ class TransferError(Contract, frozen=True, kw_only=True, rename="camel"):
     description: str
 
 
+TransferStateName = Literal["RECEIVED", "COMMITTED", "ABORTED"]
+
+
 class TransactionState(Contract, frozen=True, kw_only=True, rename="camel"):
     """Answer of ``GET /channel/txnState/{key}``: Payment Hub EE's fields, in FSPIOP's words.
 
@@ -100,7 +111,7 @@ class TransactionState(Contract, frozen=True, kw_only=True, rename="camel"):
     """
 
     transaction_id: str
-    transfer_state: Literal["RECEIVED", "COMMITTED", "ABORTED"]
+    transfer_state: TransferStateName
     client_ref_id: str | None = None
     transfer_id: str | None = None
     completed_timestamp: str | None = None
@@ -118,7 +129,7 @@ class TransferTerms(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/transfer/{id}``."""
+    """Answer of ``GET /v1/transfers/{id}``."""
 
     transaction_id: str
     state: PaymentState
@@ -130,14 +141,17 @@ class TransferStatus(Contract, frozen=True, kw_only=True, rename="camel"):
     transfer_id: str | None = None
     client_ref_id: str | None = None
     error: TransferError | None = None
+    payee_name: str | None = None  # as the payee's institution tells it, once it was asked
     terms: TransferTerms | None = None  # once they are agreed
     awaits_confirmation: bool = False
     one_time_password: str | None = None  # for the payer alone, who enters it at the payee's device
     handed_over: bool = False  # a callback of this payment came in at another engine
+    transfer_state: TransferStateName | None = None  # under Payment Hub EE's path alone, as the next one
+    completed_timestamp: str | None = None
 
 
 class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/transactionRequest/{id}``: COMPLETED once the payee was credited."""
+    """Answer of ``GET /v1/transaction-requests/{id}``: COMPLETED once the payee was credited."""
 
     transaction_request_id: str
     state: PaymentState
@@ -150,6 +164,59 @@ class TransactionRequestStatus(Contract, frozen=True, kw_only=True, rename="came
     awaits_password: bool = False  # the device must have the payer enter it now
     transaction_id: str | None = None  # the payment that answers it, which may be paid back
     error: TransferError | None = None
+
+
+class ReceivedRequest(Contract, frozen=True, kw_only=True, rename="camel"):
+    """A request to pay that a member has received, and that is not decided yet."""
+
+    transaction_id: str  # the payment is found, and answered, under it
+    payee: ChannelParty  # who asks
+    payer: PartyIdInfo
+    amount: ChannelMoney  # what the payee is to receive
+    received_at: str
+    expiration: str | None = None
+    note: str | None = None
+    terms: TransferTerms | None = None  # once they are agreed
+    awaits_confirmation: bool = False
+    one_time_password: str | None = None  # the payer enters it at the payee's device instead
+
+
+class ReceivedRequests(Contract, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    """Answer of ``GET /v1/received-requests``: the oldest ones, and whether these are all.
+
+    ``complete`` is false where there are more, or where an engine that may know of others does not answer.
+    """
+
+    requests: list[ReceivedRequest]
+    complete: bool
+
+
+class AccountLookup(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/account-lookups``: how does this member's account stand?"""
+
+    party: PartyIdInfo
+
+
+class PartyLookup(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/party-lookups``: who is reached by this identifier, at whichever institution?"""
+
+    party: PartyIdInfo
+
+
+class PartyStatus(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Answer of ``GET /v1/party-lookups/{id}``: what the party's institution tells of it."""
+
+    state: PaymentState
+    party: PartyIdInfo  # with ``fspId`` once it is found
+    name: str | None = None
+    error: TransferError | None = None
+
+
+class PartyRegistration(Contract, frozen=True, kw_only=True, rename="camel"):
+    """Body of ``POST /v1/party-registrations``: the scheme is told an identifier, or to forget it."""
+
+    party: PartyIdInfo
+    withdraw: bool = False
 
 
 class AccountIdentifier(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -173,7 +240,7 @@ class AccountState(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class AccountStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/account/{id}``: how a member's account stood when it was asked for."""
+    """Answer of ``GET /v1/account-lookups/{id}``: how a member's account stood when it was asked for."""
 
     state: PaymentState
     party: PartyIdInfo
@@ -183,7 +250,7 @@ class AccountStatus(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 class RegistrationStatus(Contract, frozen=True, kw_only=True, rename="camel"):
-    """Answer of ``GET /channel/registration/{id}``: COMPLETED once the scheme has taken it."""
+    """Answer of ``GET /v1/party-registrations/{id}``: COMPLETED once the scheme has taken it."""
 
     state: PaymentState
     party: PartyIdInfo

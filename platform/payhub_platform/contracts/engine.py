@@ -10,9 +10,12 @@ HEADER_TENANT: Final = "x-payhub-tenant"
 HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
+HEADER_ACT: Final = "x-payhub-act"  # beside a person's decision: the same id again is the same one
 PATH_PAYMENTS: Final = "/engine/v1/payments"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
+PATH_RECEIVED: Final = "/engine/v1/received-requests"
 PATH_ACCOUNTS: Final = "/engine/v1/account-lookups"
+PATH_PARTIES: Final = "/engine/v1/party-lookups"
 PATH_REGISTRATIONS: Final = "/engine/v1/party-registrations"
 PATH_REFUNDS: Final = "refunds"  # below the original payment: POST, with ``StartRefund``
 PATH_CONFIRMATION: Final = "confirmation"  # below a payment: POST, with ``channel.Confirmation``
@@ -77,6 +80,15 @@ class StartRefund(Contract, frozen=True, kw_only=True):
 
 class StartAccountLookup(Contract, frozen=True, kw_only=True):
     """Body of ``POST /engine/v1/account-lookups``, as ``StartPayment``: how a member's account stands."""
+
+    payment_id: str
+    fingerprint: str
+    client_id: str
+    party: PartyIdInfo
+
+
+class StartPartyLookup(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/party-lookups``, as ``StartPayment``: who is reached by an identifier."""
 
     payment_id: str
     fingerprint: str

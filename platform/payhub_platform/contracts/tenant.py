@@ -147,6 +147,9 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     ilp_secrets_sealed: list[str] = []  # newest first, context "ilp:<tenant_id>"; none: of the signing key
     api_limits: ApiLimits | None = None  # none: the gateway's own
     weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
+    channel_authorities: list[
+        str
+    ] = []  # PEM of who issues its channels' certificates; none: the installation's
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
 
     @property

@@ -19,9 +19,15 @@ RSA_BITS_MAX: Final = 8192
 P256_BYTES: Final = 32
 
 Scope = Literal[
-    "payments:write", "payments:read", "clients:register", "tokens:introspect", "members:identify"
+    "payments:write",
+    "payments:read",
+    "accounts:read",
+    "parties:write",
+    "clients:register",
+    "tokens:introspect",
+    "members:identify",
 ]
-Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=5)]
+Scopes = Annotated[list[Scope], Meta(min_length=1, max_length=7)]
 Base64Url = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,2048}\Z")]
 KeyId = Annotated[str, Meta(pattern=r"^[!-~]{1,128}\Z")]
 

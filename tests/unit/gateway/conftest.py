@@ -26,6 +26,8 @@ from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.telemetry.tracing import Tracing
 
+ALL_SCOPES = "payments:write payments:read accounts:read parties:write"
+
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
@@ -39,12 +41,12 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         tenant_config(
             "buffalo",
             [
-                oauth_client("buffalo-ussd", keys["buffalo-ussd"]),
+                oauth_client("buffalo-ussd", keys["buffalo-ussd"], ALL_SCOPES),
                 oauth_client("buffalo-reader", keys["buffalo-reader"], "payments:read"),
             ],
         )
     )
-    directory.put(tenant_config("lion", [oauth_client("lion-app", keys["lion-app"])]))
+    directory.put(tenant_config("lion", [oauth_client("lion-app", keys["lion-app"], ALL_SCOPES)]))
     clock, engine = StillClock(), MemoryEngine()
     parts = Parts(
         issuer=ISSUER,

@@ -15,8 +15,20 @@ from payhub_gateway.app import Parts, create_app
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.clock import iso
-from payhub_platform.contracts.channel import ChannelMoney, PaymentState, TransferAccepted, TransferStatus
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.channel import (
+    AccountState,
+    AccountStatus,
+    ChannelMoney,
+    PartyStatus,
+    PaymentState,
+    ReceivedRequests,
+    RegistrationStatus,
+    TransactionRequestStatus,
+    TransferAccepted,
+    TransferError,
+    TransferStatus,
+)
+from payhub_platform.contracts.engine import PATH_PAYMENTS, PATH_REFUNDS
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     OAuthClient,
@@ -50,48 +62,93 @@ class MemoryEngine:
     """An engine that keeps payments in memory and treats keys as a real one does."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[TenantConfig, StartPayment, str]] = []
-        self.payments: dict[tuple[str, str], StartPayment] = {}
-        self.down = False
+        self.calls: list[tuple[TenantConfig, Any, str]] = []
+        self.payments: dict[tuple[str, str], Any] = {}  # by tenant and path
+        self.told: list[tuple[str, str, Any, str]] = []
+        self.received: list[tuple[str, ReceivedRequests]] = []
+        self.asked: list[str] = []
+        self.down = self.is_partly_down = False
         self.state: PaymentState = "PENDING"
+        self.password: str | None = None
+        self.account: AccountState | None = None
+        self.error: TransferError | None = None
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
+    async def start(
+        self, tenant: TenantConfig, payment: Any, traceparent: str, path: str = PATH_PAYMENTS
+    ) -> TransferAccepted:
         self._require_up()
         self.calls.append((tenant, payment, traceparent))
         await self.may_answer.wait()
-        known = self.payments.setdefault((tenant.tenant_id, payment.payment_id), payment)
+        known = self.payments.setdefault((tenant.tenant_id, f"{path}/{payment.payment_id}"), payment)
         if known.fingerprint != payment.fingerprint:
-            problem = Problem(
-                type="urn:payhub:problem:key-reused",
-                title="The request cannot be carried out as it stands",
-                status=422,
-                code="key-reused",
-                detail="The key was used for another payment.",
-                instance="/engine/v1/payments",
-            )
-            raise EngineRefusalError(problem, None)
+            raise refusal("key-reused", "The key was used for another payment.")
         return TransferAccepted(transaction_id=payment.payment_id)
 
-    async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
+    async def find(self, tenant: TenantConfig, path: str, kind: Any, traceparent: str) -> Any:
         assert traceparent
         self._require_up()
-        known = self.payments.get((tenant.tenant_id, payment_id))
+        known = self.payments.get((tenant.tenant_id, path))
         if known is None:
-            raise NotFoundError("unknown-payment", "There is no such transfer.")
-        return TransferStatus(
-            transaction_id=payment_id,
-            state=self.state,
-            amount=ChannelMoney(amount=known.amount.decimal_text(), currency=known.amount.currency),
-            payer=known.payer,
-            payee=known.payee,
-            started_at=iso(NOW_S * 1000),
-        )
+            raise NotFoundError("unknown-payment", "There is nothing with this id.")
+        own_id = path.rpartition("/")[2]
+        if kind is AccountStatus:
+            return AccountStatus(state=self.state, party=known.party, account=self.account, error=self.error)
+        if kind is PartyStatus:
+            return PartyStatus(state=self.state, party=known.party)
+        if kind is RegistrationStatus:
+            return RegistrationStatus(state=self.state, party=known.party, withdraw=known.withdraw)
+        told = {
+            "state": self.state,
+            "amount": ChannelMoney(amount=known.amount.decimal_text(), currency=known.amount.currency),
+            "payer": known.payer,
+            "payee": known.payee,
+            "started_at": iso(NOW_S * 1000),
+            "error": self.error,
+        }
+        if kind is TransactionRequestStatus:
+            return TransactionRequestStatus(transaction_request_id=own_id, **told)
+        return TransferStatus(transaction_id=own_id, one_time_password=self.password, **told)
+
+    async def find_all(
+        self, tenant: TenantConfig, path: str, kind: Any, traceparent: str
+    ) -> tuple[list[Any], bool]:
+        assert (kind, bool(traceparent)) == (ReceivedRequests, True)
+        self._require_up()
+        self.asked.append(path)
+        return [part for owner, part in self.received if owner == tenant.tenant_id], not self.is_partly_down
+
+    async def tell(
+        self, tenant: TenantConfig, path: str, body: Any, traceparent: str, act: str = ""
+    ) -> TransferAccepted:
+        assert traceparent
+        self._require_up()
+        payment, _, what = path.rpartition("/")
+        if (tenant.tenant_id, payment) not in self.payments:
+            code = "not-refundable" if what == PATH_REFUNDS else "nothing-to-confirm"
+            raise refusal(code, "Nothing waits for this.")
+        self.told.append((tenant.tenant_id, path, body, act))
+        await self.may_answer.wait()
+        own_id = body.payment_id if what == PATH_REFUNDS else payment.rpartition("/")[2]
+        return TransferAccepted(transaction_id=own_id)
 
     def _require_up(self) -> None:
         if self.down:
             raise EngineUnavailableError
+
+
+def refusal(code: str, detail: str) -> EngineRefusalError:
+    """What an engine says against a request."""
+    problem = Problem(
+        type=f"urn:payhub:problem:{code}",
+        title="The request cannot be carried out as it stands",
+        status=422,
+        code=code,
+        detail=detail,
+        instance="/engine/v1/payments",
+    )
+    return EngineRefusalError(problem, None)
 
 
 def tenant_config(tenant_id: str, clients: list[OAuthClient], **changes: Any) -> TenantConfig:
@@ -182,6 +239,18 @@ class Gateway:
         content = body if isinstance(body, bytes | str) else msgspec.json.encode(body)
         present = {name: value for name, value in sent.items() if value is not None}
         return await self.client.post("/channel/transfer", content=content, headers=present)
+
+    async def call(
+        self, method: str, path: str, body: Any = None, client: str = "buffalo-ussd", **headers: str
+    ) -> Any:
+        """Send a request with a token of all scopes that the client has."""
+        known = self.parts.directory.by_client(client)
+        assert known is not None
+        token = await self.token(client, " ".join(known[1].scopes))
+        sent = {"Authorization": f"Bearer {token}"}
+        sent.update({name.replace("_", "-"): value for name, value in headers.items()})
+        content = None if body is None else msgspec.json.encode(body)
+        return await self.client.request(method, path, content=content, headers=sent)
 
     async def status(self, payment_id: str, token: str | None = None) -> Any:
         headers = {"Authorization": f"Bearer {token or await self.token()}"}

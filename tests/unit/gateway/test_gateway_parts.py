@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from unit.gateway.gateway_kit import transfer
 
-from payhub_gateway.channel import model
+from payhub_gateway.channel import checks
 from payhub_gateway.limits import InFlight
 from payhub_gateway.oauth2.replay import HOLD_MS, ReplayStore
 from payhub_gateway.settings import GatewaySettings
@@ -28,14 +28,14 @@ def test_the_order_of_keys_does_not_matter_to_the_fingerprint():
     turned = {name: dict(reversed(value.items())) for name, value in reversed(body.items())}
     assert msgspec.json.encode(body) != msgspec.json.encode(turned)
     one, other = request_of(msgspec.json.encode(body)), request_of(msgspec.json.encode(turned))
-    assert model.fingerprint(one) == model.fingerprint(other)
-    assert len(model.fingerprint(one)) == 64
+    assert checks.fingerprint(one) == checks.fingerprint(other)
+    assert len(checks.fingerprint(one)) == 64
 
 
 def test_defaults_said_and_unsaid_are_one_request():
     one = request_of(msgspec.json.encode(transfer()))
     other = request_of(msgspec.json.encode(transfer(amountType="SEND", note=None)))
-    assert model.fingerprint(one) == model.fingerprint(other)
+    assert checks.fingerprint(one) == checks.fingerprint(other)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_defaults_said_and_unsaid_are_one_request():
 def test_another_request_has_another_fingerprint(changes: dict[str, object]):
     one = request_of(msgspec.json.encode(transfer()))
     other = request_of(msgspec.json.encode(transfer(**changes)))
-    assert model.fingerprint(one) != model.fingerprint(other)
+    assert checks.fingerprint(one) != checks.fingerprint(other)
 
 
 def test_replays_are_forgotten_when_they_can_do_no_harm():

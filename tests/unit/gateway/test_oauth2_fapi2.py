@@ -68,7 +68,8 @@ async def test_5_3_2_1_01_metadata_is_published(house: House):
     assert told["require_pushed_authorization_requests"] is True
     assert told["authorization_response_iss_parameter_supported"] is True
     assert told["code_challenge_methods_supported"] == ["S256"]
-    assert told["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
+    methods = ["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]
+    assert told["token_endpoint_auth_methods_supported"] == methods
     for name in told:
         if name.endswith("signing_alg_values_supported"):
             assert set(told[name]) == {"ES256", "PS256", "EdDSA", "Ed25519"}

@@ -7,14 +7,22 @@ from unit.engines.connectors.connector_kit import NOW_MS, PAYMENT
 from payhub_engines.connectors.member import (
     account_status,
     account_variables,
+    party_status,
+    party_variables,
     registration_status,
     registration_variables,
 )
 from payhub_engines.connectors.payment import start_variables
-from payhub_engines.processes import ACCOUNT_LOOKUP, PARTY_REGISTRATION, PAYER_FUND_TRANSFER, load
+from payhub_engines.processes import (
+    ACCOUNT_LOOKUP,
+    PARTY_LOOKUP,
+    PARTY_REGISTRATION,
+    PAYER_FUND_TRANSFER,
+    load,
+)
 from payhub_engines.testkit import BpmnError, Engine, JobFailed
 from payhub_platform.contracts.channel import PartyIdInfo
-from payhub_platform.contracts.engine import StartAccountLookup, StartRegistration
+from payhub_platform.contracts.engine import StartAccountLookup, StartPartyLookup, StartRegistration
 
 FILES = dict(load())
 MEMBER = PartyIdInfo(party_id_type="MSISDN", party_identifier="254700200001")
@@ -131,6 +139,46 @@ def test_a_member_is_told_status_and_balance():
 def test_an_unknown_account_is_told_with_its_code():
     told = looked_up(refused("account-refused"))
     assert (told.state, told.account, told.error.code) == ("FAILED", None, "4100")
+
+
+def sought(outcome=None):
+    engine = Engine()
+    engine.deploy(FILES[PARTY_LOOKUP])
+    Jobs(engine, mojaloop_request_party=[outcome]).serve("mojaloop-request-party")
+    start = StartPartyLookup(payment_id=PAYMENT, fingerprint="f", client_id="app", party=MEMBER)
+    key = engine.start(PARTY_LOOKUP, party_variables(start), payment=PAYMENT)
+    return engine, lambda: party_status(engine.instance(key).variables)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"name": "Mama Mboga"}, "Mama Mboga"),
+        ({"personalInfo": {"complexName": {"firstName": "Achieng", "lastName": "Otieno"}}}, "Achieng Otieno"),
+        ({"personalInfo": {}}, None),
+        ({}, None),
+    ],
+)
+def test_a_party_is_told_with_its_name_and_institution(said, name):
+    engine, status = sought()
+    assert (status().state, status().party) == ("PENDING", MEMBER)
+    info = {"partyIdType": "MSISDN", "partyIdentifier": "254700200001", "fspId": "lion"}
+    party = {"partyIdInfo": info, **said}
+    engine.publish("party-response", PARTY_KEY, {"party": party, "payeeFsp": "lion", "error": None})
+    told = status()
+    assert (told.state, told.name, told.party.fsp_id, told.error) == ("COMPLETED", name, "lion", None)
+
+
+def test_a_party_that_is_not_found_is_told_with_the_code():
+    engine, status = sought()
+    error = {"code": "3204", "description": "no"}
+    engine.publish("party-response", PARTY_KEY, {"party": None, "payeeFsp": None, "error": error})
+    assert (status().state, status().error.code, status().name) == ("FAILED", "3204", None)
+    engine, status = sought(refused("scheme-refused"))
+    assert (status().state, status().error.code) == ("FAILED", "4100")
+    engine, status = sought()
+    engine.advance(11)
+    assert (status().state, status().error.code) == ("FAILED", "2004")
 
 
 def registering(buffalo, *, withdraw=False, **outcomes):

@@ -10,6 +10,7 @@ from unit.engines.connectors.process_house import House, balances
 
 from payhub_engines.processes import PAYEE_TRANSACTION_REQUEST, PAYER_FUND_TRANSFER
 from payhub_engines.processes import PAYER_TRANSACTION_REQUEST as REQUESTED
+from payhub_engines.server.received_requests import undecided
 from payhub_engines.server.refunds import paid_by
 from payhub_platform.contracts.channel import DeviceAuthorization, PartyIdInfo
 from payhub_platform.contracts.engine import StartRefund, StartRequest
@@ -298,3 +299,42 @@ def test_a_payer_who_accepts_and_then_rejects_has_accepted(house, wanted):
     house.run_until_all_ended()
     assert request(house).variables["paymentState"] == "COMPLETED"
     assert balances(house) == (Decimal("899.50"), Decimal("100.50"))
+
+
+ANYBODY = (None, None)
+
+
+def received(house, tenant="buffalo", member=ANYBODY):
+    return [request_id for request_id, _ in undecided(house.engine.state, tenant, member)]
+
+
+def test_a_request_is_told_to_its_payers_institution_until_it_is_decided(house, wanted):
+    assert received(house) == []
+    house.ask_to_be_paid(wanted)
+    assert received(house) == [house.payment]
+    [(_, found)] = undecided(house.engine.state, "buffalo", ANYBODY)
+    assert found.variables["party"]["partyIdInfo"]["partyIdentifier"] == "254700100001"
+    assert received(house, "lion") == received(house, "rhino") == []
+    accept(house)
+    assert received(house) == []
+
+
+def test_a_request_is_told_to_the_member_who_is_asked(house, wanted):
+    house.ask_to_be_paid(wanted)
+    assert received(house, member=("MSISDN", "254700200001")) == [house.payment]
+    assert received(house, member=("MSISDN", None)) == [house.payment]
+    for other in (("MSISDN", "254700200002"), ("ALIAS", "254700200001"), ("ALIAS", None)):
+        assert received(house, member=other) == []
+
+
+@pytest.mark.parametrize("answered", ["REJECTED", "ENTERED", "nothing"])
+def test_a_request_that_is_over_is_told_no_more(house, wanted, answered):
+    house.ask_to_be_paid(at_atm(wanted))
+    assert received(house) == [house.payment]
+    if answered == "ENTERED":
+        house.enter(DeviceAuthorization(response_type="ENTERED", password=WRONG))
+        assert received(house) == [house.payment]
+    if answered == "REJECTED":
+        house.enter(DeviceAuthorization(response_type="REJECTED"))
+    house.run_until_all_ended()
+    assert received(house) == []
