@@ -94,10 +94,19 @@ def services(profile: Profile, around: Surroundings, *, sandbox: bool) -> list[P
     aggregator = {"PAYHUB_AGGREGATOR_TOKEN": secrets.aggregator_token}
     operator = {"PAYHUB_OPERATOR_TOKEN": secrets.operator_token, **login}
     vault = {**sealed, "PAYHUB_KEYS_FOLDER": str(around.folder / "tenant-keys")}
+    # Whoever tries webhooks out receives them on this machine.
+    local = {"PAYHUB_PRIVATE_ENDPOINTS": "true"}
     return [
         *specs,
-        _service("tenants", "payhub_tenants", around, {**bus, **database, **vault, **engines, **aggregator}),
-        _service("operations", "payhub_operations", around, {**bus, **database, **sealed, **operator}),
+        _service(
+            "tenants",
+            "payhub_tenants",
+            around,
+            {**bus, **database, **vault, **engines, **aggregator, **local},
+        ),
+        _service(
+            "operations", "payhub_operations", around, {**bus, **database, **sealed, **operator, **local}
+        ),
         # The demo's channel is on this machine and proves no key with its requests.
         _service("gateway", "payhub_gateway", around, {**bus, **engines, "PAYHUB_BEARER_TOKENS": "true"}),
     ]

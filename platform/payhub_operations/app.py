@@ -33,6 +33,9 @@ from payhub_operations.sessions.api import LoginPages
 from payhub_operations.sessions.errors import LoginRequiredError
 from payhub_operations.sessions.service import SessionService
 from payhub_operations.settings import Settings
+from payhub_operations.webhooks.api import WebhooksApi
+from payhub_operations.webhooks.pages import WebhookPages
+from payhub_operations.webhooks.service import WebhookService
 from payhub_platform.errors import Problem
 from payhub_platform.http import BODY_BYTES_MAX, exception_handlers
 
@@ -57,6 +60,7 @@ def create_app(
     settings: Settings,
     database: Database,
     payments: PaymentService,
+    webhooks: WebhookService,
     sessions: SessionService,
     readiness: Readiness,
 ) -> Litestar:
@@ -65,6 +69,7 @@ def create_app(
         "database": database,
         "payments": payments,
         "exports": PaymentExports(database),
+        "webhooks": webhooks,
         "sessions": sessions,
         "readiness": readiness,
     }
@@ -76,6 +81,8 @@ def create_app(
             PaymentsApi,
             ExportApi,
             AuditApi,
+            WebhookPages,
+            WebhooksApi,
             Health,
             create_static_files_router(path="/static", directories=[_FOLDER / "static"]),
         ],
@@ -88,6 +95,7 @@ def create_app(
             cookie_httponly=True,
             cookie_samesite="strict",
             cookie_secure=settings.secure_cookies,
+            exclude=["^/api/"],  # programs show a token of their own, which no browser sends by itself
         ),
         state=State({"sessions": sessions, "secure_cookies": settings.secure_cookies}),
         before_send=[_harden],

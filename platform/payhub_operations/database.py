@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from payhub_operations.schema import OVERSEER, READER, WRITER
+from payhub_operations.schema import OPERATOR, OVERSEER, READER, WRITER
 from payhub_platform.errors import UnavailableError
 
 POOL_SIZE: Final = 3
@@ -73,8 +73,13 @@ class Database:
 
         Role and tenant end with the transaction, so the next user of the connection has neither.
         """
-        async with self._as(READER) as connection:
-            await connection.execute(select(func.set_config("app.tenant", tenant, True)))  # noqa: FBT003 - SQL
+        async with self._as(READER, tenant) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def operator(self, tenant: str) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that sees this tenant's rows only, and has its webhooks sent again."""
+        async with self._as(OPERATOR, tenant) as connection:
             yield connection
 
     @contextlib.asynccontextmanager
@@ -85,7 +90,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that stores records of all tenants; only the audit consumer uses it."""
+        """Open a transaction that stores what is of all tenants; for audit consumer and webhooks alone."""
         async with self._as(WRITER) as connection:
             yield connection
 
@@ -103,9 +108,11 @@ class Database:
         await self._engine.dispose()
 
     @contextlib.asynccontextmanager
-    async def _as(self, role: str) -> AsyncIterator[AsyncConnection]:
+    async def _as(self, role: str, tenant: str = "") -> AsyncIterator[AsyncConnection]:
         async with self.owner() as connection:
             await connection.execute(text(f"SET LOCAL ROLE {role}"))
+            if tenant:
+                await connection.execute(select(func.set_config("app.tenant", tenant, True)))  # noqa: FBT003 - SQL
             yield connection
 
 

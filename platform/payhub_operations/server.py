@@ -1,9 +1,10 @@
-"""The process: HTTP, the schema's migrations and the audit consumer in one event loop."""
+"""The process: HTTP, the schema's migrations, the audit consumer and webhooks in one event loop."""
 
 import asyncio
 import contextlib
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,15 @@ from payhub_operations.payments.identifiers import identifier_hasher
 from payhub_operations.payments.service import PaymentService
 from payhub_operations.sessions.service import SessionService
 from payhub_operations.settings import Settings
+from payhub_operations.webhooks.deliverer import Deliverer
+from payhub_operations.webhooks.sender import Sender
+from payhub_operations.webhooks.service import WebhookService
+from payhub_operations.webhooks.subscriptions import Subscriptions
+from payhub_platform import cancellation
 from payhub_platform.bus import connection
 from payhub_platform.clock import system_clock
+from payhub_platform.security.addresses import SystemResolver
+from payhub_platform.security.secrets import SealError, SecretBox
 from payhub_platform.serving import Server, server, start
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -31,11 +39,16 @@ MIGRATION_RETRY_S: Final = 0.5
 
 
 def main() -> None:
-    """Run operations until SIGTERM; exit 1 when the consumer can no longer go on."""
-    sys.exit(asyncio.run(serve(start("operations", Settings))))
+    """Run operations until SIGTERM; exit 1 when what runs beside HTTP can no longer go on."""
+    settings = start("operations", Settings)
+    try:
+        secrets = SecretBox(settings.secrets_key)
+    except SealError as error:
+        sys.exit(f"payhub operations: {error}")
+    sys.exit(asyncio.run(serve(settings, secrets)))
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, secrets: SecretBox) -> int:
     """Serve until told to stop; return the exit status."""
     identify = identifier_hasher(derived_key(settings.secrets_key, "identifiers"))
     database, readiness = Database(settings.database_url), Readiness()
@@ -45,38 +58,53 @@ async def serve(settings: Settings) -> int:
     tracing = Tracing("operations", Path(settings.trace_file) if settings.trace_file else None)
     bus = await connection.connect(settings.nats_url, "operations")
     store = AuditStore(database, identify, system_clock, BusReplay(bus))
-    app = create_app(settings, database, PaymentService(database, identify), sessions, readiness)
-    http = server(app, settings.host, settings.port)
-    consuming = asyncio.create_task(
-        _consume(database, readiness, AuditConsumer(bus, store, tracing), ConfirmedService(bus, database)),
-        name="audit-consumer",
+    payments, webhooks = PaymentService(database, identify), WebhookService(database, system_clock)
+    http = server(
+        create_app(settings, database, payments, webhooks, sessions, readiness), settings.host, settings.port
     )
+    sender = Sender(secrets, SystemResolver(), private_allowed=settings.private_endpoints)
+    background = _Background(
+        subscriptions=Subscriptions(bus, database),
+        deliverer=Deliverer(database, sender, system_clock),
+        confirmed=ConfirmedService(bus, database),
+        consumer=AuditConsumer(bus, store, tracing),
+    )
+    working = asyncio.create_task(_work(database, readiness, background), name="background")
     try:
-        return await _serve_while(http, consuming)
+        return await _serve_while(http, working)
     finally:
+        await sender.close()
         await bus.close()
         await database.close()
         tracing.shutdown()
 
 
-async def _serve_while(http: Server, consuming: asyncio.Task[None]) -> int:
+async def _serve_while(http: Server, working: asyncio.Task[None]) -> int:
     serving = asyncio.create_task(http.serve(), name="http")
-    await asyncio.wait((serving, consuming), return_when=asyncio.FIRST_COMPLETED)
-    if consuming.done():
+    await asyncio.wait((serving, working), return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
         # It ends only by an error that nobody foresaw; a fresh start is safer than a silent half.
-        _logger.critical("the audit consumer stopped", exc_info=consuming.exception())
+        _logger.critical("the audit consumer or webhooks stopped", exc_info=working.exception())
         http.should_exit = True
         await serving
         return 1
-    consuming.cancel()
+    working.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await consuming
+        await working
     return 0 if http.started else 1
 
 
-async def _consume(
-    database: Database, readiness: Readiness, consumer: AuditConsumer, confirmed: ConfirmedService
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Background:
+    """What runs beside HTTP."""
+
+    subscriptions: Subscriptions
+    deliverer: Deliverer
+    confirmed: ConfirmedService
+    consumer: AuditConsumer
+
+
+async def _work(database: Database, readiness: Readiness, background: _Background) -> None:
     while not readiness.migrated:
         try:
             await migrate(database)
@@ -84,5 +112,21 @@ async def _consume(
         except DatabaseError as error:
             _logger.warning("migrations wait for the database: %s", error.detail)
             await asyncio.sleep(MIGRATION_RETRY_S)
-    await confirmed.start()
-    await consumer.run()
+    tasks = [
+        asyncio.create_task(background.subscriptions.run(), name="webhook-subscriptions"),
+        asyncio.create_task(background.deliverer.run(), name="webhook-deliverer"),
+        asyncio.create_task(_audit(background), name="audit-consumer"),
+    ]
+    try:
+        ended, _going_on = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        await cancellation.end(tasks)
+
+
+async def _audit(background: _Background) -> None:
+    await background.confirmed.start()
+    # What is stored from now on is told to the endpoints there are now, not to those of an earlier day.
+    await background.subscriptions.wait_for_first()
+    await background.consumer.run()

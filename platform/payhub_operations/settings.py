@@ -18,6 +18,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secrets_key: Annotated[str, msgspec.Meta(min_length=32)]
     host: str = "127.0.0.1"
     login_code: str = ""  # optional one-time code for GET /login?code=
+    private_endpoints: bool = False  # webhooks may go to private addresses: on one machine, to try it out
     secure_cookies: bool = False  # set it where people come over HTTPS
     trace_file: str = ""  # where spans are written; empty for nowhere
     log_level: str = "INFO"

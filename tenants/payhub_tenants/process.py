@@ -10,11 +10,11 @@ from typing import Final
 from payhub_platform.bus.connection import connect
 from payhub_platform.clock import system_clock
 from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_platform.security.addresses import SystemResolver
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
 from payhub_tenants.database import Database
-from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
 from payhub_tenants.placement.model import CAPACITY_PER_S
@@ -60,6 +60,7 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
                 engine: settings.engine_capacity_per_s.get(engine, CAPACITY_PER_S)
                 for engine in settings.engines
             },
+            private_endpoints=settings.private_endpoints,
         )
         services = services_of(database, vault, fingerprints, outside, clock, publisher.wake)
         app = create_app(services, settings.aggregator_token)

@@ -15,6 +15,7 @@ from payhub_platform.errors import PayhubError
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.settings import load
 from payhub_tenants.database import Database
+from payhub_tenants.endpoints.model import ENDPOINTS_DOCUMENT, SECRET_PURPOSE
 from payhub_tenants.settings import Settings
 from payhub_tenants.store import Store
 from payhub_tenants.tenants.scheme import scheme_secrets
@@ -49,6 +50,9 @@ async def prove(store: Store, vault: Vault, tenant_id: str) -> Proof:
         sealed += [("scheme TLS", tls_key, "scheme-tls"), ("scheme OAuth2", client_secret, "scheme-oauth")]
     for kind, field, purpose in _DOCUMENTS:
         sealed.append((kind, documents.get(kind, {}).get(field, ""), purpose))
+    for endpoint in documents.get(ENDPOINTS_DOCUMENT, {}).get("endpoints", []):
+        secrets = endpoint.get("secrets", [])
+        sealed += [("webhook secret", each["secret_sealed"], SECRET_PURPOSE) for each in secrets]
     tried = [each for each in sealed if each[1]]
     readable = [name for name, text, purpose in tried if await vault.is_readable(tenant_id, text, purpose)]
     return Proof(tenant_id=tenant_id, tried=len(tried), readable=readable)

@@ -13,6 +13,7 @@ from payhub_platform.bus import directory
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.secrets import SealError
+from payhub_tenants.endpoints.service import published_endpoints
 from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
 from payhub_tenants.tenants.model import Published, Tenant, config_of
@@ -143,6 +144,7 @@ class Publisher:
             clients=await registry.clients.of_tenant(tenant_id),
             limits=None if limits is None else published_limits(limits),
             weights=[] if placed is None else placed.weights,
+            webhooks=await published_endpoints(registry.documents, self._vault, tenant),
         )
         return config_of(await self._for_engines(tenant), beside)
 

@@ -18,5 +18,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     engines: dict[str, str]  # engine id -> base URL; placements name these ids only
     engine_capacity_per_s: dict[str, int] = {}  # measured payments a second; an engine not named: 500
     keys_folder: str  # where tenants' keys are, sealed with secrets_key; private to this process
+    private_endpoints: bool = False  # webhooks may go to private addresses: on one machine, to try it out
     host: str = "127.0.0.1"
     log_level: str = "INFO"

@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from payhub_platform.clock import Clock
+from payhub_platform.security.addresses import Resolver
 from payhub_tenants.app import Services
 from payhub_tenants.approvals.service import ApprovalService
 from payhub_tenants.audit.service import AuditService
 from payhub_tenants.clients.service import ClientService
-from payhub_tenants.endpoints.resolver import Resolver
 from payhub_tenants.endpoints.service import EndpointService
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.access import Access
@@ -40,6 +40,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     resolver: Resolver
     capacities: dict[str, int]  # payments a second that each engine can do
     wait_s: float = WAIT_S
+    private_endpoints: bool = False  # endpoints may be private addresses, and speak http
 
 
 def services_of(
@@ -64,7 +65,9 @@ def services_of(
         clients=ClientService(store, fingerprints, clock, wake),
         keys=KeyService(store, vault, clock, wake),
         terms=TermsService(store, clock),
-        endpoints=EndpointService(store, outside.resolver, clock),
+        endpoints=EndpointService(
+            store, vault, outside.resolver, clock, wake, private_allowed=outside.private_endpoints
+        ),
         ams=AmsService(store, ams, access, clock),
         identifiers=identifiers,
         files=IdentifierFiles(store, identifiers, vault, clock),

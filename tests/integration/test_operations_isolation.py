@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.operations_records import PAYER, batch, outgoing
 from support.operations_servers import IDENTIFY, fresh_database
+from support.webhook_receivers import endpoint
 
 from payhub_cli.local.server import LocalServer
 from payhub_operations.audit.errors import ReplayError
-from payhub_operations.audit.model import Gap, RecordBatch
+from payhub_operations.audit.model import Gap, RecordBatch, moment
 from payhub_operations.audit.store import AuditStore
 from payhub_operations.database import Database, DatabaseError
 from payhub_operations.migrations import migrate
@@ -22,12 +23,25 @@ from payhub_operations.payments.export import PaymentExports
 from payhub_operations.payments.model import Search
 from payhub_operations.payments.service import PaymentService
 from payhub_operations.payments.views import read_cursor
-from payhub_operations.schema import OVERSEER, READER, WRITER, events, payments, tenants
+from payhub_operations.schema import (
+    OPERATOR,
+    OVERSEER,
+    READER,
+    WRITER,
+    events,
+    payments,
+    tenants,
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_endpoints,
+)
+from payhub_operations.webhooks import repository as webhook_repository
+from payhub_operations.webhooks.model import Answer
 from payhub_platform.clock import system_clock
 from payhub_platform.errors import UnavailableError
 
 TENANTS = ("buffalo", "lion", "rhino")
-TENANT_TABLES = (events, payments, tenants)
+TENANT_TABLES = (events, payments, tenants, webhook_endpoints, webhook_deliveries, webhook_attempts)
 
 
 async def _no_replay(engine: str, gap: Gap) -> RecordBatch:
@@ -36,11 +50,19 @@ async def _no_replay(engine: str, gap: Gap) -> RecordBatch:
 
 @pytest.fixture
 async def database(postgres_server: LocalServer) -> AsyncIterator[Database]:
-    """Three tenants with one payment each, under the same id."""
+    """Three tenants with one payment each, under the same id, of which each is told once in vain."""
     async with fresh_database(postgres_server.url) as database:
+        for tenant in TENANTS:
+            async with database.writer() as connection:
+                hook = endpoint("https://hooks.example.ke/", tenant)
+                await webhook_repository.put_endpoints(connection, tenant, [hook])
         store = AuditStore(database, IDENTIFY, system_clock, _no_replay)
         for number, tenant in enumerate(TENANTS):
             await store.store("north", [batch(outgoing(number * 6 + 1, tenant=tenant))])
+        async with database.writer() as connection:
+            now = moment(system_clock())
+            for delivery in await webhook_repository.claim(connection, now, {}, 1, 3):
+                await webhook_repository.note_attempt(connection, delivery, now, Answer(error="timeout"))
         yield database
 
 
@@ -53,15 +75,15 @@ async def _tenants_seen(connection: AsyncConnection) -> list[set[str]]:
 async def test_a_tenant_sees_its_own_rows_only(database: Database):
     for tenant in TENANTS:
         async with database.tenant(tenant) as connection:
-            assert await _tenants_seen(connection) == [{tenant}] * 3
+            assert await _tenants_seen(connection) == [{tenant}] * len(TENANT_TABLES)
 
 
 async def test_nobody_and_no_tenant_see_nothing(database: Database):
     for tenant in ("", "elephant", "buffalo' OR true --"):
         async with database.tenant(tenant) as connection:
-            assert await _tenants_seen(connection) == [set()] * 3
+            assert await _tenants_seen(connection) == [set()] * len(TENANT_TABLES)
     async with database.owner() as connection:
-        assert await _tenants_seen(connection) == [set()] * 3
+        assert await _tenants_seen(connection) == [set()] * len(TENANT_TABLES)
 
 
 async def test_role_and_tenant_end_with_the_transaction(database: Database):
@@ -81,7 +103,7 @@ async def test_shared_connections_never_mix_tenants(database: Database):
     async def look(tenant: str) -> None:
         async with database.tenant(tenant) as connection:
             await asyncio.sleep(dice.random() / 500)
-            assert await _tenants_seen(connection) == [{tenant}] * 3
+            assert await _tenants_seen(connection) == [{tenant}] * len(TENANT_TABLES)
 
     for _ in range(10):
         await asyncio.gather(*(look(dice.choice(TENANTS)) for _ in range(9)))
@@ -114,6 +136,21 @@ async def test_an_export_has_one_tenants_rows_and_they_are_made_one_at_a_time(da
     assert rows[-1]["counts"] == {"payment": 1, "event": 6}
     async for _ in exports.begin("buffalo"):
         pass
+
+
+async def test_an_operator_has_its_tenants_webhooks_sent_again_and_changes_nothing_else(database: Database):
+    async with database.operator("buffalo") as connection:
+        changed = await connection.execute(update(webhook_deliveries).values(state="pending"))
+        assert changed.rowcount == 1
+    for statement in (
+        select(payments),
+        delete(webhook_deliveries),
+        update(webhook_endpoints).values(url="https://elsewhere.example.ke/"),
+        update(webhook_deliveries).values(tenant="lion"),
+    ):
+        with pytest.raises(DatabaseError):
+            async with database.operator("buffalo") as connection:
+                await connection.execute(statement)
 
 
 async def test_another_tenants_payment_is_not_found(database: Database):
@@ -182,7 +219,7 @@ async def test_the_catalogue_forces_isolation_on_every_table_with_a_tenant(datab
             text("""SELECT rolname, rolsuper OR rolbypassrls OR rolcanlogin OR rolcreaterole
             FROM pg_roles WHERE rolname LIKE 'payhub\\_operations\\_%'""")
         )
-        assert dict(roles.all()) == {READER: False, OVERSEER: False, WRITER: False}
+        assert dict(roles.all()) == dict.fromkeys((READER, OVERSEER, WRITER, OPERATOR), False)
         owned = await connection.execute(
             text("""SELECT count(*) FROM pg_class WHERE relnamespace = 'operations'::regnamespace
             AND pg_get_userbyid(relowner) LIKE 'payhub\\_operations\\_%'""")

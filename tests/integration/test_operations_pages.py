@@ -17,15 +17,23 @@ import aiohttp
 import msgspec
 import pytest
 from support.operations_records import TRACE_ID, outgoing, record
-from support.operations_servers import connected_bus, fresh_database, publish, until_stored
+from support.operations_servers import connected_bus, fresh_database, publish, until, until_stored
 from support.ports import free_port
+from support.webhook_receivers import receiving, verified
+from unit.tenants.tenants_kit import Plane, create_request
 from yarl import URL
 
 from payhub_cli.local.server import LocalServer
 from payhub_cli.supervisor import STOP_WAIT_S
+from payhub_platform.bus import directory, subjects
+from payhub_platform.bus.connection import Bus
+from payhub_platform.contracts.tenant import TenantConfig
+from payhub_tenants.endpoints.model import Endpoints
+from payhub_tenants.tenants.model import CreateTenant
 
 TOKEN = "operator-token-of-this-test"
 CODE = "one-time-code"
+SECRETS_KEY = "k" * 43 + "="
 PROBLEM = "application/problem+json"
 HTML = {"accept": "text/html,application/xhtml+xml"}
 
@@ -37,6 +45,7 @@ class Service:
     url: str
     browser: aiohttp.ClientSession
     trace_file: Path
+    bus: Bus
 
     async def page(self, path: str, **options: Any) -> tuple[int, str]:
         async with self.browser.get(self.url + path, headers=HTML, **options) as answer:
@@ -118,7 +127,8 @@ async def _start(
         "PAYHUB_NATS_URL": nats_url,
         "PAYHUB_DATABASE_URL": database_url,
         "PAYHUB_OPERATOR_TOKEN": TOKEN,
-        "PAYHUB_SECRETS_KEY": "k" * 43 + "=",
+        "PAYHUB_SECRETS_KEY": SECRETS_KEY,
+        "PAYHUB_PRIVATE_ENDPOINTS": "true",
         "PAYHUB_LOGIN_CODE": CODE,
         "PAYHUB_TRACE_FILE": str(trace_file),
     }
@@ -180,7 +190,7 @@ async def service(
             await _until_answered(browser, f"{url}/health/ready", process)
             await publish(bus, log)
             await until_stored(database, 18)
-            yield Service(url, browser, spans)
+            yield Service(url, browser, spans, bus)
         finally:
             await _stop(process)
     documents = [msgspec.json.decode(line) for line in spans.read_bytes().splitlines()]
@@ -323,6 +333,86 @@ async def test_the_api_tells_programs_the_same(service: Service):
     for headers in ({}, {"authorization": "Bearer wrong"}, HTML):
         for path in ("/api/v1/audit", "/api/v1/payments?tenant=lion", "/api/v1/payments/lion/pay-9"):
             assert (await ask(path, 401, headers))["code"] == "operator-token"
+
+
+async def _configured(url: str) -> tuple[TenantConfig, str]:
+    """Buffalo's configuration with a webhook, as tenants publishes it, and the secret that it told."""
+    plane = Plane(secrets_key=SECRETS_KEY, private_endpoints=True)
+    services = plane.services()
+    await services.tenants.create(msgspec.convert(create_request(), CreateTenant))
+    hook = {"url": url, "purpose": "webhook", "events": ["payment.completed", "payment.failed"]}
+    body = msgspec.convert({"endpoints": [hook]}, Endpoints)
+    made = await services.endpoints.put("buffalo", body, "test")
+    await plane.publisher.publish_waiting()
+    return plane.bus.published[-1], made.endpoints[0].secret
+
+
+async def test_webhooks_go_where_tenants_says_and_are_shown_and_sent_again(service: Service):
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    base = f"{service.url}/api/v1/webhooks"
+
+    async def ask(method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        async with service.browser.request(method, base + path, json=body, headers=bearer) as answer:
+            return answer.status, msgspec.json.decode(await answer.read())
+
+    async with receiving(500) as receiver:
+        config, secret = await _configured(receiver.url)
+        await directory.publish(service.bus, config)
+
+        async def is_known() -> bool:
+            return bool((await ask("GET", "/buffalo/endpoints"))[1]["endpoints"])
+
+        await until(is_known)
+        [shown] = (await ask("GET", "/buffalo/endpoints"))[1]["endpoints"]
+        path = f"/buffalo/endpoints/{shown['endpoint']}"
+        # What ended before the endpoint was there is told on demand; what ends now by itself.
+        assert await ask("POST", f"{path}/replay", {"since": "2020-01-01T00:00:00Z"}) == (
+            202,
+            {"replayed": 2, "nextSince": None},
+        )
+        done = {"variables": {"paymentState": "COMPLETED"}}
+        ended = record(19, "InstanceCompleted", payment="pay-3", trace="")
+        await publish(service.bus, [record(18, "VariablesMerged", payment="pay-3", data=done), ended])
+
+        async def are_all_told() -> bool:
+            return {each["data"]["transactionId"] for each in receiver.bodies} == {"pay-1", "pay-2", "pay-3"}
+
+        await until(are_all_told)
+        assert all(verified(secret, headers, body) for headers, body in receiver.received)
+        assert b"25471" not in b"".join(body for _headers, body in receiver.received)
+
+        await service.page(f"/login?code={CODE}")
+        _, html = await service.page("/webhooks")
+        page = _checked(html)
+        assert page.captions == ["Endpoints of buffalo", "Deliveries of buffalo, newest first"]
+        assert receiver.url in page.text
+        count = len(receiver.received)
+        (csrf, *_) = re.findall('name="_csrf_token" value="(.*?)"', html)
+        for action in re.findall('action="(/webhooks/.*?(?:/test|/replay))"', html):
+            async with service.browser.post(service.url + action, data={"_csrf_token": csrf}) as answer:
+                assert (answer.status, answer.url.path) == (200, "/webhooks")
+
+        async def are_sent_again() -> bool:
+            return len(receiver.received) >= count + 4 and "webhook.test" in str(receiver.bodies)
+
+        await until(are_sent_again)
+        assert len(set(receiver.ids)) == 4
+        detail = (await ask("GET", "/buffalo/deliveries/1"))[1]
+        assert detail["body"]["type"] in ("payment.completed", "payment.failed")
+        for method, wrong, code in (
+            ("GET", "/lion/deliveries/1", "delivery-not-found"),
+            ("GET", "/buffalo/deliveries/x", "delivery-not-found"),
+            ("POST", "/lion/deliveries/1/replay", "delivery-not-found"),
+            ("POST", path.replace("buffalo", "lion") + "/test", "webhook-endpoint-not-found"),
+            ("GET", "/buffalo/deliveries?state=lost", "invalid-webhook-query"),
+            ("GET", "/buffalo/deliveries?before=-1", "invalid-webhook-query"),
+        ):
+            assert (await ask(method, wrong))[1]["code"] == code
+        assert (await ask("POST", f"{path}/replay", {"since": "yesterday"}))[1][
+            "code"
+        ] == "invalid-webhook-query"
+    assert (await ask("GET", "/lion/endpoints"))[1] == {"endpoints": []}
+    await service.bus.jetstream().delete_key_value(subjects.CONFIG_BUCKET)
 
 
 async def test_it_starts_and_ends_with_everything_down(tmp_path: Path):

@@ -12,8 +12,10 @@ from payhub_cli.local.server import LocalServer
 from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_tenants.clients.model import RegisterClient
 from payhub_tenants.database import Database
+from payhub_tenants.endpoints.model import Endpoints
 from payhub_tenants.identifiers.model import PartyIdentifier, RegisterIdentifiers, pending_identifiers
 from payhub_tenants.placement.model import ChangePlacement
+from payhub_tenants.publisher import Publisher
 from payhub_tenants.tenants.model import CreateTenant, Tenant
 from payhub_tenants.tenants.service import TenantService
 
@@ -75,6 +77,18 @@ async def test_changes_at_once_are_all_counted(databases: list[Database]):
     assert [client.jwks for client in view.clients] == [
         {"keys": [msgspec.to_builtins(key) for key in request.jwks.keys]} for request in requests
     ]
+
+
+async def test_endpoints_reach_the_bus_with_their_secrets_as_they_are_kept(databases: list[Database]):
+    plane = Plane(private_endpoints=True)
+    services = plane.services(databases[0])
+    await services.tenants.create(request_for("hooked"))
+    hook = {"url": "http://127.0.0.1:9/hook", "purpose": "callback", "events": ["payment.failed"]}
+    made = await services.endpoints.put("hooked", msgspec.convert({"endpoints": [hook]}, Endpoints), "x")
+    await Publisher(databases[1], plane.bus, plane.vault).publish_waiting()
+    [webhook] = next(each for each in plane.bus.published if each.tenant_id == "hooked").webhooks
+    [secret] = webhook.secrets
+    assert plane.secrets.open(secret.secret_sealed, "webhook:hooked") == made.endpoints[0].secret
 
 
 async def test_what_fails_half_way_leaves_nothing(databases: list[Database]):

@@ -82,6 +82,7 @@ def start_variables(
         "payeeFsp": tenant.fsp_id if payee.fsp_id == tenant.fsp_id else None,
         "confirmQuote": request.confirm_quote,
         "clientRefId": request.client_ref_id,
+        "correlationId": request.idempotency_key,
     }
     if request.use_case == "loan-repayment":
         variables |= _loan_variables(payment, tenant, now_ms)
@@ -119,6 +120,7 @@ def request_variables(request: StartRequest, tenant: TenantConfig) -> dict[str, 
         **msgspec.to_builtins(asked),
         "payerKey": party_key(payer.party_id_type, payer.party_identifier, payer.party_sub_id_or_type),
         "clientRefId": request.client_ref_id,
+        "correlationId": request.idempotency_key,
         "switchFsp": tenant.scheme.switch_fsp_id,
         "callbackTimeout": CALLBACK_TIMEOUT,
         "transactionRequestResponse": None,

@@ -150,6 +150,7 @@ def refund_variables(
         "payeeFsp": original.paid_by.fsp_id,
         "confirmQuote": False,
         "clientRefId": start.client_ref_id,
+        "correlationId": start.idempotency_key,
         "refundRequest": start.payment_id,
         "refundFingerprint": start.fingerprint,
     }

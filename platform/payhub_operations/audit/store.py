@@ -1,4 +1,4 @@
-"""Stores batches: events, payments and the engine's position in one transaction."""
+"""Stores batches: events, payments, webhooks to send and the engine's position in one transaction."""
 
 import logging
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from payhub_operations.database import Database
 from payhub_operations.payments import repository as payment_repository
 from payhub_operations.payments.identifiers import Identify
 from payhub_operations.payments.projection import payment_key, project
+from payhub_operations.webhooks.outbox import add_deliveries
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.audit import AuditRecord
 
@@ -71,6 +72,7 @@ class AuditStore:
                 known = await payment_repository.lock_rows(connection, keys)
                 rows = project(known, engine, planned.records, self._identify)
                 await payment_repository.save_rows(connection, rows)
+                await add_deliveries(connection, engine, planned.records, now)
             if planned.next_position != first_position:
                 await repository.advance(connection, engine, planned.next_position, count, now)
             if planned.gap is not None:

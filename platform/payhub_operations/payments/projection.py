@@ -104,7 +104,7 @@ def _take_variables(row: PaymentRow, variables: dict[str, Any], identify: Identi
         row.payee, row.payee_hash = _shown(row.tenant, payee, identify, (row.payee, row.payee_hash))
         row.payee_fsp = _field(payee, "fspId") or row.payee_fsp
     row.payee_fsp = _field(variables, "payeeFsp") or row.payee_fsp
-    amount = _money(variables.get("amount"))
+    amount = read_money(variables.get("amount"))
     if amount is not None:
         row.amount_minor, row.currency = amount.minor, amount.currency
     _take_outcome(row, variables)
@@ -142,7 +142,7 @@ def _shown(
     return mask(_field(party, "partyIdType"), identifier), identify(tenant, identifier)
 
 
-def _money(value: Any) -> Money | None:
+def read_money(value: Any) -> Money | None:
     """Accept ``{minor, currency}`` and FSPIOP's ``{amount, currency}``."""
     if not isinstance(value, dict) or not isinstance(value.get("currency"), str):
         return None

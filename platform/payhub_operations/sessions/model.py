@@ -24,7 +24,7 @@ def is_valid(cookie: str, key: bytes, now_ms: int) -> bool:
 
 def safe_next(wanted: str) -> str:
     """Return where to go after the login: a page of ours, never another site."""
-    ours = wanted == "/payments" or wanted.startswith(("/payments?", "/payments/", "/audit"))
+    ours = wanted == "/payments" or wanted.startswith(("/payments?", "/payments/", "/audit", "/webhooks"))
     plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
     return wanted if ours and plain else "/payments"
 

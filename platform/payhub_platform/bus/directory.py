@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ _logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
 WATCH_WAIT_S: Final = 10.0
+
+Take = Callable[[TenantConfig | None], Awaitable[None]]
+"""Is given a configuration; None says that all there were so far have been given."""
 
 
 class TenantDirectory:
@@ -64,7 +68,7 @@ class TenantDirectory:
 
     def watch(self, client: Client) -> None:
         """Follow the configuration bucket in the background until ``close``."""
-        self._watcher = asyncio.create_task(self._follow(client), name="tenant-directory")
+        self._watcher = asyncio.create_task(follow(client, self._take), name="tenant-directory")
 
     async def close(self) -> None:
         """Stop following."""
@@ -74,29 +78,9 @@ class TenantDirectory:
         with contextlib.suppress(asyncio.CancelledError):
             await self._watcher
 
-    async def _follow(self, client: Client) -> None:
-        while True:
-            try:
-                bucket = await open_bucket(client)
-                watcher = await bucket.watch(subjects.TENANT_KEY_PREFIX + ">")
-                try:
-                    await self._take_all(watcher)
-                finally:
-                    with contextlib.suppress(NatsError):
-                        await watcher.stop()
-            except (BusDownError, TimeoutError) as error:
-                _logger.debug("configuration bucket: %s", type(error).__name__)
-            except (NatsError, OSError) as error:
-                _logger.info("configuration bucket is opened again: %s", type(error).__name__)
-            await asyncio.sleep(RETRY_S)
-
-    async def _take_all(self, watcher: KeyValue.KeyWatcher) -> None:
-        # A silent watcher is indistinguishable from a lost one after a NATS restart, so it is
-        # renewed now and then; versions make the repetition harmless.
-        while True:
-            entry = await watcher.updates(timeout=WATCH_WAIT_S)
-            if entry is not None and entry.value:
-                self.put(msgspec.msgpack.decode(entry.value, type=TenantConfig))
+    async def _take(self, config: TenantConfig | None) -> None:
+        if config is not None:
+            self.put(config)
 
     def _index(self, tenants: dict[str, TenantConfig]) -> None:
         self._tenants = tenants
@@ -113,6 +97,35 @@ class TenantDirectory:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._cache_file)
+
+
+async def follow(client: Client, take: Take) -> None:
+    """Give every configuration there is, and every new one, until cancelled; each comes again and again."""
+    while True:
+        try:
+            bucket = await open_bucket(client)
+            watcher = await bucket.watch(subjects.TENANT_KEY_PREFIX + ">")
+            try:
+                await _take_all(watcher, take)
+            finally:
+                with contextlib.suppress(NatsError):
+                    await watcher.stop()
+        except (BusDownError, TimeoutError) as error:
+            _logger.debug("configuration bucket: %s", type(error).__name__)
+        except (NatsError, OSError) as error:
+            _logger.info("configuration bucket is opened again: %s", type(error).__name__)
+        await asyncio.sleep(RETRY_S)
+
+
+async def _take_all(watcher: KeyValue.KeyWatcher, take: Take) -> None:
+    # A silent watcher is indistinguishable from a lost one after a NATS restart, so it is
+    # renewed now and then; versions make the repetition harmless.
+    while True:
+        entry = await watcher.updates(timeout=WATCH_WAIT_S)
+        if entry is None:
+            await take(None)
+        elif entry.value:
+            await take(msgspec.msgpack.decode(entry.value, type=TenantConfig))
 
 
 async def open_bucket(client: Client) -> KeyValue:

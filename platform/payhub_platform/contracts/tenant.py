@@ -128,6 +128,36 @@ class PaymentLimits(Contract, frozen=True, kw_only=True):
     velocity_window_ms: int
 
 
+EndpointPurpose = Literal["callback", "webhook"]
+"""A callback is told what became of what the institution's channel asked for; a webhook also what came in."""
+
+WebhookEventType = Literal[
+    "payment.completed",
+    "payment.failed",
+    "refund.completed",
+    "refund.failed",
+    "transaction_request.completed",
+    "transaction_request.failed",
+]
+
+
+class WebhookSecret(Contract, frozen=True, kw_only=True):
+    """A secret of Standard Webhooks, ``whsec_...``."""
+
+    secret_sealed: str  # context "webhook:<tenant_id>"
+    valid_until_ms: int | None = None  # None: until it is replaced
+
+
+class WebhookEndpoint(Contract, frozen=True, kw_only=True):
+    """Where operations tells an institution what became of payments."""
+
+    endpoint_id: str
+    url: str
+    purpose: EndpointPurpose
+    events: list[WebhookEventType]
+    secrets: list[WebhookSecret]  # newest first; each that is valid signs
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -151,6 +181,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
         str
     ] = []  # PEM of who issues its channels' certificates; none: the installation's
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
+    webhooks: list[WebhookEndpoint] = []
 
     @property
     def home_engine(self) -> str:

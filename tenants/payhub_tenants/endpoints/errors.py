@@ -1,13 +1,6 @@
 """Refusals that concern endpoints."""
 
-from payhub_platform.errors import InvalidInputError
-
-
-class PrivateAddressError(InvalidInputError):
-    """The address leads into a private network: payhub would be the way in for whoever set it."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__("private-address", "The address must be public and speak https.", where)
+from payhub_platform.errors import InvalidInputError, NotFoundError
 
 
 class UnknownHostError(InvalidInputError):
@@ -15,3 +8,10 @@ class UnknownHostError(InvalidInputError):
 
     def __init__(self, where: str) -> None:
         super().__init__("unknown-host", "The host has no address.", where)
+
+
+class EndpointNotFoundError(NotFoundError):
+    """The institution has no such endpoint."""
+
+    def __init__(self) -> None:
+        super().__init__("endpoint-not-found", "The institution has no such endpoint.")

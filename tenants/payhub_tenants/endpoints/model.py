@@ -1,33 +1,40 @@
-"""Endpoints, and which addresses payhub may be sent to. Pure."""
+"""Endpoints: what is told where, and the secrets that sign it (Standard Webhooks 1.0.0). Pure."""
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Annotated, Final, Literal
+import base64
+from typing import Annotated, Any, Final, get_args
 from urllib.parse import urlsplit
 
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from payhub_platform import ids
+from payhub_platform.contracts.tenant import (
+    EndpointPurpose,
+    WebhookEndpoint,
+    WebhookEventType,
+    WebhookSecret,
+)
 from payhub_platform.errors import InvalidInputError
-from payhub_tenants.endpoints.errors import PrivateAddressError
-from payhub_tenants.fields import Body, Url, base_url
+from payhub_platform.security.addresses import PrivateAddressError, check_host
+from payhub_tenants.fields import Body, Url, View, base_url
 
 ENDPOINTS_DOCUMENT: Final = "endpoints"
+SECRET_PURPOSE: Final = "webhook"  # noqa: S105 - what it is sealed for
 ENDPOINTS_MAX: Final = 10
-# RFC 6761, RFC 6762, RFC 8375 and what clouds name their insides.
-_PRIVATE_SUFFIXES: Final = (
-    ".localhost", ".local", ".internal", ".home.arpa", ".lan", ".svc", ".cluster.local", ".test", ".invalid",
-)  # fmt: skip
-
-_NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
-
-EventKind = Literal["payment.completed", "payment.failed", "tenant.suspended", "tenant.resumed"]
+SECRET_BYTES: Final = 32  # the standard asks for 24 to 64
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the standard's mark of a secret
+SECRETS_MAX: Final = 4  # that sign at the same time; each is a signature more in the header
+OVERLAP_MS: Final = 24 * 3_600_000
+OVERLAP_MAX_MS: Final = 7 * OVERLAP_MS
+_EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(WebhookEventType))
 
 
 class Endpoint(Body, frozen=True, kw_only=True):
     """One address, and what is told there."""
 
     url: Url
-    purpose: Literal["callback", "webhook"]
-    events: Annotated[list[EventKind], Meta(min_length=1, max_length=4)]
+    purpose: EndpointPurpose
+    events: Annotated[list[WebhookEventType], Meta(min_length=1, max_length=len(_EVENT_TYPES))]
 
 
 class Endpoints(Body, frozen=True, kw_only=True):
@@ -36,61 +43,116 @@ class Endpoints(Body, frozen=True, kw_only=True):
     endpoints: Annotated[list[Endpoint], Meta(max_length=ENDPOINTS_MAX)]
 
 
-def public_host(url: str, where: str) -> str:
-    """Return the host of an https address that does not say itself that it is private.
+class RotateSecret(Body, frozen=True, kw_only=True):
+    """Body of ``POST .../endpoints/{endpoint_id}/rotate``: for how long the secret before signs as well."""
 
-    Raises:
-        InvalidInputError: ``invalid-url`` or ``private-address``.
-    """
-    parts = urlsplit(base_url(url, where))
-    host = (parts.hostname or "").rstrip(".").lower()
-    if parts.scheme != "https":
-        raise PrivateAddressError(where)
-    if is_address(host):
-        check_address(host, where)
-    elif "." not in host or any(f".{host}".endswith(suffix) for suffix in _PRIVATE_SUFFIXES):
-        raise PrivateAddressError(where)
-    return host
+    overlap_ms: Annotated[int, Meta(ge=0, le=OVERLAP_MAX_MS)] = OVERLAP_MS
 
 
-def is_address(host: str) -> bool:
-    """Tell whether a host is an IP address rather than a name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+class KeptSecret(Struct, frozen=True, kw_only=True):
+    """A secret as it is kept."""
+
+    secret_sealed: str
+    valid_until_ms: int | None = None  # None: until it is replaced
 
 
-def check_address(address: str, where: str) -> None:
-    """Refuse an address that is not global, also where IPv6 hides an IPv4 one.
+class KeptEndpoint(Struct, frozen=True, kw_only=True):
+    """An endpoint as it is kept. Those of release 0.1 have no secret, until they are set again."""
 
-    Raises:
-        PrivateAddressError: it is private, loopback, link-local, shared, reserved or multicast.
-    """
-    found = ip_address(address)
-    hidden = _hidden(found) if isinstance(found, IPv6Address) else None
-    # What counts is where the packet ends: the hidden address, where there is one.
-    meant = hidden or found
-    if not meant.is_global or meant.is_multicast:
-        raise PrivateAddressError(where)
+    url: str
+    purpose: EndpointPurpose
+    events: list[str]
+    endpoint_id: str = ""
+    secrets: list[KeptSecret] = []  # newest first
 
 
-def _hidden(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address inside of a mapped, 6to4, Teredo or NAT64 one."""
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+class KeptEndpoints(Struct, frozen=True, kw_only=True):
+    """A tenant's document."""
+
+    endpoints: list[KeptEndpoint]
 
 
-def checked_endpoints(body: Endpoints) -> Endpoints:
-    """Return endpoints that are there once each, with public addresses as far as they say themselves.
+class EndpointView(View, frozen=True, kw_only=True):
+    """An endpoint; its secret is told once, in the answer that made it."""
+
+    endpoint_id: str
+    url: str
+    purpose: EndpointPurpose
+    events: list[str]
+    secret: str = ""
+    earlier_secret_until_ms: int = 0  # until when the secret before signs as well
+
+
+class EndpointsView(View, frozen=True, kw_only=True):
+    """All endpoints of an institution."""
+
+    endpoints: list[EndpointView]
+
+
+def endpoint_id(tenant_id: str, endpoint: Endpoint) -> str:
+    """Return the id of an endpoint: the same again is the same endpoint."""
+    return ids.derive("endpoint", tenant_id, endpoint.purpose, endpoint.url)
+
+
+def secret_text(random: bytes) -> str:
+    """Return a secret as receivers are given it."""
+    return SECRET_PREFIX + base64.b64encode(random).decode()
+
+
+def checked_endpoints(body: Endpoints, *, private_allowed: bool) -> list[str]:
+    """Return the hosts of endpoints that are there once each, and as far as they say themselves public.
 
     Raises:
         InvalidInputError: ``duplicate-endpoint``, ``invalid-url`` or ``private-address``.
     """
+    hosts = []
     for index, endpoint in enumerate(body.endpoints):
-        public_host(endpoint.url, f"/endpoints/{index}/url")
+        where = f"/endpoints/{index}/url"
+        parts = urlsplit(base_url(endpoint.url, where))
+        hosts.append((parts.hostname or "").rstrip(".").lower())
+        if not private_allowed:
+            if parts.scheme != "https":
+                raise PrivateAddressError(where)
+            check_host(hosts[-1], where)
         if any((endpoint.url, endpoint.purpose) == (e.url, e.purpose) for e in body.endpoints[:index]):
             raise InvalidInputError("duplicate-endpoint", "Each is named once.", f"/endpoints/{index}")
-    return body
+    return hosts
+
+
+def rotated(endpoint: KeptEndpoint, secret_sealed: str, now_ms: int, overlap_ms: int) -> KeptEndpoint:
+    """Return an endpoint with a new secret; those before sign as well until the overlap ends."""
+    ends = now_ms + overlap_ms
+    earlier = [
+        replace(secret, valid_until_ms=min(secret.valid_until_ms or ends, ends))
+        for secret in endpoint.secrets
+    ]
+    believed = [secret for secret in earlier if (secret.valid_until_ms or 0) > now_ms]
+    return replace(endpoint, secrets=[KeptSecret(secret_sealed=secret_sealed), *believed[: SECRETS_MAX - 1]])
+
+
+def endpoint_view(endpoint: KeptEndpoint, now_ms: int, secret: str = "") -> EndpointView:
+    """Return what the aggregator sees of an endpoint, with its secret only where it was made just now."""
+    untils = [each.valid_until_ms for each in endpoint.secrets if each.valid_until_ms is not None]
+    return EndpointView(
+        endpoint_id=endpoint.endpoint_id,
+        url=endpoint.url,
+        purpose=endpoint.purpose,
+        events=endpoint.events,
+        secret=secret,
+        earlier_secret_until_ms=max((until for until in untils if until > now_ms), default=0),
+    )
+
+
+def published(endpoint: KeptEndpoint, secrets_sealed: list[str]) -> WebhookEndpoint:
+    """Return an endpoint as operations is told; ``secrets_sealed`` are its secrets sealed for that."""
+    events: list[Any] = [event for event in endpoint.events if event in _EVENT_TYPES]
+    return WebhookEndpoint(
+        endpoint_id=endpoint.endpoint_id,
+        url=endpoint.url,
+        purpose=endpoint.purpose,
+        events=events,
+        secrets=[
+            WebhookSecret(secret_sealed=sealed, valid_until_ms=secret.valid_until_ms)
+            for sealed, secret in zip(secrets_sealed, endpoint.secrets, strict=True)
+        ],
+    )

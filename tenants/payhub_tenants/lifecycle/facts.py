@@ -1,6 +1,6 @@
 """What requirements are judged by, read from the store."""
 
-from payhub_tenants.endpoints.model import ENDPOINTS_DOCUMENT, Endpoints
+from payhub_tenants.endpoints.model import ENDPOINTS_DOCUMENT, KeptEndpoints
 from payhub_tenants.lifecycle.certification import DOCUMENT as CERTIFICATION_DOCUMENT
 from payhub_tenants.lifecycle.certification import CertificationReport
 from payhub_tenants.lifecycle.requirements import Facts
@@ -15,7 +15,7 @@ async def facts_of(transaction: Transaction, tenant: Tenant, now_ms: int) -> Fac
     tenant_id, documents = tenant.tenant_id, transaction.documents
     check = await documents.get(tenant_id, CHECK_DOCUMENT, AmsCheck)
     report = await documents.get(tenant_id, CERTIFICATION_DOCUMENT, CertificationReport)
-    endpoints = await documents.get(tenant_id, ENDPOINTS_DOCUMENT, Endpoints)
+    endpoints = await documents.get(tenant_id, ENDPOINTS_DOCUMENT, KeptEndpoints)
     approvals = await transaction.approvals.all(tenant_id)
     keys = await transaction.keys.all(tenant_id)
     return Facts(

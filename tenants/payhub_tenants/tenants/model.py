@@ -13,6 +13,7 @@ from payhub_platform.contracts.tenant import (
     SigningKey,
     TenantConfig,
     VerificationKey,
+    WebhookEndpoint,
 )
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import CURRENCIES
@@ -239,6 +240,7 @@ class Published(Struct, frozen=True, kw_only=True):
     clients: list[Client]
     limits: PaymentLimits | None
     weights: list[int]
+    webhooks: list[WebhookEndpoint]
 
 
 def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
@@ -273,6 +275,7 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
         weights=beside.weights,
         limits=beside.limits,
+        webhooks=beside.webhooks,
     )
 
 

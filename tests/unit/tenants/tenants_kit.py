@@ -102,6 +102,7 @@ class Plane:
     resolver: MemoryResolver = field(default_factory=MemoryResolver)
     now_ms: int = NOW_MS
     wait_s: float = 5.0
+    private_endpoints: bool = False
 
     def __post_init__(self) -> None:
         self.secrets = SecretBox(self.secrets_key)
@@ -122,6 +123,7 @@ class Plane:
             resolver=self.resolver,
             capacities=dict.fromkeys(ENGINES, CAPACITY_PER_S),
             wait_s=self.wait_s,
+            private_endpoints=self.private_endpoints,
         )
         fingerprints = Fingerprints(self.secrets_key)
         return services_of(

@@ -9,7 +9,9 @@ from litestar.testing import AsyncTestClient
 from unit.tenants.tenants_kit import Plane, client_request, create_request, identifier
 
 Api = AsyncTestClient[Litestar]
-VALUES = {"type_": "MSISDN", "value": "254700200001", "approval_id": "x", "key_id": "x", "operator_id": "x"}
+VALUES = dict.fromkeys(("approval_id", "key_id", "operator_id", "endpoint_id"), "x") | {
+    "type_": "MSISDN", "value": "254700200001",
+}  # fmt: skip
 
 
 async def test_no_operation_tells_another_institution_anything(api: Api, plane: Plane):

@@ -19,6 +19,7 @@ def test_ids_are_derived_and_the_payer_is_of_the_tenant(started):
     assert started["partyKey"] == "MSISDN/254700100001"
     assert started["amount"] == {"amount": "100.5", "currency": "KES"}
     assert started["error"] is None
+    assert started["correlationId"] == "k-1"
 
 
 def test_the_same_request_starts_with_the_same_ids(request_to_pay, buffalo):

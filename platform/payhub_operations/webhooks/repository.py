@@ -1,0 +1,383 @@
+"""The statements of webhooks; each runs in the transaction it is given."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payhub_operations.schema import events, webhook_attempts, webhook_deliveries, webhook_endpoints
+from payhub_operations.webhooks.messages import ENDED, PROCESSES
+from payhub_operations.webhooks.model import (
+    ATTEMPTS_SHOWN_MAX,
+    LEASE,
+    PAGE_ROWS,
+    RECOVERED_WAIT,
+    REPLAY_EVENTS_MAX,
+    Answer,
+    Delivery,
+    DeliveryState,
+    End,
+    Endpoint,
+    Message,
+)
+from payhub_platform.contracts.tenant import WebhookSecret
+
+ENDPOINT_REMOVED: Final = "endpoint-removed"
+_endpoints: Final = webhook_endpoints.c
+_deliveries: Final = webhook_deliveries.c
+_attempts: Final = webhook_attempts.c
+
+# For each endpoint its oldest due deliveries, as many as it may have on their way: one where it fails. A
+# payment's later delivery waits for its earlier one. Rows that another copy of the service takes are left.
+_CLAIM: Final = text("""
+WITH due AS (
+  SELECT d.tenant, d.number, e.url, e.secrets
+  FROM operations.webhook_endpoints e
+  LEFT JOIN unnest(CAST(:tenants AS text[]), CAST(:endpoints AS text[]), CAST(:counts AS integer[]))
+    AS busy (tenant, endpoint, count) USING (tenant, endpoint)
+  CROSS JOIN LATERAL (
+    SELECT waiting.tenant, waiting.number FROM operations.webhook_deliveries waiting
+    WHERE waiting.tenant = e.tenant AND waiting.endpoint = e.endpoint
+      AND waiting.state = 'pending' AND waiting.next_attempt_at <= :now
+      AND (waiting.payment = '' OR NOT EXISTS (
+        SELECT FROM operations.webhook_deliveries earlier
+        WHERE earlier.tenant = waiting.tenant AND earlier.endpoint = waiting.endpoint
+          AND earlier.payment = waiting.payment AND earlier.state = 'pending'
+          AND earlier.number < waiting.number))
+    ORDER BY waiting.next_attempt_at, waiting.number
+    LIMIT greatest(0, CASE WHEN e.failing_since IS NULL THEN CAST(:sends_max AS integer) ELSE 1 END
+      - coalesce(busy.count, 0))
+    FOR UPDATE SKIP LOCKED
+  ) d
+  LIMIT :free
+)
+UPDATE operations.webhook_deliveries d SET attempts = d.attempts + 1, next_attempt_at = :leased_until
+FROM due WHERE d.tenant = due.tenant AND d.number = due.number
+RETURNING d.tenant, d.number, d.endpoint, d.message, d.body, d.attempts, d.started_at, due.url, due.secrets
+""").columns(secrets=JSONB())
+
+
+async def endpoints_of(
+    connection: AsyncConnection, tenants: Collection[str], *, held: bool = False
+) -> list[Endpoint]:
+    """Return the endpoints of some tenants; ``held``: none is removed before the transaction ends."""
+    wanted = bindparam(None, sorted(tenants), ARRAY(Text))
+    statement = select(webhook_endpoints).where(_endpoints.tenant == func.any(wanted))
+    statement = statement.order_by(_endpoints.tenant, _endpoints.endpoint)
+    if held:
+        statement = statement.with_for_update(read=True, key_share=True)
+    rows = await connection.execute(statement)
+    return [Endpoint(**_read(row)) for row in rows.mappings()]
+
+
+async def put_endpoints(connection: AsyncConnection, tenant: str, wanted: Sequence[Endpoint]) -> None:
+    """Keep a tenant's endpoints in place of those before; what waits for one that is gone has failed."""
+    kept = bindparam(None, [endpoint.endpoint for endpoint in wanted], ARRAY(Text))
+    await connection.execute(
+        delete(webhook_endpoints).where(_endpoints.tenant == tenant, _endpoints.endpoint != func.all(kept))
+    )
+    await connection.execute(
+        update(webhook_deliveries)
+        .where(
+            _deliveries.tenant == tenant,
+            _deliveries.state == "pending",
+            _deliveries.endpoint != func.all(kept),
+        )
+        .values(state="failed", error=ENDPOINT_REMOVED)
+    )
+    for endpoint in wanted:
+        row = msgspec.to_builtins(endpoint)
+        del row["failing_since"]
+        statement = insert(webhook_endpoints).values(row)
+        changed = {name: statement.excluded[name] for name in ("url", "purpose", "events", "secrets")}
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["tenant", "endpoint"], set_=changed)
+        )
+
+
+async def variables_of(connection: AsyncConnection, ends: Sequence[End]) -> dict[End, list[str]]:
+    """Return what the events of ended processes set, as JSON, in order."""
+    by_key = {(end.tenant, end.engine, end.payment, end.instance): end for end in ends}
+    found: dict[End, list[str]] = {end: [] for end in ends}
+    if not ends:
+        return found
+    columns = (events.c.tenant, events.c.engine, events.c.payment, events.c.instance)
+    parts = [
+        bindparam(None, list(part), ARRAY(column.type))
+        for column, part in zip(columns, zip(*by_key, strict=True), strict=True)
+    ]
+    wanted = func.unnest(*parts).table_valued(*(column.name for column in columns)).render_derived()
+    variables = events.c.data["variables"].astext
+    is_local = and_(
+        events.c.type == "VariablesMerged", func.coalesce(events.c.data["scope"].astext, "0") != "0"
+    )
+    statement = (
+        select(*columns, variables)
+        .join(wanted, and_(*(column == wanted.c[column.name] for column in columns)))
+        .where(variables.is_not(None), ~is_local)
+        .order_by(events.c.position)
+    )
+    for tenant, engine, payment, instance, told in await connection.execute(statement):
+        found[by_key[tenant, engine, payment, instance]].append(told)
+    return found
+
+
+async def add(connection: AsyncConnection, made: Sequence[tuple[Endpoint, Message]], now: datetime) -> None:
+    """Store deliveries that are not there yet, in the order given."""
+    rows = [
+        {
+            "tenant": message.end.tenant,
+            "endpoint": endpoint.endpoint,
+            "message": message.message,
+            "engine": message.end.engine,
+            "position": message.end.position,
+            "payment": message.end.payment,
+            "type": message.type,
+            "at": message.end.at,
+            "body": message.body,
+            "state": "pending",
+            "attempts": 0,
+            "started_at": now,
+            "next_attempt_at": now,
+            "error": "",
+        }
+        for endpoint, message in made
+    ]
+    if rows:
+        await connection.execute(insert(webhook_deliveries).on_conflict_do_nothing(), rows)
+
+
+async def claim(
+    connection: AsyncConnection, now: datetime, busy: Mapping[tuple[str, str], int], sends_max: int, free: int
+) -> list[Delivery]:
+    """Begin an attempt of what is due; whoever dies in it leaves it due again when the lease ends.
+
+    Args:
+        connection: the writer's transaction.
+        now: the time.
+        busy: how many are on their way already, by tenant and endpoint.
+        sends_max: how many may be, for one endpoint.
+        free: how many more may be, over all.
+    """
+    given = {
+        "tenants": [tenant for tenant, _endpoint in busy],
+        "endpoints": [endpoint for _tenant, endpoint in busy],
+        "counts": list(busy.values()),
+        "now": now,
+        "leased_until": now + LEASE,
+        "sends_max": sends_max,
+        "free": free,
+    }
+    rows = await connection.execute(_CLAIM, given)
+    return [Delivery(**_read(row)) for row in rows.mappings()]
+
+
+async def note_attempt(connection: AsyncConnection, delivery: Delivery, at: datetime, answer: Answer) -> None:
+    """Keep what came of an attempt."""
+    row = {
+        "tenant": delivery.tenant,
+        "delivery": delivery.number,
+        "attempt": delivery.attempts,
+        "at": at,
+        **msgspec.structs.asdict(answer),
+    }
+    await connection.execute(insert(webhook_attempts).values(row).on_conflict_do_nothing())
+
+
+async def mark_delivered(connection: AsyncConnection, delivery: Delivery, now: datetime) -> None:
+    """Be done with a delivery; an endpoint that had failed has what waits for it soon.
+
+    The endpoint's row comes first here, in ``mark_refused`` and in ``put_endpoints``, so that none of them
+    waits for another that waits for it.
+    """
+    recovered = await connection.execute(
+        update(webhook_endpoints)
+        .where(*_to_endpoint(delivery), _endpoints.failing_since.is_not(None))
+        .values(failing_since=None)
+    )
+    await connection.execute(
+        update(webhook_deliveries)
+        .where(_deliveries.tenant == delivery.tenant, _deliveries.number == delivery.number)
+        .values(state="delivered", delivered_at=now, error="")
+    )
+    if recovered.rowcount:
+        await connection.execute(
+            update(webhook_deliveries)
+            .where(
+                _deliveries.tenant == delivery.tenant,
+                _deliveries.endpoint == delivery.endpoint,
+                _deliveries.state == "pending",
+                _deliveries.next_attempt_at > now + RECOVERED_WAIT,
+            )
+            .values(next_attempt_at=now + RECOVERED_WAIT)
+        )
+
+
+async def mark_refused(
+    connection: AsyncConnection, delivery: Delivery, now: datetime, following: datetime | None, error: str
+) -> None:
+    """Have a delivery tried again, or be done with it where nothing follows; a later attempt stays."""
+    await connection.execute(
+        update(webhook_endpoints)
+        .where(*_to_endpoint(delivery), _endpoints.failing_since.is_(None))
+        .values(failing_since=now)
+    )
+    values: dict[str, Any] = {"error": error}
+    values |= {"state": "failed"} if following is None else {"next_attempt_at": following}
+    await connection.execute(
+        update(webhook_deliveries)
+        .where(
+            _deliveries.tenant == delivery.tenant,
+            _deliveries.number == delivery.number,
+            _deliveries.state == "pending",
+            _deliveries.attempts == delivery.attempts,
+        )
+        .values(values)
+    )
+
+
+def _to_endpoint(delivery: Delivery) -> tuple[ColumnElement[bool], ...]:
+    return _endpoints.tenant == delivery.tenant, _endpoints.endpoint == delivery.endpoint
+
+
+async def counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
+    """Return how many deliveries of the transaction's tenant have failed or wait, by endpoint."""
+    statement = (
+        select(_deliveries.endpoint, _deliveries.state, func.count())
+        .where(_deliveries.state.in_(("pending", "failed")))
+        .group_by(_deliveries.endpoint, _deliveries.state)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for endpoint, state, count in await connection.execute(statement):
+        found.setdefault(endpoint, {})[state] = count
+    return found
+
+
+async def page(
+    connection: AsyncConnection,
+    tenant: str,
+    *,
+    state: DeliveryState | None = None,
+    payment: str = "",
+    before: int | None = None,
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return one page of deliveries, newest first, and whether there are more."""
+    statement = select(webhook_deliveries).where(_deliveries.tenant == tenant)
+    if state is not None:
+        statement = statement.where(_deliveries.state == state)
+    if payment:
+        statement = statement.where(_deliveries.payment == payment)
+    if before is not None:
+        statement = statement.where(_deliveries.number < before)
+    found = await connection.execute(statement.order_by(_deliveries.number.desc()).limit(PAGE_ROWS + 1))
+    rows = [dict(row) for row in found.mappings()]
+    return rows[:PAGE_ROWS], len(rows) > PAGE_ROWS
+
+
+async def find(connection: AsyncConnection, tenant: str, number: int) -> dict[str, Any] | None:
+    """Return a delivery."""
+    statement = select(webhook_deliveries).where(_deliveries.tenant == tenant, _deliveries.number == number)
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+async def of_message(connection: AsyncConnection, endpoint: Endpoint, message: str) -> dict[str, Any]:
+    """Return the delivery of a message to an endpoint."""
+    statement = select(webhook_deliveries).where(
+        _deliveries.tenant == endpoint.tenant,
+        _deliveries.endpoint == endpoint.endpoint,
+        _deliveries.message == message,
+    )
+    return dict((await connection.execute(statement)).mappings().one())
+
+
+async def attempts_of(connection: AsyncConnection, tenant: str, number: int) -> list[dict[str, Any]]:
+    """Return the newest attempts of a delivery, the last one first."""
+    statement = (
+        select(_attempts.attempt, _attempts.at, _attempts.took_ms, _attempts.status, _attempts.error)
+        .where(_attempts.tenant == tenant, _attempts.delivery == number)
+        .order_by(_attempts.attempt.desc())
+        .limit(ATTEMPTS_SHOWN_MAX)
+    )
+    return [dict(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def restart(connection: AsyncConnection, tenant: str, number: int, now: datetime) -> None:
+    """Send a delivery again."""
+    await connection.execute(
+        update(webhook_deliveries)
+        .where(_deliveries.tenant == tenant, _deliveries.number == number)
+        .values(**_afresh(now))
+    )
+
+
+async def ends_since(connection: AsyncConnection, tenant: str, since: datetime) -> list[End]:
+    """Return ends from a time on, in order: one more than may be sent again at once, where there are more."""
+    statement = (
+        select(
+            events.c.tenant,
+            events.c.engine,
+            events.c.position,
+            events.c.process,
+            events.c.payment,
+            events.c.instance,
+            events.c.at,
+        )
+        .where(
+            events.c.tenant == tenant,
+            events.c.type == ENDED,
+            events.c.process.in_(PROCESSES),
+            events.c.payment != "",
+            events.c.at >= since,
+        )
+        .order_by(events.c.at, events.c.engine, events.c.position)
+        .limit(REPLAY_EVENTS_MAX + 1)
+    )
+    return [End(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def restart_all(
+    connection: AsyncConnection, tenant: str, endpoint: str, ends: Sequence[End], now: datetime
+) -> set[tuple[str, int]]:
+    """Send again what tells these ends at an endpoint; return engine and position of each."""
+    keys = [(end.engine, end.position) for end in ends]
+    parts = [
+        bindparam(None, [key[index] for key in keys], ARRAY(kind))
+        for index, kind in ((0, Text), (1, BigInteger))
+    ]
+    wanted = func.unnest(*parts).table_valued("engine", "position").render_derived()
+    place = tuple_(_deliveries.engine, _deliveries.position)
+    found = await connection.execute(
+        update(webhook_deliveries)
+        .where(_deliveries.tenant == tenant, _deliveries.endpoint == endpoint, place.in_(select(*wanted.c)))
+        .values(**_afresh(now))
+        .returning(_deliveries.engine, _deliveries.position)
+    )
+    return {(engine, position) for engine, position in found}
+
+
+def _afresh(now: datetime) -> dict[str, Any]:
+    """Return the columns of a delivery that is sent again, at once and then for the whole time."""
+    return {"state": "pending", "started_at": now, "next_attempt_at": now}
+
+
+def _read(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the fields of a row with secrets."""
+    return {**row, "secrets": msgspec.convert(row["secrets"], list[WebhookSecret])}
