@@ -12,12 +12,14 @@ import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
+from payhub_platform.clock import Clock, system_clock
 from payhub_platform.contracts.channel import TransferAccepted, TransferStatus
 from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
     HEADER_LEADER,
     HEADER_TENANT,
     PATH_PAYMENTS,
+    PATH_RECALL,
     StartPayment,
 )
 from payhub_platform.contracts.tenant import TenantConfig
@@ -51,7 +53,8 @@ _UNAVAILABLE: Final = 503
 # path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
 _SUSPENDED: Final = "tenant-suspended"
-_MISPLACED: Final = frozenset({"stale-epoch", "not-placed-here"})
+_MISPLACED: Final = frozenset({"stale-epoch", "not-placed-here", "placement-unknown"})
+_UNKNOWN_PAYMENT: Final = "payment-not-found"
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -101,18 +104,19 @@ class EngineClient(Protocol):
 
 
 class HttpEngineClient:
-    """Talks HTTP to the leader of a tenant's home engine, or to another replica, which asks the leader.
+    """Talks HTTP to the leader of a tenant's engine, or to another replica, which asks the leader.
 
     Every call has an end: an answer, or ``EngineUnavailableError`` after ``call_timeout_s`` at most. A start
-    is asked of the home engine alone, however often: another engine does not know whether it was
-    committed there. It follows a placement that has moved meanwhile only where no attempt may have
-    reached the former engine.
+    is asked of the one engine that begins it under the tenant's epoch, however often. Where the tenant has
+    moved, every engine that may have begun it before is asked first: it answers what it has begun, and
+    begins nothing of an older epoch from then on. One that does not answer makes the payment wait.
 
     Args:
         engines: engine id -> base URL, or ``1=URL,2=URL,3=URL`` for an engine of several replicas.
         internal_token: the credential between payhub's own processes.
         call_timeout_s: how long a call may take, with all its attempts.
         present: a tenant's configuration as known now; asked when an engine knows a newer placement.
+        clock: milliseconds since the epoch.
     """
 
     def __init__(
@@ -121,12 +125,14 @@ class HttpEngineClient:
         internal_token: str,
         call_timeout_s: float = CALL_TIMEOUT_S,
         present: Callable[[str], TenantConfig | None] = lambda _tenant_id: None,
+        clock: Clock = system_clock,
     ) -> None:
         self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
         self._breakers = {engine: CircuitBreaker() for engine in engines}
         self._credential = internal_headers(internal_token)
         self._call_timeout_s = call_timeout_s
         self._present = present
+        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -147,16 +153,27 @@ class HttpEngineClient:
         body = msgspec.json.encode(payment)
         until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
         while True:
-            asked = self._asked(tenant, "POST", PATH_PAYMENTS, traceparent, body)
-            answer = await self._call(tenant.home_engine, asked)
-            if not answer.is_misplaced or asked.is_doubtful:
+            answer = await self._begin(tenant, payment.payment_id, traceparent, body)
+            if not answer.is_misplaced:
                 return answer.decode(_ACCEPTED, TransferAccepted)
-            tenant = await self._newer(tenant, until_s)
+            tenant = await self._newer(tenant, until_s, can_be_same=answer.is_behind)
+
+    async def _begin(self, tenant: TenantConfig, payment_id: str, traceparent: str, body: bytes) -> "_Answer":
+        """Return the answer of an engine that has begun the payment, else of the one that begins it now."""
+        engine = tenant.engine_of(payment_id)
+        if tenant.former:
+            recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
+            for former in tenant.formers(self._clock(), but=engine):
+                answer = await self._call(former, recall)
+                if not answer.is_unknown_payment:
+                    return answer
+        return await self._call(engine, self._asked(tenant, "POST", PATH_PAYMENTS, traceparent, body))
 
     async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
         unavailable: PayhubError | None = None
-        for engine in tenant.placement:
+        began = [tenant.engine_of(payment_id), *tenant.placement, *(each.engine for each in tenant.former)]
+        for engine in dict.fromkeys(began):
             asked = self._asked(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
             try:
                 answer = await self._call(engine, asked)
@@ -181,12 +198,19 @@ class HttpEngineClient:
         }
         return _Asked(method, path, headers, body)
 
-    async def _newer(self, tenant: TenantConfig, until_s: float) -> TenantConfig:
-        """Wait until a newer placement is known here, as the engine knows it already."""
-        while asyncio.get_running_loop().time() < until_s:
+    async def _newer(self, tenant: TenantConfig, until_s: float, *, can_be_same: bool) -> TenantConfig:
+        """Wait until a newer placement is known here, as the engine knows it already.
+
+        Where the engine is the one that is behind, the same placement is tried again a little later.
+        """
+        loop = asyncio.get_running_loop()
+        again_s = loop.time() + RETRY_WAIT_MAX_S if can_be_same else until_s
+        while loop.time() < until_s:
             present = self._present(tenant.tenant_id)
             if present is not None and present.epoch > tenant.epoch:
                 return present
+            if loop.time() >= again_s:
+                return tenant
             await asyncio.sleep(RETRY_WAIT_S)
         _logger.warning("the placement of tenant %s is older than its engine's", tenant.tenant_id)
         raise EngineUnavailableError
@@ -235,8 +259,7 @@ class HttpEngineClient:
             try:
                 async with asyncio.timeout(min(attempt_s, left_s)):
                     answer = await _exchange(session, asked, url)
-            except (aiohttp.ClientConnectionError, TimeoutError) as error:
-                asked.is_doubtful |= not isinstance(error, aiohttp.ClientConnectorError)
+            except (aiohttp.ClientConnectionError, TimeoutError):
                 if is_last or end_s - loop.time() <= pause_s:
                     raise
             else:
@@ -254,7 +277,6 @@ class _Asked(msgspec.Struct):
     path: str
     headers: dict[str, str]
     body: bytes | None
-    is_doubtful: bool = False  # an attempt may have reached the engine and was not answered
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -271,9 +293,20 @@ class _Answer(msgspec.Struct, frozen=True):
 
     @property
     def is_misplaced(self) -> bool:
-        """Whether the engine knows a newer placement of the tenant; it did nothing."""
-        problem = self.problem() if self.status == _CONFLICT else None
+        """Whether the engine knows another placement of the tenant; it did nothing."""
+        problem = self.problem() if self.status in (_CONFLICT, _UNAVAILABLE) else None
         return problem is not None and problem.code in _MISPLACED
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the engine knows an older placement of the tenant; the newer one is on its way to it."""
+        return self.status == _UNAVAILABLE
+
+    @property
+    def is_unknown_payment(self) -> bool:
+        """Whether the engine has not begun the payment; an address that is not known says nothing of that."""
+        problem = self.problem() if self.status == _NOT_FOUND else None
+        return problem is not None and problem.code == _UNKNOWN_PAYMENT
 
     def decode(self, status: int, kind: type[AnswerT]) -> AnswerT:
         if self.status == status:

@@ -20,6 +20,7 @@ from payhub_engines.server.leadership import Replica
 from payhub_engines.server.members_api import AccountsController, RegistrationsController
 from payhub_engines.server.operator_api import OperatorController
 from payhub_engines.server.settings import EngineSettings
+from payhub_engines.server.tenants_api import TenantsController
 from payhub_platform import event_loop
 from payhub_platform.errors import PayhubError
 from payhub_platform.garbage import spare_what_lives
@@ -37,6 +38,7 @@ CONTROLLERS: Final = (
     AccountsController,
     RegistrationsController,
     OperatorController,
+    TenantsController,
 )
 
 
@@ -53,11 +55,7 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
 
     return Litestar(
         route_handlers=[
-            PaymentsController,
-            RequestsController,
-            AccountsController,
-            RegistrationsController,
-            OperatorController,
+            *CONTROLLERS,
             live,
             ready,
             fspiop,

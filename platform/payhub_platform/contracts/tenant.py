@@ -1,6 +1,7 @@
 """A tenant's configuration, as tenants publishes it and gateways and engines hold it."""
 
-from typing import Annotated, Any, Literal
+import zlib
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -9,6 +10,7 @@ from payhub_platform.contracts.base import Contract
 TenantStatus = Literal["active", "suspended"]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 FspiopVersion = Literal["1.0", "1.1", "2.0"]
+WEIGHT_SUM: Final = 100
 
 
 AmsKind = Literal["fineract", "contract"]
@@ -128,6 +130,13 @@ class PaymentLimits(Contract, frozen=True, kw_only=True):
     velocity_window_ms: int
 
 
+class FormerEngine(Contract, frozen=True, kw_only=True):
+    """An engine that began payments of the tenant under an earlier epoch, and so knows their keys."""
+
+    engine: str
+    until_ms: int | None = None  # what it began has ended: it is asked until then; None: some may still run
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -148,8 +157,37 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     api_limits: ApiLimits | None = None  # none: the gateway's own
     weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
+    former: list[FormerEngine] = []  # of earlier epochs, also where they are in the placement again
 
     @property
     def home_engine(self) -> str:
-        """The engine that owns this tenant's payments."""
+        """The engine at which the scheme's requests begin, and payments too where there are no weights."""
         return self.placement[0]
+
+    @property
+    def begins(self) -> list[str]:
+        """The engines that begin something under this epoch: the home engine, and those with a weight."""
+        weighted = [engine for engine, weight in zip(self.placement, self.weights, strict=False) if weight]
+        return [self.home_engine, *(engine for engine in weighted if engine != self.home_engine)]
+
+    def engine_of(self, payment_id: str) -> str:
+        """Return the one engine that may begin a payment under this epoch: the same for every repetition."""
+        rest = zlib.crc32(payment_id.encode()) % WEIGHT_SUM
+        for engine, weight in zip(self.placement, self.weights, strict=False):
+            rest -= weight
+            if rest < 0:
+                return engine
+        return self.home_engine
+
+    def formers(self, now_ms: int, but: str) -> list[str]:
+        """Return the engines that may have begun under an earlier epoch what is asked for now, but one."""
+        return [
+            former.engine
+            for former in self.former
+            if former.engine != but and (former.until_ms is None or former.until_ms > now_ms)
+        ]
+
+    def open_engines(self, but: str) -> list[str]:
+        """Return the engines at which something of the tenant may wait for an answer, but one."""
+        running = [former.engine for former in self.former if former.until_ms is None]
+        return [engine for engine in dict.fromkeys([*self.begins, *running]) if engine != but]
