@@ -20,6 +20,7 @@ from payhub_platform.contracts.engine import (
     HEADER_TENANT,
     PATH_PAYMENTS,
     PATH_RECALL,
+    STALE_EPOCH,
     StartPayment,
 )
 from payhub_platform.contracts.tenant import TenantConfig
@@ -53,7 +54,7 @@ _UNAVAILABLE: Final = 503
 # path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
 _SUSPENDED: Final = "tenant-suspended"
-_MISPLACED: Final = frozenset({"stale-epoch", "not-placed-here", "placement-unknown"})
+_MISPLACED: Final = frozenset({STALE_EPOCH, "not-placed-here", "placement-unknown"})
 _UNKNOWN_PAYMENT: Final = "payment-not-found"
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)

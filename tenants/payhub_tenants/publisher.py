@@ -142,7 +142,7 @@ class Publisher:
         beside = Published(
             clients=await registry.clients.of_tenant(tenant_id),
             limits=None if limits is None else published_limits(limits),
-            weights=[] if placed is None else placed.weights,
+            placed=placed,
         )
         return config_of(await self._for_engines(tenant), beside)
 

@@ -11,7 +11,7 @@ from payhub_engines.core.reply import Rejected
 from payhub_engines.handover.placing import placement_unknown
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.channel import TransferAccepted
-from payhub_platform.contracts.engine import HEADER_EPOCH, HEADER_TENANT
+from payhub_platform.contracts.engine import HEADER_EPOCH, HEADER_TENANT, STALE_EPOCH
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
@@ -92,9 +92,7 @@ def stale_epoch() -> ConflictError:
 
 def refusal_of(reply: Rejected, where: str = "/") -> PayhubError:
     """Return what a start is refused with."""
-    return (
-        stale_epoch() if reply.code == "stale-epoch" else UnprocessableError(reply.code, reply.detail, where)
-    )
+    return stale_epoch() if reply.code == STALE_EPOCH else UnprocessableError(reply.code, reply.detail, where)
 
 
 async def start_instance(

@@ -46,4 +46,5 @@ def _drain(engine: Engine, state: State, tenant_id: str) -> TenantDrain:
         open=len(left),
         open_payments=left[:OPEN_TOLD_MAX],
         outbox=sum(1 for record in state.outbox() if record.callback.tenant == tenant_id),
+        begun=fencing.has_begun(state, tenant_id),
     )
