@@ -12,6 +12,7 @@ import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
+from payhub_platform.clock import Clock, system_clock
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_ACT,
@@ -19,6 +20,8 @@ from payhub_platform.contracts.engine import (
     HEADER_LEADER,
     HEADER_TENANT,
     PATH_PAYMENTS,
+    PATH_RECALL,
+    STALE_EPOCH,
 )
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
@@ -51,11 +54,20 @@ _UNAVAILABLE: Final = 503
 # path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
 _FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
 _SUSPENDED: Final = "tenant-suspended"
-_MISPLACED: Final = frozenset({"stale-epoch", "not-placed-here"})
-# What an engine says of a payment that it does not know; another one of the placement may know it.
+_MISPLACED: Final = frozenset({STALE_EPOCH, "not-placed-here", "placement-unknown"})
+_UNKNOWN_PAYMENT: Final = "payment-not-found"
+# What an engine says of a payment that it does not know; another one may know it.
 _ELSEWHERE: Final = frozenset({"nothing-to-confirm", "not-refundable"})
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
+
+
+class Begun(Protocol):
+    """A body that begins something at an engine."""
+
+    @property
+    def payment_id(self) -> str:
+        """The same again is the same act."""
 
 
 class EngineRefusalError(PayhubError):
@@ -85,7 +97,7 @@ class EngineClient(Protocol):
     """How the gateway talks to the engine that serves a tenant."""
 
     async def start(
-        self, tenant: TenantConfig, payment: msgspec.Struct, traceparent: str, path: str = PATH_PAYMENTS
+        self, tenant: TenantConfig, payment: Begun, traceparent: str, path: str = PATH_PAYMENTS
     ) -> TransferAccepted:
         """Have the tenant's home engine commit a payment, or what else begins under a path of its API.
 
@@ -131,18 +143,19 @@ class EngineClient(Protocol):
 
 
 class HttpEngineClient:
-    """Talks HTTP to the leader of a tenant's home engine, or to another replica, which asks the leader.
+    """Talks HTTP to the leader of a tenant's engine, or to another replica, which asks the leader.
 
     Every call has an end: an answer, or ``EngineUnavailableError`` after ``call_timeout_s`` at most. A start
-    is asked of the home engine alone, however often: another engine does not know whether it was
-    committed there. It follows a placement that has moved meanwhile only where no attempt may have
-    reached the former engine.
+    is asked of the one engine that begins it under the tenant's epoch, however often. Where the tenant has
+    moved, every engine that may have begun it before is asked first: it answers what it has begun, and
+    begins nothing of an older epoch from then on. One that does not answer makes the payment wait.
 
     Args:
         engines: engine id -> base URL, or ``1=URL,2=URL,3=URL`` for an engine of several replicas.
         internal_token: the credential between payhub's own processes.
         call_timeout_s: how long a call may take, with all its attempts.
         present: a tenant's configuration as known now; asked when an engine knows a newer placement.
+        clock: milliseconds since the epoch.
     """
 
     def __init__(
@@ -151,12 +164,14 @@ class HttpEngineClient:
         internal_token: str,
         call_timeout_s: float = CALL_TIMEOUT_S,
         present: Callable[[str], TenantConfig | None] = lambda _tenant_id: None,
+        clock: Clock = system_clock,
     ) -> None:
         self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
         self._breakers = {engine: CircuitBreaker() for engine in engines}
         self._credential = internal_headers(internal_token)
         self._call_timeout_s = call_timeout_s
         self._present = present
+        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -173,22 +188,34 @@ class HttpEngineClient:
             await self._session.close()
 
     async def start(
-        self, tenant: TenantConfig, payment: msgspec.Struct, traceparent: str, path: str = PATH_PAYMENTS
+        self, tenant: TenantConfig, payment: Begun, traceparent: str, path: str = PATH_PAYMENTS
     ) -> TransferAccepted:
         """See ``EngineClient``. Asked again where that may help; the payment's id makes it harmless."""
         body = msgspec.json.encode(payment)
         until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
         while True:
-            asked = self._asked(tenant, "POST", path, traceparent, body)
-            answer = await self._call(tenant.home_engine, asked)
-            if not answer.is_misplaced or asked.is_doubtful:
+            answer = await self._begin(tenant, path, payment.payment_id, traceparent, body)
+            if not answer.is_misplaced:
                 return answer.decode(_ACCEPTED, TransferAccepted)
-            tenant = await self._newer(tenant, until_s)
+            tenant = await self._newer(tenant, until_s, can_be_same=answer.is_behind)
+
+    async def _begin(
+        self, tenant: TenantConfig, path: str, payment_id: str, traceparent: str, body: bytes
+    ) -> "_Answer":
+        """Return the answer of an engine that has begun the payment, else of the one that begins it now."""
+        engine = tenant.engine_of(payment_id)
+        if tenant.former and path == PATH_PAYMENTS:
+            recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
+            for former in tenant.formers(self._clock(), but=engine):
+                answer = await self._call(former, recall)
+                if not answer.is_unknown_payment:
+                    return answer
+        return await self._call(engine, self._asked(tenant, "POST", path, traceparent, body))
 
     async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
         unavailable: PayhubError | None = None
-        for engine in tenant.placement:
+        for engine in tenant.known_engines(path.rpartition("/")[2]):
             asked = self._asked(tenant, "GET", path, traceparent)
             try:
                 answer = await self._call(engine, asked)
@@ -210,7 +237,7 @@ class HttpEngineClient:
             answer = await self._call(engine, self._asked(tenant, "GET", path, traceparent))
             return answer.decode(_OK, kind)
 
-        answers = await asyncio.gather(*map(ask, tenant.placement), return_exceptions=True)
+        answers = await asyncio.gather(*map(ask, tenant.known_engines()), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, PayhubError):
                 raise answer
@@ -225,7 +252,7 @@ class HttpEngineClient:
         """See ``EngineClient``. Only the engine where a payment began takes what is told of it."""
         refused: PayhubError | None = None
         content = msgspec.json.encode(body)
-        for engine in tenant.placement:
+        for engine in tenant.known_engines():
             asked = self._asked(tenant, "POST", path, traceparent, content)
             if act:
                 asked.headers[HEADER_ACT] = act
@@ -256,12 +283,19 @@ class HttpEngineClient:
         }
         return _Asked(method, path, headers, body)
 
-    async def _newer(self, tenant: TenantConfig, until_s: float) -> TenantConfig:
-        """Wait until a newer placement is known here, as the engine knows it already."""
-        while asyncio.get_running_loop().time() < until_s:
+    async def _newer(self, tenant: TenantConfig, until_s: float, *, can_be_same: bool) -> TenantConfig:
+        """Wait until a newer placement is known here, as the engine knows it already.
+
+        Where the engine is the one that is behind, the same placement is tried again a little later.
+        """
+        loop = asyncio.get_running_loop()
+        again_s = loop.time() + RETRY_WAIT_MAX_S if can_be_same else until_s
+        while loop.time() < until_s:
             present = self._present(tenant.tenant_id)
             if present is not None and present.epoch > tenant.epoch:
                 return present
+            if loop.time() >= again_s:
+                return tenant
             await asyncio.sleep(RETRY_WAIT_S)
         _logger.warning("the placement of tenant %s is older than its engine's", tenant.tenant_id)
         raise EngineUnavailableError
@@ -310,8 +344,7 @@ class HttpEngineClient:
             try:
                 async with asyncio.timeout(min(attempt_s, left_s)):
                     answer = await _exchange(session, asked, url)
-            except (aiohttp.ClientConnectionError, TimeoutError) as error:
-                asked.is_doubtful |= not isinstance(error, aiohttp.ClientConnectorError)
+            except (aiohttp.ClientConnectionError, TimeoutError):
                 if is_last or end_s - loop.time() <= pause_s:
                     raise
             else:
@@ -329,7 +362,6 @@ class _Asked(msgspec.Struct):
     path: str
     headers: dict[str, str]
     body: bytes | None
-    is_doubtful: bool = False  # an attempt may have reached the engine and was not answered
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -346,9 +378,20 @@ class _Answer(msgspec.Struct, frozen=True):
 
     @property
     def is_misplaced(self) -> bool:
-        """Whether the engine knows a newer placement of the tenant; it did nothing."""
-        problem = self.problem() if self.status == _CONFLICT else None
+        """Whether the engine knows another placement of the tenant; it did nothing."""
+        problem = self.problem() if self.status in (_CONFLICT, _UNAVAILABLE) else None
         return problem is not None and problem.code in _MISPLACED
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the engine knows an older placement of the tenant; the newer one is on its way to it."""
+        return self.status == _UNAVAILABLE
+
+    @property
+    def is_unknown_payment(self) -> bool:
+        """Whether the engine has not begun the payment; an address that is not known says nothing of that."""
+        problem = self.problem() if self.status == _NOT_FOUND else None
+        return problem is not None and problem.code == _UNKNOWN_PAYMENT
 
     def decode(self, status: int, kind: type[AnswerT]) -> AnswerT:
         if self.status == status:

@@ -31,6 +31,8 @@ from payhub_tenants.lifecycle.api import LifecycleController
 from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.operators.api import OperatorController
 from payhub_tenants.operators.service import OperatorService
+from payhub_tenants.placement.api import PlacementController
+from payhub_tenants.placement.service import PlacementService
 from payhub_tenants.tenants.ams import AmsService
 from payhub_tenants.tenants.api import TenantController
 from payhub_tenants.tenants.service import TenantService
@@ -39,6 +41,7 @@ from payhub_tenants.terms.service import TermsService
 
 _CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     TenantController,
+    PlacementController,
     LifecycleController,
     ApprovalController,
     ClientController,
@@ -58,6 +61,7 @@ class Services:
 
     audit: AuditService
     tenants: TenantService
+    placements: PlacementService
     lifecycle: LifecycleService
     approvals: ApprovalService
     clients: ClientService

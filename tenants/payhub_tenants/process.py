@@ -17,6 +17,7 @@ from payhub_tenants.app import Services, create_app
 from payhub_tenants.database import Database
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
+from payhub_tenants.placement.engines import HttpEngines
 from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import NatsConfigBus, Publisher
 from payhub_tenants.settings import Settings
@@ -53,6 +54,7 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
         vault = Vault(FileKeyProvider(Path(settings.keys_folder), secrets), secrets)
         publisher = Publisher(database, NatsConfigBus(bus), vault)
         outside = Outside(
+            engines=HttpEngines(http, settings.engines, settings.internal_token),
             ams=FineractParties(http),
             scheme=FspiopParticipants(http, clock),
             resolver=SystemResolver(),
@@ -80,6 +82,7 @@ async def _work(database: Database, vault: Vault, publisher: Publisher, services
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(publisher.run(), name="publisher")
         tasks.create_task(services.lifecycle.keep_running(), name="lifecycle")
+        tasks.create_task(services.placements.keep_running(), name="placements")
         tasks.create_task(services.files.keep_running(), name="identifier-files")
 
 

@@ -143,7 +143,7 @@ class Publisher:
         beside = Published(
             clients=await registry.clients.of_tenant(tenant_id),
             limits=None if limits is None else published_limits(limits),
-            weights=[] if placed is None else placed.weights,
+            placed=placed,
             webhooks=await published_endpoints(registry.documents, self._vault, tenant),
         )
         return config_of(await self._for_engines(tenant), beside)

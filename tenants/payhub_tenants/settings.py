@@ -15,7 +15,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     nats_url: str
     aggregator_token: Secret
     secrets_key: str  # payhub_platform.security.secrets.SecretBox
-    engines: dict[str, str]  # engine id -> base URL; placements name these ids only
+    engines: dict[str, str]  # engine id -> base URL, or 1=URL,2=URL of its replicas; placements name these
+    internal_token: str = ""  # the credential between payhub's own processes; without it no engine answers
     engine_capacity_per_s: dict[str, int] = {}  # measured payments a second; an engine not named: 500
     keys_folder: str  # where tenants' keys are, sealed with secrets_key; private to this process
     private_endpoints: bool = False  # webhooks may go to private addresses: on one machine, to try it out

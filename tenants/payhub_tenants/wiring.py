@@ -22,6 +22,9 @@ from payhub_tenants.keys.service import KeyService
 from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.lifecycle.steps import Steps
 from payhub_tenants.operators.service import OperatorService
+from payhub_tenants.placement.draining import Draining
+from payhub_tenants.placement.engines import Engines
+from payhub_tenants.placement.service import PlacementService
 from payhub_tenants.store import Store
 from payhub_tenants.tenants.ams import AmsService
 from payhub_tenants.tenants.service import TenantService
@@ -39,6 +42,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     scheme: SchemeParticipants
     resolver: Resolver
     capacities: dict[str, int]  # payments a second that each engine can do
+    engines: Engines
     wait_s: float = WAIT_S
     private_endpoints: bool = False  # endpoints may be private addresses, and speak http
 
@@ -55,11 +59,16 @@ def services_of(
     ams, scheme = outside.ams, outside.scheme
     access = Access(vault)
     withdrawal = Withdrawal(store, ams, scheme, access)
-    lifecycle = LifecycleService(store, Steps(vault, withdrawal, clock), clock, wake)
+    lifecycle = LifecycleService(
+        store, Steps(vault, withdrawal, Draining(store, outside.engines), clock), clock, wake
+    )
     identifiers = IdentifierService(store, ams, scheme, access, withdrawal, clock, outside.wait_s)
     return Services(
         audit=AuditService(store),
-        tenants=TenantService(store, vault, fingerprints, outside.capacities, lifecycle, clock, wake),
+        tenants=TenantService(
+            store, vault, fingerprints, frozenset(outside.capacities), lifecycle, clock, wake
+        ),
+        placements=PlacementService(store, outside.engines, outside.capacities, clock, wake),
         lifecycle=lifecycle,
         approvals=ApprovalService(store, lifecycle, clock),
         clients=ClientService(store, fingerprints, clock, wake),

@@ -20,8 +20,8 @@ from payhub_platform.contracts.channel import (
     TransferAccepted,
     TransferStatus,
 )
-from payhub_platform.contracts.engine import StartPayment
-from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.contracts.engine import PATH_PAYMENTS, PATH_RECALL, StartPayment
+from payhub_platform.contracts.tenant import FormerEngine, TenantConfig
 from payhub_platform.errors import ForbiddenError, NotFoundError
 from payhub_platform.money import Money
 
@@ -221,8 +221,11 @@ async def two_engines(
         yield client, *engines
 
 
-def moved(epoch: int, *placement: str) -> TenantConfig:
-    return msgspec.structs.replace(TENANT, epoch=epoch, placement=list(placement))
+def moved(
+    epoch: int, *placement: str, former: tuple[str, ...] | list[str] = (), until_ms: int | None = None
+) -> TenantConfig:
+    earlier = [FormerEngine(engine=engine, until_ms=until_ms) for engine in former]
+    return msgspec.structs.replace(TENANT, epoch=epoch, placement=list(placement), former=earlier)
 
 
 async def lose(request: web.Request) -> web.StreamResponse:
@@ -253,18 +256,57 @@ async def test_a_placement_that_the_engine_knows_first_is_followed():
         assert request.headers["x-payhub-epoch"] == "8"
 
 
-async def test_a_placement_is_not_followed_where_the_former_engine_may_have_begun():
-    async with two_engines(lambda _tenant: moved(8, "south")) as (client, north, south):
+async def test_what_the_former_engine_has_begun_is_not_begun_again():
+    here = moved(8, "south", former=["north"])
+    async with two_engines(lambda _tenant: here) as (client, north, south):
 
-        async def lose_then_refuse(request: web.Request) -> web.StreamResponse:
-            again = problem(409, "stale-epoch")
+        async def lose_then_recall(request: web.Request) -> web.StreamResponse:
+            again = accepted if request.path == PATH_RECALL else problem(409, "stale-epoch")
             return await (lose if len(north.requests) == 1 else again)(request)
 
-        north.handler, south.handler = lose_then_refuse, accepted
-        with pytest.raises(EngineUnavailableError):
-            await client.start(moved(7, "north"), PAYMENT, TRACE)
-        assert len(north.requests) > 1
+        north.handler, south.handler = lose_then_recall, accepted
+        assert await client.start(moved(7, "north"), PAYMENT, TRACE) == TransferAccepted(transaction_id="p-1")
+        [*_, (asked, body)] = north.requests
+        assert (asked.path, asked.headers["x-payhub-epoch"]) == (PATH_RECALL, "8")
+        assert msgspec.json.decode(body, type=StartPayment) == PAYMENT
         assert south.requests == []
+
+
+async def test_what_no_former_engine_has_begun_is_begun_at_the_new_one():
+    async with two_engines() as (client, north, south):
+        south.handler = accepted
+        await client.start(moved(8, "south", former=["north", "south"]), PAYMENT, TRACE)
+        assert [request.path for request, _ in north.requests] == [PATH_RECALL]
+        assert [request.path for request, _ in south.requests] == [PATH_PAYMENTS]
+
+
+@pytest.mark.parametrize("handler", [problem(404, "not-found"), problem(503, "engine-stopping")])
+async def test_nothing_is_begun_while_a_former_engine_does_not_tell(handler: Handler):
+    async with two_engines() as (client, north, south):
+        north.handler, south.handler = handler, accepted
+        with pytest.raises((EngineUnavailableError, EngineRefusalError)):
+            await client.start(moved(8, "south", former=["north"]), PAYMENT, TRACE)
+        assert south.requests == []
+
+
+async def test_a_former_engine_is_asked_for_as_long_as_it_keeps_the_keys():
+    async with two_engines() as (client, north, south):
+        north.handler, south.handler = lose, accepted
+        tenant = moved(8, "south", former=["north"], until_ms=1_000)
+        await client.start(tenant, PAYMENT, TRACE)
+        assert north.requests == []
+
+
+async def test_an_engine_that_is_behind_is_asked_again_a_little_later():
+    async with two_engines() as (client, north, _):
+
+        async def behind(request: web.Request) -> web.StreamResponse:
+            first = problem(503, "placement-unknown") if len(north.requests) == 1 else accepted
+            return await first(request)
+
+        north.handler = behind
+        await client.start(moved(8, "north"), PAYMENT, TRACE)
+        assert len(north.requests) == 2
 
 
 async def test_a_payment_is_not_begun_elsewhere_because_its_engine_is_silent():

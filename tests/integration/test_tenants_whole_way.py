@@ -13,7 +13,6 @@ from unit.tenants.test_tenant_lifecycle import BASE, REASON, active, approve
 from payhub_cli.local.server import LocalServer
 from payhub_tenants.audit.model import first_broken
 from payhub_tenants.database import Database
-from payhub_tenants.lifecycle.steps import DRAIN_MS
 from payhub_tenants.vault import FileKeyProvider, Vault
 
 FILE = f"{BASE}/party-identifier-file"
@@ -52,7 +51,6 @@ async def test_the_whole_way(postgres_server: LocalServer, tmp_path: Path):
             assert (await settle())["status"] == "suspended"
             await api.post(f"{BASE}/offboard", json=REASON)
             await settle()
-            plane.now_ms += DRAIN_MS
             while (view := await settle())["jobs"][0]["remaining"]:
                 assert "party identifiers are still" in view["jobs"][0]["waitsFor"]
             assert (plane.scheme.participants, plane.ams.accounts) == ({}, {})

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from payhub_platform.contracts.engine import EngineLimits, EngineOverview, InFlight, ReplicaView, TenantDrain
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.secrets import SecretBox
@@ -23,6 +24,7 @@ from payhub_tenants.identifiers.remote import AmsAccess, SchemeAccess
 from payhub_tenants.keys.model import Certificate, SigningKeyRow
 from payhub_tenants.lifecycle.model import Evidence, Job, published_status
 from payhub_tenants.operators.model import Operator
+from payhub_tenants.placement.engines import EngineSilentError
 from payhub_tenants.publisher import BusPublishError
 from payhub_tenants.tenants.model import Tenant
 from payhub_tenants.vault import KeyDestroyedError
@@ -437,3 +439,56 @@ class MemoryScheme:
         if self.is_down:
             raise RegistrationError("scheme-unreachable", "No answer.")
         self.participants.pop((identifier.type, identifier.value, identifier.sub_id), None)
+
+
+@dataclass
+class MemoryEngines:
+    """Engines that hold instances, and hear of placements when a test lets them."""
+
+    open: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # by engine and tenant
+    begun: set[tuple[str, str]] = field(default_factory=set)
+    fences: dict[tuple[str, str], int] = field(default_factory=dict)
+    in_flight: dict[str, int] = field(default_factory=dict)
+    disks: dict[str, str] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
+
+    async def drain(self, engine: str, tenant_id: str, epoch: int) -> TenantDrain:
+        if engine in self.silent:
+            raise EngineSilentError(f"engine {engine} does not answer: HTTP 503")
+        at = (engine, tenant_id)
+        self.fences[at] = max(self.fences.get(at, 0), epoch)
+        left = self.open.get(at, [])
+        is_behind = engine in self.behind
+        return TenantDrain(
+            engine=engine,
+            fence=self.fences[at],
+            known_epoch=epoch - is_behind,
+            known_version=0 if is_behind else 2**31,
+            open=len(left),
+            open_payments=left,
+            outbox=0,
+            begun=bool(left) or at in self.begun,
+        )
+
+    async def overview(self, engine: str) -> EngineOverview:
+        if engine in self.silent:
+            raise EngineSilentError(f"engine {engine} does not answer: HTTP 503")
+        return EngineOverview(
+            engine=engine,
+            site=engine,
+            replica=ReplicaView(
+                replica="1", role="leader", leader="1", term=1, commit_index=1, applied_index=1,
+                written_index=1, first_index=1, log_bytes=0, next_position=1,
+            ),
+            next_position=1,
+            waiting=0,
+            in_flight=self.in_flight.get(engine, 0),
+            counts=InFlight(
+                instances=0, jobs=0, timers=0, subscriptions=0, messages=0, outbox=0, incidents=0
+            ),
+            incidents=[],
+            limits=EngineLimits(
+                in_flight=1_000, waiting=1, disk=self.disks.get(engine, "enough"), disk_free_bytes=1
+            ),
+        )  # fmt: skip

@@ -45,6 +45,17 @@ class StartInstance(Command, frozen=True, kw_only=True):
     fingerprint: str
     variables: dict[str, Any]
     trace: str = ""
+    epoch: int | None = None  # of the placement it was sent under; rejected below the tenant's fence
+
+
+class FenceTenant(Command, frozen=True, kw_only=True):
+    """From now on begin nothing of a tenant that was sent under an older epoch of its placement.
+
+    What is not known here once this is committed will never be: another engine may begin it.
+    """
+
+    tenant: str
+    epoch: int
 
 
 class CorrelateMessage(Command, frozen=True, kw_only=True):
@@ -58,6 +69,7 @@ class CorrelateMessage(Command, frozen=True, kw_only=True):
     origin: str = ""
     sequence: int = 0
     lowest_open: int = 0
+    epoch: int | None = None  # as of ``StartInstance``; of a message that begins something
 
 
 class BroadcastSignal(Command, frozen=True, kw_only=True):

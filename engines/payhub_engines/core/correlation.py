@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from payhub_engines.core import broadcasts, business_keys, events, throwing, waits
+from payhub_engines.core import broadcasts, business_keys, events, fencing, throwing, waits
 from payhub_engines.core.bpmn.model import MessageTrigger, ProcessDefinition
 from payhub_engines.core.commands import (
     AcknowledgeHandover,
@@ -48,7 +48,7 @@ def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> 
     waiting = _waiting(decision, callback)
     refusal = None if origin else _refusal(decision, callback, is_delivered=waiting is not None)
     if refusal is None and callback.start_process and waiting is None:
-        refusal = _start_refusal(decision, callback)
+        refusal = _start_refusal(decision, callback) or _fenced(decision, callback, command.epoch)
     if refusal is not None:
         return refusal
     if origin:
@@ -193,6 +193,13 @@ def _start_refusal(decision: Decision, callback: Callback) -> Rejected | None:
     if not _start_event(definition, callback.name):
         return Rejected("no-start", f"The message does not start process {callback.start_process}.")
     return None
+
+
+def _fenced(decision: Decision, callback: Callback, epoch: int | None) -> Rejected | None:
+    """Refuse what would begin under an older epoch; what has begun here goes on."""
+    if decision.state.find_key(callback.tenant, callback.start_process, _business_key(callback)) is not None:
+        return None
+    return fencing.refusal(decision.state, callback.tenant, epoch)
 
 
 def _is_reused(decision: Decision, callback: Callback, found: int) -> bool:

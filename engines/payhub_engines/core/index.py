@@ -1,6 +1,7 @@
 """Where things are: indexes over the documents, in memory, derived from them and never stored."""
 
 import heapq
+import itertools
 from collections.abc import Container
 from typing import Final
 
@@ -46,6 +47,17 @@ class Index:
     def kept(self) -> int:
         """How many messages are kept."""
         return len(self._expiry)
+
+    def hosts(self) -> set[int]:
+        """Return the instances that wait for something: all that have not ended, but callers of others."""
+        places = itertools.chain(
+            self.jobs.values(),
+            self.incidents.values(),
+            ((instance, element) for instance, element, _ in self.timers.values()),
+            *(waiting.values() for waiting in self.waiting.values()),
+            *(listening.values() for listening in self.listening.values()),
+        )
+        return {instance for instance, _ in places}
 
     def add_instance(self, instance: Instance) -> None:
         """Take up everything that a loaded instance waits for."""

@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from payhub_engines.core import broadcasts, business_keys, correlation, deployment, events, jobs, operator
+from payhub_engines.core import (
+    broadcasts,
+    business_keys,
+    correlation,
+    deployment,
+    events,
+    fencing,
+    jobs,
+    operator,
+)
 from payhub_engines.core import commands as asked
 from payhub_engines.core.appliers import CURRENT_VERSION
 from payhub_engines.core.decision import Decision
@@ -76,6 +85,9 @@ def _start(decision: Decision, command: asked.StartInstance) -> Reply:
     if not definition.start:
         return Rejected("no-start", f"Process {command.process} has no none start event.")
     known = _key_refusal(command) or _started_before(decision, command)
+    if known is None:
+        # What is known here already is the same act, under whichever epoch it is asked for again.
+        known = fencing.refusal(decision.state, command.tenant, command.epoch)
     if known is not None:
         return known
     try:
@@ -110,6 +122,7 @@ _HANDLERS: Final[dict[type[asked.Command], Callable[[Decision, Any], Reply]]] = 
     asked.FoundEngine: deployment.found,
     asked.DeployProcess: deployment.deploy,
     asked.StartInstance: _start,
+    asked.FenceTenant: fencing.fence,
     asked.CorrelateMessage: correlation.correlate,
     asked.BroadcastSignal: correlation.broadcast_signal,
     asked.ContinueBroadcast: broadcasts.go_on,

@@ -275,6 +275,16 @@ class State:
             return True
         return self.rows.get(tables.RECEIVED + tables.texts(origin) + tables.number(sequence)) is not None
 
+    def fence(self, tenant: str) -> int:
+        """Return the epoch below which nothing of a tenant begins here; 0 where there is no fence."""
+        raw = self.rows.get(tables.FENCE + tables.texts(tenant))
+        return 0 if raw is None else int.from_bytes(raw[: tables.NUMBER_BYTES], "big")
+
+    def fence_key(self, tenant: str) -> int:
+        """Return the first key that an instance could get once the tenant's fence stood."""
+        raw = self.rows.get(tables.FENCE + tables.texts(tenant))
+        return 0 if raw is None else tables.last_number(raw)
+
     def incident(self, key: int) -> IncidentRecord | None:
         """Return an open incident."""
         place = self.index.incidents.get(key)

@@ -21,7 +21,9 @@ from payhub_engines.connectors.payment import (
     transfer_status,
 )
 from payhub_engines.core.records import InstanceRecord
+from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
+from payhub_engines.handover.recall import recalled
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
 from payhub_engines.server.received_requests import password_for_payer
@@ -30,7 +32,9 @@ from payhub_engines.server.requests import (
     AnyRequest,
     active_tenant,
     answer,
-    placed_tenant,
+    epoch_of,
+    known_tenant,
+    refusal_of,
     start_instance,
     tell,
 )
@@ -45,6 +49,7 @@ from payhub_platform.contracts.engine import (
     PATH_AUTHORIZATION,
     PATH_CONFIRMATION,
     PATH_PAYMENTS,
+    PATH_RECALL,
     PATH_REFUNDS,
     PATH_REQUESTS,
     StartPayment,
@@ -80,6 +85,30 @@ class PaymentsController(Controller):
         variables = start_variables(start, tenant, engine.clock())
         return await start_instance(request, engine, tenant, PAYER_PROCESS, start, variables)
 
+    @post(PATH_RECALL.removeprefix(PATH_PAYMENTS), status_code=202)
+    async def recall(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
+        """Answer as the start did, where this engine has begun the payment; begin nothing.
+
+        Raises:
+            NotFoundError: ``payment-not-found``; from now on it does not begin under an older epoch either.
+            UnprocessableError: ``key-reused``, it was begun with another body.
+        """
+        require_internal(request.headers, engine.settings.internal_token)
+        start: StartPayment = decode_body(await request.body(), _START.decode)
+        tenant_id = request.headers.get(HEADER_TENANT, "")
+        found = await recalled(
+            engine.stream,
+            tenant_id,
+            epoch_of(request),
+            lambda state: state.find_instance(tenant_id, PAYER_PROCESS, start.payment_id),
+        )
+        if found is None:
+            raise NotFoundError("payment-not-found", "There is no payment with this id.", "/payment_id")
+        if found.fingerprint != start.fingerprint:
+            reused = Rejected("key-reused", f"{start.payment_id} was used with another content.")
+            raise refusal_of(reused, "header:X-CorrelationID")
+        return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
+
     @post("/{payment_id:str}/" + PATH_CONFIRMATION)
     async def confirm(
         self, request: AnyRequest, engine: NamedDependency[Engine], payment_id: FromPath[str]
@@ -89,7 +118,7 @@ class PaymentsController(Controller):
         Raises:
             UnprocessableError: ``nothing-to-confirm``, the payment does not wait for it, or no more.
         """
-        tenant = placed_tenant(request, engine)
+        tenant = known_tenant(request, engine)
         confirmation: Confirmation = decode_body(await request.body(), _CONFIRMATION.decode)
         transaction_id = await engine.stream.read(
             lambda state: _transaction(state, tenant.tenant_id, payment_id), tenant.tenant_id
@@ -108,7 +137,9 @@ class PaymentsController(Controller):
         tenant_id, trace = tenant.tenant_id, request.headers.get("traceparent", "")
         transaction_id = await start_refund(
             lambda function: engine.stream.read(function, tenant_id),
-            lambda command: engine.stream.submit(msgspec.structs.replace(command, trace=trace), tenant_id),
+            lambda command: engine.stream.submit(
+                msgspec.structs.replace(command, trace=trace, epoch=epoch_of(request)), tenant_id
+            ),
             start,
             payment_id,
             tenant,
@@ -171,7 +202,7 @@ class RequestsController(Controller):
         Raises:
             UnprocessableError: ``nothing-to-confirm``, the device has nothing to ask, or no more.
         """
-        tenant = placed_tenant(request, engine)
+        tenant = known_tenant(request, engine)
         entered: DeviceAuthorization = decode_body(await request.body(), _AUTHORIZATION.decode)
         variables = authorization_variables(entered)
         await tell(request, engine, tenant, DEVICE_AUTHORIZATION, request_id, variables)

@@ -25,6 +25,7 @@ from payhub_engines.server.members_api import (
 from payhub_engines.server.operator_api import OperatorController
 from payhub_engines.server.received_requests import ReceivedRequestsController
 from payhub_engines.server.settings import EngineSettings
+from payhub_engines.server.tenants_api import TenantsController
 from payhub_platform import event_loop
 from payhub_platform.errors import PayhubError
 from payhub_platform.garbage import spare_what_lives
@@ -40,8 +41,11 @@ CONTROLLERS: Final = (
     PaymentsController,
     RequestsController,
     AccountsController,
+    PartiesController,
     RegistrationsController,
+    ReceivedRequestsController,
     OperatorController,
+    TenantsController,
 )
 
 
@@ -58,13 +62,7 @@ def create_app(engine: Engine, started: asyncio.Event) -> Litestar:
 
     return Litestar(
         route_handlers=[
-            PaymentsController,
-            RequestsController,
-            AccountsController,
-            PartiesController,
-            RegistrationsController,
-            ReceivedRequestsController,
-            OperatorController,
+            *CONTROLLERS,
             live,
             ready,
             fspiop,

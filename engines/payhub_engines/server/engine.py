@@ -20,6 +20,8 @@ from payhub_engines.core.commands import Command, DeployProcess, FoundEngine
 from payhub_engines.core.state import State
 from payhub_engines.export.exporter import Exporter
 from payhub_engines.export.reader import LogReader
+from payhub_engines.handover.placing import Belongs, Placing
+from payhub_engines.handover.recall import RecallServer, ask
 from payhub_engines.handover.receiver import HandoverReceiver
 from payhub_engines.handover.sender import HandoverSender
 from payhub_engines.processes import load
@@ -35,7 +37,8 @@ from payhub_platform import cancellation
 from payhub_platform.bus.connection import Bus, connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock, system_clock
-from payhub_platform.contracts.engine import EngineLimits, ReplicaView
+from payhub_platform.contracts.engine import ENDED_KEPT_MS, EngineLimits, RecallRequest, ReplicaView
+from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.jws import PublicKey
@@ -45,7 +48,6 @@ from payhub_platform.telemetry.tracing import Tracing
 _logger = logging.getLogger(__name__)
 
 JOURNAL: Final = "journal"  # folder of the log
-ENDED_KEPT_MS: Final = 90 * 86_400_000  # ended instances, for their status and against repeated requests
 
 
 class Engine:
@@ -64,6 +66,7 @@ class Engine:
         self.disk = DiskSpace(settings.data_dir)
         self.stream = StreamProcessor(settings.data_dir / "state", self._log, clock, self._opening)
         self._keys = PublicKeys(self.directory.by_fsp)
+        self.placing = Placing(settings.engine_id, lambda: self.stream.machine.state, self._ask, clock)
         self._tasks: list[asyncio.Task[None]] = []
         self._leading: list[asyncio.Task[None]] = []
         self._ending: set[asyncio.Task[None]] = set()
@@ -72,6 +75,7 @@ class Engine:
         self._http: aiohttp.ClientSession | None = None
         self._jobs: JobWorker | None = None
         self._receiver: HandoverReceiver | None = None
+        self._recalls: RecallServer | None = None
         self._sender: HandoverSender | None = None
         self._exporter: Exporter | None = None
 
@@ -143,7 +147,8 @@ class Engine:
         )
         self._jobs = JobWorker(self.stream, handlers(), context, self.clock)
         timers = TimerWorker(self.stream, self.clock, ENDED_KEPT_MS)
-        self._receiver = HandoverReceiver(engine_id, self.stream, bus)
+        self._receiver = HandoverReceiver(engine_id, self.stream, bus, self._belongs)
+        self._recalls = RecallServer(engine_id, self.stream, bus)
         self._sender = HandoverSender(self.stream, bus)
         self._exporter = Exporter(engine_id, self.stream, LogReader(engine_id, self._log), bus)
         self.stream.on_role(self._take_role)
@@ -168,10 +173,11 @@ class Engine:
         ending = asyncio.create_task(cancellation.end(led), name="no-longer-leading")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
-        if is_leader and self._receiver and self._exporter and self._sender:
+        if is_leader and self._receiver and self._recalls and self._exporter and self._sender:
             for name, work in (
                 ("handover-sender", self._sender.run()),
                 ("handover-receiver", self._receiver.run()),
+                ("recalls", self._recalls.run()),
                 ("exporter", self._exporter.run()),
                 ("replays", self._exporter.serve_replays()),
             ):
@@ -240,6 +246,16 @@ class Engine:
         if config is None:
             raise UnavailableError("unknown-tenant", "This engine does not know the tenant (yet).")
         return config
+
+    async def _ask(self, engine: str, request: RecallRequest) -> bool:
+        if self._bus is None:
+            raise UnavailableError("engine-stopping", "The engine does not run.")
+        return await ask(self._bus, engine, request)
+
+    async def _belongs(self, callback: Callback) -> Belongs:
+        """Tell where a message goes that another engine has handed over; it may be behind, or ahead."""
+        tenant = self.directory.get(callback.tenant)
+        return Belongs(here=True) if tenant is None else await self.placing.of(tenant, callback)
 
     def source_keys(self, fsp_id: str, tenant: TenantConfig) -> list[PublicKey]:
         """Return the public keys that messages of an FSP may be signed with; none where it is unknown."""

@@ -26,6 +26,7 @@ from payhub_engines.connectors.mojaloop.received.payments import refuse_unquoted
 from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing, not_served
 from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
 from payhub_engines.core.reply import Rejected
+from payhub_engines.handover.placing import sent_on
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
@@ -108,7 +109,9 @@ def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) ->
     One whose quote is being answered is kept until the process waits for it, and what is sent again of a
     transfer that was taken is left to what became of that.
     """
-    if callback.name != names.TRANSFER_PREPARE or tenant.home_engine != engine.settings.engine_id:
+    has_moved = any(former.until_ms is None for former in tenant.former)
+    is_elsewhere = tenant.home_engine != engine.settings.engine_id or has_moved
+    if callback.name != names.TRANSFER_PREPARE or is_elsewhere:
         return callback
     state = engine.stream.machine.state
     if state.has_subscription(callback.tenant, callback.name, callback.correlation_key):
@@ -121,18 +124,17 @@ def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) ->
 
 
 async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
-    """Give the callback to who waits for it: an instance here, or the engine that owns the tenant."""
-    waits_here = engine.stream.machine.state.has_subscription(
-        callback.tenant, callback.name, callback.correlation_key
-    )
-    command: Command
-    if waits_here or tenant.home_engine == engine.settings.engine_id:
-        command = CorrelateMessage(callback=callback)
-    else:
-        command = QueueHandover(owner=tenant.home_engine, callback=callback)
-    reply = await engine.stream.submit(command, tenant.tenant_id)
-    if isinstance(reply, Rejected):
-        raise _refusal_of(reply)
+    """Give the callback to who waits for it: an instance here, or one at another engine of the tenant."""
+    belongs = await engine.placing.of(tenant, callback)
+    commands: list[Command] = [
+        QueueHandover(owner=owner, callback=sent_on(callback)) for owner in belongs.owners
+    ]
+    if belongs.here:
+        commands.append(CorrelateMessage(callback=callback, epoch=belongs.epoch))
+    for command in commands:
+        reply = await engine.stream.submit(command, tenant.tenant_id)
+        if isinstance(reply, Rejected):
+            raise _refusal_of(reply)
 
 
 def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:

@@ -12,9 +12,10 @@ from payhub_engines.core.commands import StartInstance
 from payhub_engines.core.reply import Rejected, Reply
 from payhub_engines.core.state import State
 from payhub_engines.processes import PAYEE_QUOTE_TRANSFER
+from payhub_engines.server.requests import refusal_of
 from payhub_platform.contracts.engine import StartRefund
 from payhub_platform.contracts.tenant import TenantConfig
-from payhub_platform.errors import UnavailableError, UnprocessableError
+from payhub_platform.errors import UnavailableError
 
 LOOKS_MAX: Final = 8  # others that pay back the same payment at the same moment
 _KEY_REUSED: Final = "key-reused"
@@ -63,7 +64,7 @@ async def start_refund(
         if not isinstance(reply, Rejected):
             return transaction_id
         if reply.code != _KEY_REUSED:
-            raise UnprocessableError(reply.code, reply.detail)
+            raise refusal_of(reply)
     raise UnavailableError("refund-contended", "Others pay back the same payment; send the same again.")
 
 

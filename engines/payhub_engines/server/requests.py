@@ -9,15 +9,17 @@ from opentelemetry.trace import SpanKind
 from payhub_engines.core.commands import CorrelateMessage, StartInstance
 from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
+from payhub_engines.handover.placing import placement_unknown
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.channel import TransferAccepted
-from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT
+from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT, STALE_EPOCH
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
     ConflictError,
     ForbiddenError,
     InvalidInputError,
+    PayhubError,
     UnprocessableError,
 )
 from payhub_platform.security.internal import require_internal
@@ -43,10 +45,18 @@ def active_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
 
     Raises:
         ForbiddenError: ``tenant-suspended``.
-        ConflictError: as ``placed_tenant``.
-        UnavailableError: ``engine-overloaded`` and others of ``StreamProcessor.submit``.
+        ConflictError: ``stale-epoch`` or ``not-placed-here``.
+        UnavailableError: ``placement-unknown``, ``engine-overloaded`` and others of
+            ``StreamProcessor.submit``.
     """
-    tenant = placed_tenant(request, engine)
+    tenant, epoch = known_tenant(request, engine), epoch_of(request)
+    if epoch < tenant.epoch:
+        raise stale_epoch()
+    if epoch > tenant.epoch:
+        # Answers to what begins here must be found too, also where they reach another engine.
+        raise placement_unknown()
+    if engine.settings.engine_id not in tenant.begins:
+        raise ConflictError("not-placed-here", "The tenant is not served by this engine.")
     refusal = engine.stream.refusal_of_payment(tenant.tenant_id)
     if refusal is not None:  # told before anything is decoded: a flood must cost the others nothing
         raise refusal
@@ -55,25 +65,34 @@ def active_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
     return tenant
 
 
-def placed_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
-    """Return the tenant that the gateway names, when it is placed here and the placement is current.
+def known_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
+    """Return the tenant that the gateway names, wherever it is placed now: what runs here goes on here."""
+    require_internal(request.headers, engine.settings.internal_token)
+    return engine.tenant(request.headers.get(HEADER_TENANT, ""))
+
+
+def epoch_of(request: AnyRequest) -> int:
+    """Return the epoch of the placement that a request was sent under.
 
     Raises:
-        ConflictError: ``stale-epoch`` or ``not-placed-here``.
+        InvalidInputError: ``invalid-epoch``.
     """
-    require_internal(request.headers, engine.settings.internal_token)
-    tenant = engine.tenant(request.headers.get(HEADER_TENANT, ""))
     try:
-        epoch = int(request.headers.get(HEADER_EPOCH, ""))
+        return int(request.headers.get(HEADER_EPOCH, ""))
     except ValueError:
         raise InvalidInputError(
             "invalid-epoch", "The placement epoch must be a number.", f"header:{HEADER_EPOCH}"
         ) from None
-    if epoch < tenant.epoch:
-        raise ConflictError("stale-epoch", "The tenant's placement has changed.", f"header:{HEADER_EPOCH}")
-    if engine.settings.engine_id not in tenant.placement:
-        raise ConflictError("not-placed-here", "The tenant is not served by this engine.")
-    return tenant
+
+
+def stale_epoch() -> ConflictError:
+    """Tell whoever has an older placement to look for the newer one; nothing was begun."""
+    return ConflictError("stale-epoch", "The tenant's placement has changed.", f"header:{HEADER_EPOCH}")
+
+
+def refusal_of(reply: Rejected, where: str = "/") -> PayhubError:
+    """Return what a start is refused with."""
+    return stale_epoch() if reply.code == STALE_EPOCH else UnprocessableError(reply.code, reply.detail, where)
 
 
 async def start_instance(
@@ -88,6 +107,7 @@ async def start_instance(
 
     Raises:
         UnprocessableError: ``key-reused``, the id was used with another body.
+        ConflictError: ``stale-epoch``, the engine was asked on behalf of a newer placement meanwhile.
     """
     with engine.tracing.span(
         "engine start payment",
@@ -103,11 +123,11 @@ async def start_instance(
             fingerprint=start.fingerprint,
             variables=variables,
             trace=span.traceparent,
+            epoch=epoch_of(request),
         )
         reply = await engine.stream.submit(command, tenant.tenant_id)
     if isinstance(reply, Rejected):
-        where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
-        raise UnprocessableError(reply.code, reply.detail, where)
+        raise refusal_of(reply, "header:X-CorrelationID" if reply.code == "key-reused" else "/")
     return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
 
 

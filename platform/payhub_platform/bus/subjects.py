@@ -32,3 +32,8 @@ def confirmed(engine: str) -> str:
 def handover(engine: str) -> str:
     """Where an engine takes callbacks that reached another (request and reply)."""
     return f"payhub.handover.{engine}"
+
+
+def recall(engine: str) -> str:
+    """Where an engine is asked whether it has begun something (request and reply)."""
+    return f"payhub.recall.{engine}"

@@ -6,12 +6,18 @@ from payhub_platform.contracts.base import Contract
 from payhub_platform.contracts.channel import PartyIdInfo, RequestUse, UseCase
 from payhub_platform.money import Money
 
+ENDED_KEPT_MS: Final = 90 * 86_400_000  # ended instances, for their status and against repeated requests
+STALE_EPOCH: Final = "stale-epoch"  # code of a start whose placement is no longer the tenant's
 HEADER_TENANT: Final = "x-payhub-tenant"
 HEADER_EPOCH: Final = "x-payhub-epoch"
 HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the replica's id
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 HEADER_ACT: Final = "x-payhub-act"  # beside a person's decision: the same id again is the same one
 PATH_PAYMENTS: Final = "/engine/v1/payments"
+PATH_RECALL: Final = "/engine/v1/payments/recall"
+PATH_TENANTS: Final = "/engine/v1/tenants"
+PATH_DRAIN: Final = "drain"  # below a tenant: POST, answered by ``TenantDrain``
+PATH_OVERVIEW: Final = "/engine/v1/overview"
 PATH_REQUESTS: Final = "/engine/v1/transaction-requests"
 PATH_RECEIVED: Final = "/engine/v1/received-requests"
 PATH_ACCOUNTS: Final = "/engine/v1/account-lookups"
@@ -43,6 +49,40 @@ class StartPayment(Contract, frozen=True, kw_only=True):
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
+
+
+class RecallRequest(Contract, frozen=True, kw_only=True):
+    """Request on ``payhub.recall.<engine>``: has this engine begun it? It will not under an older epoch."""
+
+    tenant: str
+    epoch: int
+    process: str
+    payment: str
+    name: str = ""  # of a message: an instance that waits for it counts as well
+    correlation_key: str = ""
+
+
+class RecallReply(Contract, frozen=True, kw_only=True):
+    """Whether the engine has begun it; ``reason`` is set where the engine cannot tell now."""
+
+    known: bool = False
+    reason: str = ""
+
+
+class TenantDrain(Contract, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
+    """Answer of ``POST /engine/v1/tenants/{id}/drain``: what is open of a tenant; asked with an epoch.
+
+    From the answer on the engine begins nothing of an older epoch, whatever it has heard of the placement.
+    """
+
+    engine: str
+    fence: int  # the epoch below which nothing is begun
+    known_epoch: int  # of the configuration that the engine has; 0 where it has none
+    known_version: int
+    open: int  # instances that began under an older epoch; all of them where the engine begins none now
+    open_payments: list[str]  # the business keys of some of them
+    outbox: int  # callbacks of the tenant that wait for other engines
+    begun: bool  # whether it keeps the key of anything that it has ever begun for the tenant
 
 
 class StartRequest(Contract, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ class Callback(Contract, frozen=True, kw_only=True):
     ttl_ms: int = 0  # how long it is kept when nothing waits for it yet
     trace: str = ""
     message_id: str = ""  # the same id again, while the message lives, is a duplicate and has no effect
+    hops: int = 0  # how many engines have sent it on
 
 
 class HandoverRequest(Contract, frozen=True, kw_only=True):

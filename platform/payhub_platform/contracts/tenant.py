@@ -1,6 +1,7 @@
 """A tenant's configuration, as tenants publishes it and gateways and engines hold it."""
 
-from typing import Annotated, Any, Literal
+import zlib
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -9,6 +10,7 @@ from payhub_platform.contracts.base import Contract
 TenantStatus = Literal["active", "suspended"]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 FspiopVersion = Literal["1.0", "1.1", "2.0"]
+WEIGHT_SUM: Final = 100
 
 
 AmsKind = Literal["fineract", "contract"]
@@ -158,6 +160,13 @@ class WebhookEndpoint(Contract, frozen=True, kw_only=True):
     secrets: list[WebhookSecret]  # newest first; each that is valid signs
 
 
+class FormerEngine(Contract, frozen=True, kw_only=True):
+    """An engine that began payments of the tenant under an earlier epoch, and so knows their keys."""
+
+    engine: str
+    until_ms: int | None = None  # what it began has ended: it is asked until then; None: some may still run
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -182,8 +191,42 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     ] = []  # PEM of who issues its channels' certificates; none: the installation's
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
     webhooks: list[WebhookEndpoint] = []
+    former: list[FormerEngine] = []  # of earlier epochs, also where they are in the placement again
 
     @property
     def home_engine(self) -> str:
-        """The engine that owns this tenant's payments."""
+        """The engine at which the scheme's requests begin, and payments too where there are no weights."""
         return self.placement[0]
+
+    @property
+    def begins(self) -> list[str]:
+        """The engines that begin something under this epoch: the home engine, and those with a weight."""
+        weighted = [engine for engine, weight in zip(self.placement, self.weights, strict=False) if weight]
+        return [self.home_engine, *(engine for engine in weighted if engine != self.home_engine)]
+
+    def engine_of(self, payment_id: str) -> str:
+        """Return the one engine that may begin a payment under this epoch: the same for every repetition."""
+        rest = zlib.crc32(payment_id.encode()) % WEIGHT_SUM
+        for engine, weight in zip(self.placement, self.weights, strict=False):
+            rest -= weight
+            if rest < 0:
+                return engine
+        return self.home_engine
+
+    def known_engines(self, payment_id: str = "") -> list[str]:
+        """Return the engines that may know something of the tenant's, the likeliest for an id first."""
+        first = [self.engine_of(payment_id)] if payment_id else []
+        return list(dict.fromkeys([*first, *self.placement, *(former.engine for former in self.former)]))
+
+    def formers(self, now_ms: int, but: str) -> list[str]:
+        """Return the engines that may have begun under an earlier epoch what is asked for now, but one."""
+        return [
+            former.engine
+            for former in self.former
+            if former.engine != but and (former.until_ms is None or former.until_ms > now_ms)
+        ]
+
+    def open_engines(self, but: str) -> list[str]:
+        """Return the engines at which something of the tenant may wait for an answer, but one."""
+        running = [former.engine for former in self.former if former.until_ms is None]
+        return [engine for engine in dict.fromkeys([*self.begins, *running]) if engine != but]

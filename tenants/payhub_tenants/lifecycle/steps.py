@@ -13,12 +13,11 @@ from payhub_tenants.lifecycle.errors import NotYetError, RequirementsError
 from payhub_tenants.lifecycle.facts import facts_of
 from payhub_tenants.lifecycle.model import Job, Step
 from payhub_tenants.lifecycle.requirements import missing_for
+from payhub_tenants.placement.draining import Draining
 from payhub_tenants.store import Transaction
 from payhub_tenants.tenants.model import Tenant, changed, without_secrets
 from payhub_tenants.vault import Vault
 
-# Longer than any payment of the shipped processes may take, with its queries of an unknown outcome.
-DRAIN_MS: Final = 15 * 60 * 1000
 WITHDRAWN_AT_ONCE: Final = 50
 
 
@@ -36,11 +35,11 @@ Within = Callable[[Work], Awaitable[tuple[Tenant, dict[str, Any]]]]
 class Steps:
     """Does steps: calls to others first, without a transaction, then what is kept, within one."""
 
-    def __init__(self, vault: Vault, withdrawal: Withdrawal, clock: Clock, drain_ms: int = DRAIN_MS) -> None:
+    def __init__(self, vault: Vault, withdrawal: Withdrawal, draining: Draining, clock: Clock) -> None:
         self._vault = vault
         self._withdrawal = withdrawal
+        self._draining = draining
         self._clock = clock
-        self._drain_ms = drain_ms
         self._within: dict[Step, Within] = {
             "tenant-key": self._tenant_key,
             "signing-key": self._signing_key,
@@ -63,6 +62,8 @@ class Steps:
         Raises:
             NotYetError: they could not do it now.
         """
+        if step == "drain" and (open_work := await self._draining.left(tenant)):
+            raise NotYetError(open_work)
         if step != "identifiers":
             return
         try:
@@ -120,10 +121,7 @@ class Steps:
     async def _drain(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         evidence = await work.transaction.lifecycle.evidence(work.tenant.tenant_id)
         [since_ms] = [e.at_ms for e in evidence if (e.job, e.step) == (work.job.number, "publication")]
-        waited_ms = self._clock() - since_ms
-        if waited_ms < self._drain_ms:
-            raise NotYetError("payments under way")
-        return work.tenant, {"refusedSinceMs": since_ms, "waitedMs": waited_ms}
+        return work.tenant, {"refusedSinceMs": since_ms, "waitedMs": self._clock() - since_ms, "open": 0}
 
     async def _export(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         export = await export_of(work.transaction, work.tenant)

@@ -11,7 +11,6 @@ from litestar.params import FromPath, Parameter
 from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.openapi import takes
-from payhub_tenants.placement.model import ChangePlacement
 from payhub_tenants.tenants.ams import AmsCheck, AmsService
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import (
@@ -26,7 +25,6 @@ PAGE_MAX: Final = 200
 
 _TENANT_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _create: Final = msgspec.json.Decoder(CreateTenant)
-_placement: Final = msgspec.json.Decoder(ChangePlacement)
 _scheme: Final = msgspec.json.Decoder(ChangeScheme)
 
 
@@ -69,17 +67,6 @@ class TenantController(Controller):
     async def read(self, tenant_id: FromPath[str], tenants: NamedDependency[TenantService]) -> TenantView:
         """Return one tenant."""
         return await tenants.get(known_form(tenant_id))
-
-    @put("/{tenant_id:str}/placement", operation_class=takes(ChangePlacement))
-    async def place(
-        self,
-        tenant_id: FromPath[str],
-        request: Request[Any, Any, Any],
-        tenants: NamedDependency[TenantService],
-    ) -> TenantView:
-        """Change which engines serve a tenant."""
-        body: ChangePlacement = decode_body(await request.body(), _placement.decode)
-        return await tenants.place(known_form(tenant_id), body, calling_operator(request).operator_id)
 
     @put("/{tenant_id:str}/scheme", operation_class=takes(ChangeScheme))
     async def set_scheme(

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from payhub_platform.contracts.tenant import (
     AmsConnection,
+    FormerEngine,
     OAuthClient,
     PaymentLimits,
     SchemeConnection,
@@ -34,7 +35,7 @@ from payhub_tenants.fields import (
 from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, identifier_view
 from payhub_tenants.keys.pem import checked_public_key
 from payhub_tenants.lifecycle.model import LifecycleStatus, published_status
-from payhub_tenants.placement.model import Placement
+from payhub_tenants.placement.model import Placement, PlacementRecord
 from payhub_tenants.tenants.errors import UnknownEngineError
 from payhub_tenants.tenants.scheme import SchemeView, connection_of, scheme_view, without_scheme_secrets
 
@@ -239,7 +240,7 @@ class Published(Struct, frozen=True, kw_only=True):
 
     clients: list[Client]
     limits: PaymentLimits | None
-    weights: list[int]
+    placed: PlacementRecord | None
     webhooks: list[WebhookEndpoint]
 
 
@@ -273,9 +274,13 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         ],
         quote_validity_ms=tenant.quote_validity_ms,
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
-        weights=beside.weights,
+        weights=beside.placed.weights if beside.placed else [],
         limits=beside.limits,
         webhooks=beside.webhooks,
+        former=[
+            FormerEngine(engine=former.engine, until_ms=former.until_ms)
+            for former in (beside.placed.former if beside.placed else [])
+        ],
     )
 
 

@@ -15,15 +15,6 @@ from payhub_tenants.keys.pem import checked_private_key
 from payhub_tenants.keys.service import new_key
 from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.operators.model import AGGREGATOR
-from payhub_tenants.placement.model import (
-    PLACEMENT_DOCUMENT,
-    ChangePlacement,
-    EngineLoad,
-    PlacementRecord,
-    checked_change,
-    choose,
-    loads_of,
-)
 from payhub_tenants.store import Store, Transaction
 from payhub_tenants.tenants.errors import (
     FspTakenError,
@@ -38,17 +29,14 @@ from payhub_tenants.tenants.model import (
     TenantPage,
     TenantView,
     changed,
-    check_placement,
     checked_request,
     tenant_summary,
     tenant_view,
-    with_placement,
 )
 from payhub_tenants.tenants.scheme import ChangeScheme, scheme_changes
 from payhub_tenants.vault import Vault
 
 IDENTIFIERS_SHOWN_MAX: Final = 100
-TENANTS_READ: Final = 500
 
 
 class TenantService:
@@ -59,7 +47,7 @@ class TenantService:
         store: Store,
         vault: Vault,
         fingerprints: Fingerprints,
-        capacities: dict[str, int],
+        engines: frozenset[str],
         lifecycle: LifecycleService,
         clock: Clock,
         on_change: Callable[[], None],
@@ -67,7 +55,7 @@ class TenantService:
         self._store = store
         self._vault = vault
         self._fingerprints = fingerprints
-        self._capacities = capacities
+        self._engines = engines
         self._lifecycle = lifecycle
         self._clock = clock
         self._on_change = on_change
@@ -86,7 +74,7 @@ class TenantService:
             KeyDestroyedError: a tenant of this id was purged.
             PayhubError: the request is refused; see ``checked_request``.
         """
-        checked = checked_request(request, frozenset(self._capacities))
+        checked = checked_request(request, self._engines)
         known = await self._known(checked)
         created = known is None and await self._add(checked, actor)
         # Also for a repetition: the first attempt may have been cut off before this.
@@ -103,7 +91,7 @@ class TenantService:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            return await _view(transaction, tenant)
+            return await view_of(transaction, tenant)
 
     async def page(self, after: str, limit: int) -> TenantPage:
         """Return up to ``limit`` tenants whose ids come after ``after``."""
@@ -123,38 +111,6 @@ class TenantService:
             if tenant is None:
                 raise TenantNotFoundError
             return await export_of(transaction, tenant)
-
-    async def place(
-        self, tenant_id: str, change: ChangePlacement, actor: str = AGGREGATOR.operator_id
-    ) -> TenantView:
-        """Have other engines serve a tenant; engines then refuse requests of the older epoch.
-
-        Raises:
-            TenantNotFoundError: there is none of this id.
-            NoHeadroomError: no engine has room for what is expected.
-            PayhubError: the placement is refused; see ``checked_change`` and ``check_placement``.
-        """
-        checked_change(change)
-        if change.placement is not None:
-            check_placement(change.placement, frozenset(self._capacities))
-        loads = await self._loads(tenant_id) if change.automatic is not None else []
-        now = self._clock()
-        async with self._store.transaction(tenant_id) as transaction:
-            tenant = await transaction.tenants.lock(tenant_id)
-            if tenant is None:
-                raise TenantNotFoundError
-            placement, record = _placed(tenant, change, loads)
-            known = await transaction.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
-            weights = [] if known is None else known.weights
-            after = with_placement(tenant, placement, now, reweighted=weights != record.weights)
-            await transaction.documents.put(tenant_id, PLACEMENT_DOCUMENT, record, now)
-            if after is not tenant:
-                await transaction.tenants.save(after)
-                detail = {"placement": placement, "epoch": after.epoch, "pinned": record.is_pinned}
-                await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
-            view = await _view(transaction, after)
-        self._on_change()
-        return view
 
     async def set_scheme(
         self, tenant_id: str, request: ChangeScheme, actor: str = AGGREGATOR.operator_id
@@ -185,24 +141,9 @@ class TenantService:
             await transaction.tenants.save(after)
             detail = {"baseUrl": after.scheme_base_url, "versions": list(request.versions)}
             await transaction.audit.append(tenant_id, now, actor, "scheme.changed", detail)
-            view = await _view(transaction, after)
+            view = await view_of(transaction, after)
         self._on_change()
         return view
-
-    async def _loads(self, but: str) -> list[EngineLoad]:
-        """Return what all other tenants ask of the engines; two placed at once may not see each other."""
-        placements: list[tuple[list[str], PlacementRecord]] = []
-        async with self._store.registry() as registry:
-            records = await registry.documents.of_kind(PLACEMENT_DOCUMENT, PlacementRecord)
-            after = ""
-            while page := await registry.tenants.page(after, TENANTS_READ):
-                placements += [
-                    (tenant.placement, records[tenant.tenant_id])
-                    for tenant in page
-                    if tenant.tenant_id in records and tenant.tenant_id != but and tenant.status != "purged"
-                ]
-                after = page[-1].tenant_id
-        return loads_of(self._capacities, placements)
 
     async def _known(self, request: CreateTenant) -> Tenant | None:
         async with self._store.transaction(request.tenant_id) as transaction:
@@ -264,17 +205,8 @@ class TenantService:
         return tenant, key
 
 
-def _placed(
-    tenant: Tenant, change: ChangePlacement, loads: list[EngineLoad]
-) -> tuple[list[str], PlacementRecord]:
-    if change.automatic is not None:
-        placement = choose(loads, change.automatic, tenant.placement[0])
-        expected = change.automatic.expected_per_s
-        return placement, PlacementRecord(is_pinned=False, weights=[], expected_per_s=expected)
-    return change.placement or [], PlacementRecord(is_pinned=True, weights=list(change.weights or []))
-
-
-async def _view(transaction: Transaction, tenant: Tenant) -> TenantView:
+async def view_of(transaction: Transaction, tenant: Tenant) -> TenantView:
+    """Return what the aggregator sees of a tenant."""
     clients = await transaction.clients.of_tenant(tenant.tenant_id)
     shown = await transaction.identifiers.page(tenant.tenant_id, ("", "", ""), IDENTIFIERS_SHOWN_MAX)
     counts = await transaction.identifiers.counts(tenant.tenant_id)

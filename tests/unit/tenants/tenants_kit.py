@@ -9,6 +9,7 @@ from litestar import Litestar
 from support.tenants_memory import (
     MemoryAms,
     MemoryBus,
+    MemoryEngines,
     MemoryKeyProvider,
     MemoryResolver,
     MemoryScheme,
@@ -100,6 +101,7 @@ class Plane:
     scheme: MemoryScheme = field(default_factory=MemoryScheme)
     keys: MemoryKeyProvider = field(default_factory=MemoryKeyProvider)
     resolver: MemoryResolver = field(default_factory=MemoryResolver)
+    engines: MemoryEngines = field(default_factory=MemoryEngines)
     now_ms: int = NOW_MS
     wait_s: float = 5.0
     private_endpoints: bool = False
@@ -121,6 +123,7 @@ class Plane:
             ams=self.ams,
             scheme=self.scheme,
             resolver=self.resolver,
+            engines=self.engines,
             capacities=dict.fromkeys(ENGINES, CAPACITY_PER_S),
             wait_s=self.wait_s,
             private_endpoints=self.private_endpoints,

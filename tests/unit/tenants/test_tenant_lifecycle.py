@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from litestar import Litestar
@@ -14,7 +14,6 @@ from payhub_tenants.audit.model import first_broken
 from payhub_tenants.lifecycle.certification import CASES
 from payhub_tenants.lifecycle.errors import JobOpenError, WrongStatusError
 from payhub_tenants.lifecycle.model import MOVES, Job, LifecycleStatus, beginning, published_status
-from payhub_tenants.lifecycle.steps import DRAIN_MS
 from payhub_tenants.tenants.scheme import scheme_secrets
 
 Api = AsyncTestClient[Litestar]
@@ -161,6 +160,28 @@ async def test_a_suspended_tenant_is_published_as_one_whose_payments_gateways_re
     assert plane.bus.published[-1].status == "active"
 
 
+async def test_a_tenant_is_drained_once_every_engine_of_it_says_so(plane: Plane, api: Api):
+    await api.post("/v1/tenants", json=create_request())
+    for placement in (["south"], ["north"]):
+        await api.put(f"{BASE}/placement", json={"placement": placement})
+    await api.post(f"{BASE}/offboard", json=REASON)
+    lifecycle = plane.services().lifecycle
+
+    async def waits_for() -> str | None:
+        await plane.publisher.publish_waiting()
+        await lifecycle.run_waiting()
+        [job, *_] = (await api.get(f"{BASE}/lifecycle")).json()["jobs"]
+        return cast("str | None", job.get("waitsFor"))
+
+    plane.engines.behind.add("north")
+    assert await waits_for() == "engine north has not heard of the suspension"
+    plane.engines.behind.clear()
+    plane.engines.silent.add("south")  # where it was before
+    assert await waits_for() == "engine south does not answer: HTTP 503"
+    plane.engines.silent.clear()
+    assert await waits_for() is None
+
+
 async def test_offboarding_goes_in_order_and_the_key_ends_it(api: Api, plane: Plane):
     second = await active(api, plane)
     early = await api.post(f"{BASE}/offboard", json=REASON)
@@ -176,13 +197,14 @@ async def test_offboarding_goes_in_order_and_the_key_ends_it(api: Api, plane: Pl
         return job
 
     await settle()
+    plane.engines.open["south", "buffalo"] = ["p-1"]
     await api.post(f"{BASE}/offboard", json=REASON)
-    assert (await settle())["waitsFor"] == "payments under way"
+    assert (await settle())["waitsFor"] == "1 payments under way and 0 callbacks at engine south"
     assert plane.bus.published[-1].clients == []
     assert (await api.post(f"{BASE}/clients", json=client_request("late"))).json()["code"] == "tenant-leaving"
     purge = await api.post(f"{BASE}/purge", json={"confirm": "buffalo"})
     assert purge.json()["code"] == "job-open"
-    plane.now_ms += DRAIN_MS
+    plane.engines.open.clear()
     plane.scheme.is_down = True
     job = await settle()
     assert ([each["step"] for each in job["evidence"]], job["waitsFor"]) == (

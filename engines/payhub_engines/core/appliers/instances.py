@@ -152,3 +152,9 @@ def _start_timer_ended(event: events.StartTimerEnded, state: State) -> None:
 @applier(events.EngineFounded)
 def _founded(event: events.EngineFounded, state: State) -> None:
     state.rows.put(tables.META_ORIGIN, event.origin.encode())
+
+
+@applier(events.TenantFenced, version=4)
+def _tenant_fenced(event: events.TenantFenced, state: State) -> None:
+    fence = tables.number(event.epoch) + tables.number(event.first_key)
+    state.rows.put(tables.FENCE + tables.texts(event.tenant), fence)

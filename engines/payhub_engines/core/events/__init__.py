@@ -38,6 +38,7 @@ from payhub_engines.core.events.instances import (
     ProcessDeployed,
     StartTimerCreated,
     StartTimerEnded,
+    TenantFenced,
 )
 from payhub_engines.core.events.messages import (
     BroadcastAdvanced,
@@ -113,6 +114,7 @@ __all__ = [
     "StartTimerEnded",
     "SubscriptionClosed",
     "SubscriptionOpened",
+    "TenantFenced",
     "TimerCancelled",
     "TimerCreated",
     "TimerTriggered",
@@ -166,6 +168,7 @@ AnyEvent = (
     | StartTimerEnded
     | SubscriptionClosed
     | SubscriptionOpened
+    | TenantFenced
     | TimerCancelled
     | TimerCreated
     | TimerTriggered

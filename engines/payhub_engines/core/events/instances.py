@@ -100,3 +100,11 @@ class EngineFounded(Event, frozen=True, tag=44):
     """The engine's log begins; ``origin`` names this life of it towards other engines: ``north/6f1c...``."""
 
     origin: str
+
+
+class TenantFenced(Event, frozen=True, tag=48):
+    """Nothing of the tenant begins here under an older epoch; instances below ``first_key`` did."""
+
+    tenant: str
+    epoch: int
+    first_key: int

@@ -16,6 +16,7 @@ from payhub_engines.core.commands import (
     ExpireMessage,
     FailJob,
     FailTimer,
+    FenceTenant,
     ForgetInstances,
     FoundEngine,
     MigrateInstance,
@@ -206,10 +207,13 @@ class Walk:
             return ExpireMessage(message=self.chance.choice(messages))
         return TriggerTimer(timer=self.chance.choice(timers or [1]))
 
-    def handover(self, _state):
+    def handover(self, state):
         if self.chance.random() < 0.5:
             return QueueHandover(owner="north", callback=self.callback())
-        return AcknowledgeHandover(owner="north", sequence=self.chance.randint(1, 9))
+        number = self.chance.randint(1, 9)
+        if number == 9:
+            return FenceTenant(tenant="lion", epoch=state.next_position)
+        return AcknowledgeHandover(owner="north", sequence=number)
 
     def resolve(self, state):
         incident = self.chance.choice(list(state.index.incidents) or [1])

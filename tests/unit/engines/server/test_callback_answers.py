@@ -4,19 +4,27 @@ from types import SimpleNamespace
 
 import pytest
 from unit.engines.server.replica_kit import answer
+from unit.gateway.gateway_kit import tenant_config
 
 from payhub_engines.connectors.mojaloop.ingress import FspiopRefusal
 from payhub_engines.core import correlation
+from payhub_engines.handover.placing import Placing
 from payhub_engines.server.fspiop_api import commit_callback
 from payhub_platform.errors import UnavailableError
 
 
+async def nobody(_engine, _request):
+    return False
+
+
 def engine_of(replica):
-    return SimpleNamespace(stream=replica.stream, settings=SimpleNamespace(engine_id="north"))
+    stream = replica.stream
+    placing = Placing("north", lambda: stream.machine.state, nobody, lambda: 0)
+    return SimpleNamespace(stream=stream, placing=placing)
 
 
 def tenant(home):
-    return SimpleNamespace(tenant_id="lion", home_engine=home)
+    return tenant_config("lion", [], placement=[home])
 
 
 async def test_a_full_outbox_asks_the_switch_to_come_again(replica_on, monkeypatch) -> None:

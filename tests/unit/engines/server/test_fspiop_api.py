@@ -15,6 +15,7 @@ from payhub_engines.connectors.mojaloop.headers import format_date
 from payhub_engines.connectors.mojaloop.keys import PublicKeys
 from payhub_engines.core.commands import StartInstance
 from payhub_engines.core.events import InstanceStarted
+from payhub_engines.handover.placing import Placing
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.fspiop_api import fspiop
 from payhub_platform.clock import iso
@@ -35,6 +36,10 @@ class BareEngine(Engine):
         vars(self).update(parts)
 
 
+async def asks_nobody(engine, _request):
+    raise AssertionError(engine)
+
+
 @pytest.fixture
 async def house(replica_on, request):
     """An engine with two tenants, and a client that speaks to it as the switch would."""
@@ -52,6 +57,7 @@ async def house(replica_on, request):
         _keys=PublicKeys(tenants.get),
         tracing=Tracing("test"),
         clock=lambda: NOW_MS,
+        placing=Placing("north", lambda: replica.state, asks_nobody, lambda: NOW_MS),
     )
     app = Litestar([fspiop], dependencies={"engine": Provide(lambda: engine, sync_to_thread=False)})
     transport = httpx.ASGITransport(app=app)
