@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from payhub_engines.connectors.job import Job, JobFailedError
+from payhub_engines.core.allowances import Limit
 from payhub_platform.contracts.channel import PaymentState
 from payhub_platform.contracts.fspiop import (
     AuthorizationResponse,
@@ -43,11 +44,13 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at_ms: int | None = None
 
 
-class ErrorValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The variable ``error``."""
+class ErrorValue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The variable ``error``; a limit that is reached is named, with the time from which it can be tried."""
 
     code: str
     description: str
+    limit: Limit | None = None
+    retry_at: str | None = None
 
 
 class PayerFunds(Payment, frozen=True, kw_only=True, rename="camel"):

@@ -26,6 +26,7 @@ BROADCAST: Final = b"c"  # + broadcast -> BroadcastRecord
 INCIDENT_PAYLOAD: Final = b"i"  # + incident -> variables
 OUTBOX: Final = b"o"  # + owner + sequence -> OutboxRecord
 OUTBOX_LAST: Final = b"O"  # + owner -> last sequence given
+USAGE: Final = b"l"  # + day + tenant, member -> Usage; the member is empty for the whole tenant
 RECEIVED: Final = b"h"  # + origin + sequence
 RECEIVED_FLOOR: Final = b"H"  # + origin -> sequences below are done for good
 

@@ -15,6 +15,7 @@ from payhub_engines.connectors.payment import (
     REQUEST_PROCESS,
     REQUESTED_PROCESS,
     authorization_variables,
+    charge_of,
     confirmation_variables,
     request_status,
     request_variables,
@@ -73,12 +74,14 @@ class PaymentsController(Controller):
 
         Raises:
             UnavailableError: ``engine-overloaded`` and others of ``StreamProcessor.submit``.
-            UnprocessableError: ``key-reused``, the idempotency key was used with another body.
+            UnprocessableError: ``key-reused``, the idempotency key was used with another body;
+                ``payment-limit-exceeded`` or ``day-limit-reached``.
         """
         tenant = active_tenant(request, engine)
         start: StartPayment = decode_body(await request.body(), _START.decode)
         variables = start_variables(start, tenant, engine.clock())
-        return await start_instance(request, engine, tenant, PAYER_PROCESS, start, variables)
+        charge = charge_of(start, tenant)
+        return await start_instance(request, engine, tenant, PAYER_PROCESS, start, variables, charge)
 
     @post("/{payment_id:str}/" + PATH_CONFIRMATION)
     async def confirm(

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request, Response
 from opentelemetry.trace import SpanKind
 
-from payhub_engines.core.commands import CorrelateMessage, StartInstance
+from payhub_engines.core.commands import Charge, CorrelateMessage, StartInstance
 from payhub_engines.core.reply import Rejected
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.channel import TransferAccepted
@@ -24,6 +24,11 @@ from payhub_platform.telemetry.tracing import traceparent_of
 
 AnyRequest = Request[Any, Any, Any]
 _ENCODER: Final = msgspec.json.Encoder()
+_WHERE: Final = {
+    "key-reused": "header:X-CorrelationID",
+    "payment-limit-exceeded": "/amount",
+    "day-limit-reached": "/amount",
+}
 
 
 class Start(Protocol):
@@ -83,11 +88,13 @@ async def start_instance(
     process: str,
     start: Start,
     variables: dict[str, Any],
+    charge: Charge | None = None,
 ) -> Response[bytes]:
     """Start an instance and answer 202, once it is committed to disk.
 
     Raises:
-        UnprocessableError: ``key-reused``, the id was used with another body.
+        UnprocessableError: ``key-reused``, the id was used with another body; with ``charge``
+            ``payment-limit-exceeded`` or ``day-limit-reached``.
     """
     with engine.tracing.span(
         "engine start payment",
@@ -103,11 +110,16 @@ async def start_instance(
             fingerprint=start.fingerprint,
             variables=variables,
             trace=traceparent_of(span),
+            charge=charge,
         )
         reply = await engine.stream.submit(command, tenant.tenant_id)
     if isinstance(reply, Rejected):
-        where = "header:X-CorrelationID" if reply.code == "key-reused" else "/"
-        raise UnprocessableError(reply.code, reply.detail, where)
+        raise UnprocessableError(
+            reply.code,
+            reply.detail,
+            _WHERE.get(reply.code, "/"),
+            retry_after_s=_seconds_until(reply.retry_at_ms, engine.clock()),
+        )
     return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
 
 
@@ -138,6 +150,10 @@ async def tell(
     reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant_id)
     if isinstance(reply, Rejected):
         raise UnprocessableError(reply.code, reply.detail)
+
+
+def _seconds_until(at_ms: int | None, now_ms: int) -> int | None:
+    return None if at_ms is None else max(1, -((now_ms - at_ms) // 1000))
 
 
 def answer(value: Any, status: int = 200) -> Response[bytes]:

@@ -1,6 +1,6 @@
 """A tenant's configuration, as tenants publishes it and gateways and engines hold it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -128,6 +128,15 @@ class PaymentLimits(Contract, frozen=True, kw_only=True):
     velocity_window_ms: int
 
 
+NO_PAYMENTS: Final = PaymentLimits(
+    per_payment_minor=0,
+    per_day_minor=0,
+    per_member_day_minor=0,
+    velocity_payments=0,
+    velocity_window_ms=0,
+)
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -148,6 +157,15 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     api_limits: ApiLimits | None = None  # none: the gateway's own
     weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
+
+    def limits_in(self, currency: str) -> PaymentLimits | None:
+        """Return the limits of payments in a currency; None where payments are not limited.
+
+        Where limits are set, nothing is paid in a currency that has none.
+        """
+        if self.limits is None or currency == self.currency:
+            return self.limits
+        return NO_PAYMENTS
 
     @property
     def home_engine(self) -> str:

@@ -8,6 +8,12 @@ from typing import Final
 
 import msgspec
 
+from payhub_engines.core.events.allowances import (
+    AllowanceRefused,
+    AllowanceReturned,
+    AllowanceTaken,
+    UsageForgotten,
+)
 from payhub_engines.core.events.base import Event
 from payhub_engines.core.events.elements import (
     CompensationHandled,
@@ -66,6 +72,9 @@ from payhub_engines.core.events.waits import (
 )
 
 __all__ = [
+    "AllowanceRefused",
+    "AllowanceReturned",
+    "AllowanceTaken",
     "AnyEvent",
     "BroadcastAdvanced",
     "BroadcastQueued",
@@ -116,6 +125,7 @@ __all__ = [
     "TimerCancelled",
     "TimerCreated",
     "TimerTriggered",
+    "UsageForgotten",
     "VariablesMerged",
     "decode_entry",
     "encode_entry",
@@ -123,7 +133,10 @@ __all__ = [
 ]
 
 AnyEvent = (
-    BroadcastAdvanced
+    AllowanceRefused
+    | AllowanceReturned
+    | AllowanceTaken
+    | BroadcastAdvanced
     | BroadcastQueued
     | CompensationHandled
     | CompensationSubscribed
@@ -169,6 +182,7 @@ AnyEvent = (
     | TimerCancelled
     | TimerCreated
     | TimerTriggered
+    | UsageForgotten
     | VariablesMerged
 )
 
