@@ -17,7 +17,14 @@ from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
 from payhub_tenants.tenants.model import Published, Tenant, config_of
 from payhub_tenants.tenants.scheme import scheme_secrets, with_scheme_secrets
-from payhub_tenants.terms.model import LIMITS_DOCUMENT, Limits, published_limits
+from payhub_tenants.terms.model import (
+    FEES_DOCUMENT,
+    LIMITS_DOCUMENT,
+    Fees,
+    Limits,
+    published_fees,
+    published_limits,
+)
 from payhub_tenants.vault import KeyDestroyedError, Vault
 
 _logger = logging.getLogger(__name__)
@@ -138,10 +145,12 @@ class Publisher:
     async def _config(self, registry: Registry, tenant: Tenant) -> TenantConfig:
         tenant_id = tenant.tenant_id
         limits = await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits)
+        fees = await registry.documents.get(tenant_id, FEES_DOCUMENT, Fees)
         placed = await registry.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
         beside = Published(
             clients=await registry.clients.of_tenant(tenant_id),
             limits=None if limits is None else published_limits(limits),
+            fees=None if fees is None else published_fees(fees),
             weights=[] if placed is None else placed.weights,
         )
         return config_of(await self._for_engines(tenant), beside)

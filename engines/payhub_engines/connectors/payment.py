@@ -10,6 +10,7 @@ from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
     PEER_TO_PEER,
+    REFUND,
     Entered,
     ErrorValue,
     Outcome,
@@ -180,7 +181,7 @@ def limits_of(payment: Payment, tenant: TenantConfig) -> PaymentLimits | None:
 
     A refund pays back what came in, and never more: no limit keeps it from whom it belongs to.
     """
-    if payment.transaction_type.scenario == "REFUND":
+    if payment.transaction_type.scenario == REFUND:
         return None
     return tenant.limits_in(payment.amount.currency)
 

@@ -24,6 +24,7 @@ from payhub_platform.money import Money
 
 CALLBACK_TIMEOUT: Final = "PT10S"
 NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
+REFUND: Final = "REFUND"  # FSPIOP 1.1 TransactionScenario
 PEER_TO_PEER: Final = TransactionType(scenario="TRANSFER", initiator="PAYER", initiator_type="CONSUMER")
 VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
 
@@ -53,14 +54,20 @@ class ErrorValue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     retry_at: str | None = None
 
 
-class PayerFunds(Payment, frozen=True, kw_only=True, rename="camel"):
+class PricedPayment(Payment, frozen=True, kw_only=True, rename="camel"):
+    """A payment as ``ams-quote-payer`` finds it: again where another amount is transferred."""
+
+    payer_service_fee: str | None = None
+
+
+class PayerFunds(PricedPayment, frozen=True, kw_only=True, rename="camel"):
     """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat.
 
     The process gives these jobs what is transferred as their ``amount``.
     """
 
     payer_account: str
-    payer_fee: str  # decimal text in the payment's currency
+    payer_fee: str  # decimal text in the payment's currency, ``payer_service_fee`` included
 
 
 class FoundParty(Payment, frozen=True, kw_only=True, rename="camel"):

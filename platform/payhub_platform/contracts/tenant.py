@@ -128,6 +128,36 @@ class PaymentLimits(Contract, frozen=True, kw_only=True):
     velocity_window_ms: int
 
 
+BASIS_POINTS: Final = 10_000  # the whole amount
+
+
+class FeeTier(Contract, frozen=True, kw_only=True):
+    """What payments from an amount upwards cost: a fixed sum and a part of the amount."""
+
+    from_minor: int
+    fixed_minor: int = 0
+    basis_points: int = 0
+
+    def fee_minor(self, amount_minor: int) -> int:
+        """Return the fee of an amount; half a minor unit and more is rounded up."""
+        return self.fixed_minor + (amount_minor * self.basis_points + BASIS_POINTS // 2) // BASIS_POINTS
+
+
+class PaymentFees(Contract, frozen=True, kw_only=True):
+    """What an institution takes from its members besides what its core bank takes; tiers from 0, rising."""
+
+    payer: list[FeeTier] = []
+    payee: list[FeeTier] = []
+
+
+def fee_minor(tiers: list[FeeTier], amount_minor: int) -> int:
+    """Return the fee of an amount by the highest tier that begins at or below it; 0 without tiers."""
+    for tier in reversed(tiers):
+        if tier.from_minor <= amount_minor:
+            return tier.fee_minor(amount_minor)
+    return 0
+
+
 NO_PAYMENTS: Final = PaymentLimits(
     per_payment_minor=0,
     per_day_minor=0,
@@ -157,6 +187,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     api_limits: ApiLimits | None = None  # none: the gateway's own
     weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
+    fees: PaymentFees | None = None
 
     def limits_in(self, currency: str) -> PaymentLimits | None:
         """Return the limits of payments in a currency; None where payments are not limited.

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     OAuthClient,
+    PaymentFees,
     PaymentLimits,
     SchemeConnection,
     SigningKey,
@@ -238,6 +239,7 @@ class Published(Struct, frozen=True, kw_only=True):
 
     clients: list[Client]
     limits: PaymentLimits | None
+    fees: PaymentFees | None
     weights: list[int]
 
 
@@ -273,6 +275,7 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
         weights=beside.weights,
         limits=beside.limits,
+        fees=beside.fees,
     )
 
 

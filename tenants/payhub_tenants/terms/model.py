@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from payhub_platform.contracts.tenant import PaymentLimits
+from payhub_platform.contracts.tenant import BASIS_POINTS, FeeTier, PaymentFees, PaymentLimits
 from payhub_platform.errors import InvalidInputError
 from payhub_tenants.fields import Body
 
@@ -13,7 +13,6 @@ LIMITS_DOCUMENT: Final = "limits"
 FEES_DOCUMENT: Final = "fees"
 AMOUNT_MAX: Final = 10**15
 TIERS_MAX: Final = 20
-BASIS_POINTS: Final = 10_000
 
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
 Fee = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
@@ -44,14 +43,14 @@ class Tier(Body, frozen=True, kw_only=True):
 
 
 class Fees(Body, frozen=True, kw_only=True):
-    """Body of ``PUT /v1/tenants/{id}/fees``: tiers in the order of their amounts, the first from 0."""
+    """Body of ``PUT /v1/tenants/{id}/fees``: tiers in the order of their amounts, the first from 0.
+
+    ``tiers`` are what members pay who pay, ``payee_tiers`` what is kept of what members are paid. Both come
+    on top of what the core bank takes.
+    """
 
     tiers: Annotated[list[Tier], Meta(min_length=1, max_length=TIERS_MAX)]
-
-    def of(self, amount_minor: int) -> int:
-        """Return the fee of a payment in minor units; a half and more is rounded up."""
-        tier = next(tier for tier in reversed(self.tiers) if tier.from_minor <= amount_minor)
-        return tier.fixed_minor + (amount_minor * tier.basis_points + BASIS_POINTS // 2) // BASIS_POINTS
+    payee_tiers: Annotated[list[Tier], Meta(max_length=TIERS_MAX)] = []
 
 
 def checked_limits(limits: Limits) -> Limits:
@@ -77,11 +76,12 @@ def checked_fees(fees: Fees) -> Fees:
     Raises:
         InvalidInputError: ``tiers-unordered``.
     """
-    begins = [tier.from_minor for tier in fees.tiers]
-    if begins[0] != 0 or any(low >= high for low, high in pairwise(begins)):
-        raise InvalidInputError(
-            "tiers-unordered", "The first tier is from 0, each later one higher.", "/tiers"
-        )
+    for name, tiers in (("tiers", fees.tiers), ("payeeTiers", fees.payee_tiers)):
+        begins = [tier.from_minor for tier in tiers]
+        if begins[:1] not in ([], [0]) or any(low >= high for low, high in pairwise(begins)):
+            raise InvalidInputError(
+                "tiers-unordered", "The first tier is from 0, each later one higher.", f"/{name}"
+            )
     return fees
 
 
@@ -94,3 +94,15 @@ def published_limits(limits: Limits) -> PaymentLimits:
         velocity_payments=limits.velocity.payments,
         velocity_window_ms=limits.velocity.window_ms,
     )
+
+
+def published_fees(fees: Fees) -> PaymentFees:
+    """Return fees as engines are told."""
+    return PaymentFees(payer=_published(fees.tiers), payee=_published(fees.payee_tiers))
+
+
+def _published(tiers: list[Tier]) -> list[FeeTier]:
+    return [
+        FeeTier(from_minor=tier.from_minor, fixed_minor=tier.fixed_minor, basis_points=tier.basis_points)
+        for tier in tiers
+    ]

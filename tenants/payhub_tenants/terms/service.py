@@ -6,6 +6,7 @@ from payhub_platform.clock import Clock
 from payhub_platform.errors import NotFoundError
 from payhub_tenants.store import Store
 from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.tenants.model import changed
 from payhub_tenants.terms.model import FEES_DOCUMENT, LIMITS_DOCUMENT, Fees, Limits, checked_fees
 
 T = TypeVar("T", Limits, Fees)
@@ -37,7 +38,7 @@ class TermsService:
         return await self._read(tenant_id, FEES_DOCUMENT, Fees)
 
     async def set_fees(self, tenant_id: str, fees: Fees, actor: str) -> Fees:
-        """Keep fees in place of those before.
+        """Keep fees in place of those before, and have engines told.
 
         Raises:
             TenantNotFoundError: there is no such tenant.
@@ -46,9 +47,11 @@ class TermsService:
         checked_fees(fees)
         now = self._clock()
         async with self._store.transaction(tenant_id) as transaction:
-            if await transaction.tenants.lock(tenant_id) is None:
+            tenant = await transaction.tenants.lock(tenant_id)
+            if tenant is None:
                 raise TenantNotFoundError
             await transaction.documents.put(tenant_id, FEES_DOCUMENT, fees, now)
+            await transaction.tenants.save(changed(tenant, now))
             await transaction.audit.append(tenant_id, now, actor, "fees.set", {"tiers": len(fees.tiers)})
         return fees
 

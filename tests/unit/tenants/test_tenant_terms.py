@@ -11,9 +11,9 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from unit.tenants.tenants_kit import Plane, create_request
 
+from payhub_platform.contracts.tenant import FeeTier, PaymentFees, fee_minor
 from payhub_tenants.endpoints.errors import PrivateAddressError
 from payhub_tenants.endpoints.model import check_address
-from payhub_tenants.terms.model import Fees, Tier
 
 Api = AsyncTestClient[Litestar]
 BASE = "/v1/tenants/buffalo"
@@ -64,11 +64,24 @@ async def test_limits_that_contradict_are_refused(api: Api, body: dict[str, Any]
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, pointer)
 
 
-async def test_fees_are_kept_and_their_tiers_rise(api: Api):
+async def test_fees_are_kept_and_published_and_their_tiers_rise(api: Api, plane: Plane):
     fees = {"tiers": [{"fromMinor": 0, "fixedMinor": 5}, {"fromMinor": 1000, "basisPoints": 25}]}
     assert (await api.put(f"{BASE}/fees", json=fees)).status_code == 200
     tiers = (await api.get(f"{BASE}/fees")).json()["tiers"]
     assert [tier["fromMinor"] for tier in tiers] == [0, 1000]
+    await plane.publisher.publish_waiting()
+    published = plane.bus.published[-1].fees
+    assert published == PaymentFees(
+        payer=[FeeTier(from_minor=0, fixed_minor=5), FeeTier(from_minor=1000, basis_points=25)]
+    )
+    both = {**fees, "payeeTiers": [{"fromMinor": 0, "basisPoints": 10}]}
+    assert (await api.put(f"{BASE}/fees", json=both)).status_code == 200
+    await plane.publisher.publish_waiting()
+    assert plane.bus.published[-1].fees == PaymentFees(
+        payer=published.payer, payee=[FeeTier(from_minor=0, basis_points=10)]
+    )
+    wrong = await api.put(f"{BASE}/fees", json={**fees, "payeeTiers": [{"fromMinor": 1}]})
+    assert (wrong.json()["code"], wrong.json()["errors"][0]["pointer"]) == ("tiers-unordered", "/payeeTiers")
     for begins in ([1], [0, 0], [0, 5, 4]):
         body = {"tiers": [{"fromMinor": begin} for begin in begins]}
         assert (await api.put(f"{BASE}/fees", json=body)).json()["code"] == "tiers-unordered"
@@ -76,7 +89,7 @@ async def test_fees_are_kept_and_their_tiers_rise(api: Api):
 
 @given(st.integers(0, 10**15), st.integers(0, 10**6), st.integers(0, 10_000))
 def test_a_fee_is_exact_to_half_a_minor_unit(amount: int, fixed: int, points: int):
-    fee = Fees(tiers=[Tier(from_minor=0, fixed_minor=fixed, basis_points=points)]).of(amount)
+    fee = fee_minor([FeeTier(from_minor=0, fixed_minor=fixed, basis_points=points)], amount)
     exact = fixed + Fraction(amount * points, 10_000)
     assert -Fraction(1, 2) < fee - exact <= Fraction(1, 2)
 

@@ -261,7 +261,7 @@ def _expect(house: House, payment: Any, expected: dict[tuple[str, str], Decimal]
         wrong.append(f"payer {state}, payee {said}, settled: {settled}")
     terms = variables["quoteTerms"]
     account = (payment.tenant, variables["payerAccount"])
-    expected[account] -= _decimal(terms["transferAmount"])
+    expected[account] -= _decimal(terms["transferAmount"]) + Decimal(variables.get("payerServiceFee", 0))
     fsp = variables["payeeFsp"]
     payee = (fsp, house.banks[fsp].parties[variables["partyKey"]])
     expected[payee] += _decimal(terms["payeeReceiveAmount"])
