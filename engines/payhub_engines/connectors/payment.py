@@ -10,13 +10,13 @@ from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
     PEER_TO_PEER,
-    REFUND,
     Entered,
     ErrorValue,
     Outcome,
     Payment,
     QuoteTerms,
     RequestToPay,
+    is_refund,
     money_of,
     party_key,
 )
@@ -181,7 +181,7 @@ def limits_of(payment: Payment, tenant: TenantConfig) -> PaymentLimits | None:
 
     A refund pays back what came in, and never more: no limit keeps it from whom it belongs to.
     """
-    if payment.transaction_type.scenario == REFUND:
+    if is_refund(payment.transaction_type):
         return None
     return tenant.limits_in(payment.amount.currency)
 

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from payhub_engines.connectors.variables import REFUND, Payment, QuoteTerms, money_of
+from payhub_engines.connectors.variables import Payment, QuoteTerms, is_refund, money_of
 from payhub_platform.contracts.fspiop import FspMoney, QuoteRequest, QuoteResponse, TransactionType
 from payhub_platform.contracts.tenant import TenantConfig, fee_minor
 from payhub_platform.errors import InvalidInputError
@@ -25,7 +25,7 @@ def service_fee(
 
     A refund pays back what came in and costs nothing more.
     """
-    fees = tenant.fees if kind.scenario != REFUND and amount.currency == tenant.currency else None
+    fees = tenant.fees if not is_refund(kind) and amount.currency == tenant.currency else None
     if fees is None:
         return Money(0, amount.currency)
     return Money(fee_minor(fees.payer if side == "PAYER" else fees.payee, amount.minor), amount.currency)

@@ -283,6 +283,11 @@ def read(job: Job, kind: type[VariablesT]) -> VariablesT:
         raise JobFailedError(f"{job.type}: the variables do not fit: {error}") from error
 
 
+def is_refund(kind: TransactionType) -> bool:
+    """Tell whether who was paid pays back (FSPIOP 1.1 section 5.3.10); who asks to be paid is paid anew."""
+    return kind.scenario == REFUND and kind.initiator == "PAYER"
+
+
 def money_of(amount: FspMoney) -> Money:
     """Read FSPIOP's money exactly.
 

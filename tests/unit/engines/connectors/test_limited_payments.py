@@ -7,7 +7,8 @@ import pytest
 from unit.engines.connectors.connector_kit import NOW_MS, PAYMENT
 from unit.engines.connectors.process_house import House, balances
 
-from payhub_engines.connectors.payment import charge_of, start_variables
+from payhub_engines.connectors.payment import charge_of, requested_payment, start_variables
+from payhub_engines.connectors.pricing import service_fee
 from payhub_engines.core import usage
 from payhub_engines.processes import PAYEE_TRANSACTION_REQUEST, PAYER_FUND_TRANSFER, load
 from payhub_engines.testkit import BpmnError, Engine
@@ -15,7 +16,9 @@ from payhub_platform import ids
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import PartyIdInfo
 from payhub_platform.contracts.engine import StartRefund, StartRequest
-from payhub_platform.contracts.tenant import PaymentLimits
+from payhub_platform.contracts.fspiop import FspMoney, Party, TransactionRequest, TransactionType
+from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
+from payhub_platform.contracts.tenant import FeeTier, PaymentFees, PaymentLimits
 from payhub_platform.money import Money
 
 LIMITS = PaymentLimits(
@@ -199,6 +202,21 @@ def test_a_refund_counts_nowhere_and_no_limit_stops_it(make_house, request_to_pa
         transaction = house.pay_back(refund, PAYMENT)
         assert house.status(transaction, "lion").state == "COMPLETED"
     assert counted(house, tenant="lion") == 0
+
+
+def test_who_asks_to_be_paid_cannot_call_it_a_refund(limited, request_to_pay):
+    asked = TransactionRequest(
+        transaction_request_id=ids.derive("request", "1"),
+        payee=Party(party_id_info=FspPartyIdInfo(party_id_type="MSISDN", party_identifier="254700100001")),
+        payer=FspPartyIdInfo(party_id_type="MSISDN", party_identifier="254700200001"),
+        amount=FspMoney(amount="100.5", currency="KES"),
+        transaction_type=TransactionType(scenario="REFUND", initiator="PAYEE", initiator_type="BUSINESS"),
+    )
+    charging = msgspec.structs.replace(
+        limited()["buffalo"], fees=PaymentFees(payer=[FeeTier(from_minor=0, fixed_minor=5)])
+    )
+    assert "limits" in requested_payment(asked, "lion", charging, NOW_MS)
+    assert service_fee(charging, "PAYER", request_to_pay.amount, asked.transaction_type).minor == 5
 
 
 def test_where_limits_are_set_nothing_is_paid_in_a_currency_that_has_none(limited, request_to_pay):
