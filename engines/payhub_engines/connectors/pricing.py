@@ -25,7 +25,7 @@ def service_fee(
 
     A refund pays back what came in and costs nothing more.
     """
-    fees = tenant.fees if not is_refund(kind) and amount.currency == tenant.currency else None
+    fees = None if is_refund(kind) else tenant.fees_in(amount.currency)
     if fees is None:
         return Money(0, amount.currency)
     return Money(fee_minor(fees.payer if side == "PAYER" else fees.payee, amount.minor), amount.currency)

@@ -121,9 +121,10 @@ def _amount(sent: ChannelMoney) -> Money:
 
 
 def _check_currency(amount: Money, tenant: TenantConfig) -> None:
-    if amount.currency != tenant.currency:
+    if amount.currency not in tenant.currencies:
+        offered = ", ".join(tenant.currencies)
         raise UnprocessableError(
-            "currency-not-offered", f"This institution pays in {tenant.currency}.", "/amount/currency"
+            "currency-not-offered", f"This institution pays in {offered}.", "/amount/currency"
         )
 
 

@@ -188,6 +188,9 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
     fees: PaymentFees | None = None
+    other_currencies: list[str] = []  # in which it pays besides ``currency``
+    other_limits: dict[str, PaymentLimits] = {}  # by such a currency
+    other_fees: dict[str, PaymentFees] = {}
 
     def limits_in(self, currency: str) -> PaymentLimits | None:
         """Return the limits of payments in a currency; None where payments are not limited.
@@ -196,7 +199,16 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
         """
         if self.limits is None or currency == self.currency:
             return self.limits
-        return NO_PAYMENTS
+        return self.other_limits.get(currency, NO_PAYMENTS)
+
+    def fees_in(self, currency: str) -> PaymentFees | None:
+        """Return what the institution takes of payments in a currency; None where nothing."""
+        return self.fees if currency == self.currency else self.other_fees.get(currency)
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currencies in which its members pay, its main one first."""
+        return [self.currency, *self.other_currencies]
 
     @property
     def home_engine(self) -> str:

@@ -8,8 +8,6 @@ from msgspec.structs import replace
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     OAuthClient,
-    PaymentFees,
-    PaymentLimits,
     SchemeConnection,
     SigningKey,
     TenantConfig,
@@ -238,8 +236,6 @@ class Published(Struct, frozen=True, kw_only=True):
     """What is published beside a tenant's own row."""
 
     clients: list[Client]
-    limits: PaymentLimits | None
-    fees: PaymentFees | None
     weights: list[int]
 
 
@@ -274,8 +270,6 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         quote_validity_ms=tenant.quote_validity_ms,
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
         weights=beside.weights,
-        limits=beside.limits,
-        fees=beside.fees,
     )
 
 

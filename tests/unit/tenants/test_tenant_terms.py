@@ -44,7 +44,7 @@ async def test_limits_hold_only_once_they_are_approved(api: Api, plane: Plane):
     asked = await api.put(f"{BASE}/limits", json=limits(1, 2, 3))  # asked anew, it is another request
     path = f"{BASE}/approvals/{asked.json()['approvalId']}"
     assert (await api.post(f"{path}/approve", headers=other)).json()["state"] == "approved"
-    assert (await api.get(f"{BASE}/limits")).json() == limits(1, 2, 3)
+    assert (await api.get(f"{BASE}/limits")).json() == {**limits(1, 2, 3), "otherCurrencies": {}}
     await plane.publisher.publish_waiting()
     published = plane.bus.published[-1].limits
     assert published is not None
@@ -85,6 +85,79 @@ async def test_fees_are_kept_and_published_and_their_tiers_rise(api: Api, plane:
     for begins in ([1], [0, 0], [0, 5, 4]):
         body = {"tiers": [{"fromMinor": begin} for begin in begins]}
         assert (await api.put(f"{BASE}/fees", json=body)).json()["code"] == "tiers-unordered"
+
+
+async def test_other_currencies_have_limits_and_fees_of_their_own(api: Api, plane: Plane):
+    assert (await api.get(f"{BASE}/currencies")).json() == {"others": []}
+    assert (await api.put(f"{BASE}/currencies", json={"others": ["USD", "UGX"]})).status_code == 200
+    assert (await api.get(f"{BASE}/currencies")).json() == {"others": ["USD", "UGX"]}
+    made = await api.post("/v1/operators", json={"operatorId": "b-b", "name": "b", "roles": ["approver"]})
+    other = {"authorization": f"Bearer {made.json()['token']}"}
+    dollars = {"perPaymentMinor": 4, "perMemberDayMinor": 5, "perDayMinor": 6}
+    asked = await api.put(f"{BASE}/limits", json={**limits(1, 2, 3), "otherCurrencies": {"USD": dollars}})
+    await api.post(f"{BASE}/approvals/{asked.json()['approvalId']}/approve", headers=other)
+    own, foreign = [{"fromMinor": 0, "fixedMinor": 7}], [{"fromMinor": 0, "fixedMinor": 8}]
+    fees = {"tiers": own, "otherCurrencies": {"USD": {"tiers": own, "payeeTiers": foreign}}}
+    assert (await api.put(f"{BASE}/fees", json=fees)).status_code == 200
+    await plane.publisher.publish_waiting()
+    told = plane.bus.published[-1]
+    assert told.currencies == ["KES", "USD", "UGX"]
+    assert [told.limits_in(name).per_day_minor for name in ("KES", "USD", "UGX")] == [3, 6, 0]
+    assert told.limits_in("USD").velocity_payments == told.limits_in("KES").velocity_payments == 3
+    assert [fees and fees.payer[0].fixed_minor for fees in map(told.fees_in, told.currencies)] == [7, 7, None]
+    assert told.fees_in("USD").payee[0].fixed_minor == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "pointer"),
+    [
+        ("currencies", {"others": ["USD", "USD"]}, "duplicate-currency", "/others/1"),
+        ("currencies", {"others": ["KES"]}, "duplicate-currency", "/others/0"),
+        ("currencies", {"others": ["XXX"]}, "unknown-currency", "/others/0"),
+        (
+            "limits",
+            {
+                **limits(1, 2, 3),
+                "otherCurrencies": {"XXX": {"perPaymentMinor": 1, "perMemberDayMinor": 1, "perDayMinor": 1}},
+            },
+            "unknown-currency",
+            "/otherCurrencies/XXX",
+        ),
+        (
+            "limits",
+            {
+                **limits(1, 2, 3),
+                "otherCurrencies": {"USD": {"perPaymentMinor": 5, "perMemberDayMinor": 4, "perDayMinor": 9}},
+            },
+            "limits-contradict",
+            "/otherCurrencies/USD/perPaymentMinor",
+        ),
+        (
+            "fees",
+            {
+                "tiers": [{"fromMinor": 0}],
+                "otherCurrencies": {"XXX": {"tiers": [{"fromMinor": 0}]}},
+            },
+            "unknown-currency",
+            "/otherCurrencies/XXX",
+        ),
+        (
+            "fees",
+            {
+                "tiers": [{"fromMinor": 0}],
+                "otherCurrencies": {"USD": {"tiers": [{"fromMinor": 1}]}},
+            },
+            "tiers-unordered",
+            "/otherCurrencies/USD/tiers",
+        ),
+    ],
+)
+async def test_currencies_that_make_no_sense_are_refused(
+    api: Api, path: str, body: dict[str, Any], code: str, pointer: str
+):
+    answer = await api.put(f"{BASE}/{path}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert answer.json()["errors"][0]["pointer"] == pointer
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**6), st.integers(0, 10_000))

@@ -227,6 +227,56 @@ def test_where_limits_are_set_nothing_is_paid_in_a_currency_that_has_none(limite
     assert charge_of(request_to_pay, tenant).limits == LIMITS
 
 
+def test_another_currency_is_paid_within_limits_and_fees_of_its_own(limited, secrets, request_to_pay):
+    few = msgspec.structs.replace(LIMITS, per_member_day_minor=250, per_day_minor=900)
+    tenants = {
+        name: msgspec.structs.replace(
+            tenant,
+            other_currencies=["USD"],
+            other_limits={"USD": few},
+            other_fees={"USD": PaymentFees(payer=[FeeTier(from_minor=0, fixed_minor=7)])},
+        )
+        for name, tenant in limited().items()
+    }
+    house = House(tenants, secrets)
+    for fsp, account in (("buffalo", "A1"), ("lion", "A2")):
+        house.banks[fsp].accounts[account].currency = "USD"
+    dollars = Money(150, "USD")
+    assert pay(house, request_to_pay, 1, amount=dollars).state == "COMPLETED"
+    assert balances(house) == (Decimal("998.43"), Decimal("1.50"))
+    assert pay(house, request_to_pay, 2, amount=dollars).error.limit == "member-day"
+    assert pay(house, request_to_pay, 3, amount=Money(100, "USD")).state == "COMPLETED"
+    assert pay(house, request_to_pay, 4).error.code == "4103"  # the account is one of dollars
+    assert counted(house) == 0
+
+
+def test_a_request_to_pay_in_another_currency_is_accepted_where_it_is_offered(
+    tenants, secrets, request_to_pay
+):
+    for others, outcome in (["USD"], "COMPLETED"), ([], "FAILED"):
+        offering = {
+            name: msgspec.structs.replace(one, other_currencies=others) for name, one in tenants.items()
+        }
+        house = House(offering, secrets)
+        for fsp, account in (("buffalo", "A1"), ("lion", "A2")):
+            house.banks[fsp].accounts[account].currency = "USD"
+        wanted = StartRequest(
+            payment_id=house.payment,
+            idempotency_key="k-1",
+            fingerprint="f",
+            client_id="till",
+            payee=request_to_pay.payee,
+            payer=request_to_pay.payer,
+            amount=Money(150, "USD"),
+            expires_at_ms=house.engine.now_ms + 90_000,
+        )
+        house.ask_to_be_paid(wanted)
+        for transaction in house.unconfirmed():
+            house.confirm(accepted=True, payment=transaction)
+        request = house.find(PAYEE_TRANSACTION_REQUEST, "lion", wanted.payment_id)
+        assert request.variables["paymentState"] == outcome
+
+
 def test_without_limits_a_payment_says_nothing_of_them(tenants, request_to_pay):
     assert "limits" not in start_variables(request_to_pay, tenants["buffalo"], NOW_MS)
     assert charge_of(request_to_pay, tenants["buffalo"]) is None
