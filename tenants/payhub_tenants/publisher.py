@@ -18,7 +18,15 @@ from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
 from payhub_tenants.tenants.model import Published, Tenant, config_of
 from payhub_tenants.tenants.scheme import scheme_secrets, with_scheme_secrets
-from payhub_tenants.terms.model import LIMITS_DOCUMENT, Limits, published_limits
+from payhub_tenants.terms.model import (
+    CURRENCIES_DOCUMENT,
+    FEES_DOCUMENT,
+    LIMITS_DOCUMENT,
+    Currencies,
+    Fees,
+    Limits,
+    with_terms,
+)
 from payhub_tenants.vault import KeyDestroyedError, Vault
 
 _logger = logging.getLogger(__name__)
@@ -138,15 +146,18 @@ class Publisher:
 
     async def _config(self, registry: Registry, tenant: Tenant) -> TenantConfig:
         tenant_id = tenant.tenant_id
-        limits = await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits)
         placed = await registry.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
         beside = Published(
             clients=await registry.clients.of_tenant(tenant_id),
-            limits=None if limits is None else published_limits(limits),
             placed=placed,
             webhooks=await published_endpoints(registry.documents, self._vault, tenant),
         )
-        return config_of(await self._for_engines(tenant), beside)
+        return with_terms(
+            config_of(await self._for_engines(tenant), beside),
+            await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits),
+            await registry.documents.get(tenant_id, FEES_DOCUMENT, Fees),
+            await registry.documents.get(tenant_id, CURRENCIES_DOCUMENT, Currencies),
+        )
 
     async def _for_engines(self, tenant: Tenant) -> Tenant:
         """Return a tenant whose secrets are sealed with the installation's key, as engines open them."""

@@ -14,7 +14,13 @@ from payhub_engines.server.app import create_app, run
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.settings import EngineSettings
 from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT
-from payhub_platform.contracts.tenant import AmsConnection, SchemeConnection, SigningKey, TenantConfig
+from payhub_platform.contracts.tenant import (
+    AmsConnection,
+    PaymentLimits,
+    SchemeConnection,
+    SigningKey,
+    TenantConfig,
+)
 from payhub_platform.security import jws
 from payhub_platform.security.internal import internal_headers
 from payhub_platform.security.secrets import SecretBox
@@ -64,6 +70,13 @@ def tenant(secrets: SecretBox) -> TenantConfig:
             private_key_sealed=secrets.seal(pem, "jws:buffalo"),
         ),
         clients=[],
+        limits=PaymentLimits(
+            per_payment_minor=50_000,
+            per_day_minor=20_000,
+            per_member_day_minor=20_000,
+            velocity_payments=3,
+            velocity_window_ms=60_000,
+        ),
     )
 
 
@@ -73,6 +86,7 @@ class Gateway:
     def __init__(self, port: int, http: aiohttp.ClientSession) -> None:
         self._url = f"http://127.0.0.1:{port}/engine/v1"
         self._http = http
+        self.retry_after: str | None = None  # of the last answer
 
     async def get(self, path: str, status: int = 200) -> Any:
         return await self._ask("GET", path, None, status)
@@ -84,6 +98,7 @@ class Gateway:
         headers = {**internal_headers(TOKEN), HEADER_TENANT: "buffalo", HEADER_EPOCH: "1", **more}
         async with self._http.request(method, self._url + path, json=body, headers=headers) as answer:
             assert answer.status == status, await answer.text()
+            self.retry_after = answer.headers.get("Retry-After")
             return msgspec.json.decode(await answer.read())
 
 
@@ -135,6 +150,15 @@ async def test_a_payment_is_started_once_and_confirmed_only_while_it_waits(gatew
     unknown = "/payments/22222222-2222-4222-8222-222222222222"
     assert (await gateway.get(unknown, 404))["code"] == "payment-not-found"
     assert (await gateway.post(f"{unknown}/refunds", START, 422))["code"] == "not-refundable"
+
+
+async def test_a_payment_beyond_a_limit_is_refused_with_when_to_try_again(gateway: Gateway):
+    too_much = await gateway.post("/payments", {**PAYING, "amount": {**AMOUNT, "minor": 50_001}}, 422)
+    assert (too_much["code"], gateway.retry_after) == ("payment-limit-exceeded", None)
+    full = await gateway.post("/payments", {**PAYING, "amount": {**AMOUNT, "minor": 20_001}}, 422)
+    assert (full["code"], full["errors"][0]["pointer"]) == ("day-limit-reached", "/amount")
+    assert 1 <= int(gateway.retry_after or "") <= 86_400
+    assert await gateway.post("/payments", PAYING) == {"transactionId": PAYMENT}
 
 
 async def test_a_payer_who_is_waited_for_confirms(gateway: Gateway):

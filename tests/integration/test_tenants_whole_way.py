@@ -11,6 +11,7 @@ from unit.tenants.tenants_kit import TOKEN, Plane
 from unit.tenants.test_tenant_lifecycle import BASE, REASON, active, approve
 
 from payhub_cli.local.server import LocalServer
+from payhub_platform.contracts.tenant import FeeTier, PaymentFees
 from payhub_tenants.audit.model import first_broken
 from payhub_tenants.database import Database
 from payhub_tenants.vault import FileKeyProvider, Vault
@@ -47,8 +48,13 @@ async def test_the_whole_way(postgres_server: LocalServer, tmp_path: Path):
             assert (await api.post(f"{BASE}/keys/{key}/activate")).status_code == 200
             placed = await api.put(f"{BASE}/placement", json={"automatic": {"expectedPerS": 10}})
             assert placed.json()["epoch"] == 1  # the home has room, and the order was this one before
+            await api.put(f"{BASE}/fees", json={"tiers": [{"fromMinor": 0, "fixedMinor": 5}]})
+            assert (await api.put(f"{BASE}/currencies", json={"others": ["USD"]})).status_code == 200
             await api.post(f"{BASE}/suspend", json=REASON)
             assert (await settle())["status"] == "suspended"
+            told = [each for each in plane.bus.published if each.tenant_id == "buffalo"][-1]
+            assert told.fees == PaymentFees(payer=[FeeTier(from_minor=0, fixed_minor=5)])
+            assert told.currencies == ["KES", "USD"]
             await api.post(f"{BASE}/offboard", json=REASON)
             await settle()
             while (view := await settle())["jobs"][0]["remaining"]:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import msgspec
+from simulation.engine_limits import Counted
 from simulation.engine_traces import Traces
 from simulation.raft_checks import SafetyViolationError
 
@@ -41,6 +42,7 @@ class History:
         self.traces = Traces(xmls)
         self.acknowledged: dict[tuple[str, str, str], int] = {}
         self.floor = 0
+        self.counted = Counted(seen)
         self._index_of: list[tuple[int, int]] = []  # last position and index of each entry
 
     def fail(self, error: BaseException) -> None:
@@ -61,7 +63,9 @@ class History:
         self.entries[index] = data
         self.last_index = index
         try:
-            self.traces.take(decode_entry(data))
+            entry = decode_entry(data)
+            self.traces.take(entry)
+            self.counted.take(entry)
         except SafetyViolationError as error:
             self.fail(error)
             raise
@@ -104,6 +108,7 @@ class History:
         state = State(store)
         for data in self.entries.values():
             apply_entry(decode_entry(data), state)
+        self.counted.check(state)
         write(state, store)
         expected = digest(store)
         for replica, (index, found, counts) in states.items():

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from simulation.engine_checks import History, Sight
 from simulation.engine_outside import variables_of
-from simulation.engine_processes import BENCH, OWN
+from simulation.engine_processes import BENCH, LIMITED, OWN
 from simulation.engine_replica import Replica
 from simulation.raft_checks import SafetyViolationError
 
@@ -49,12 +49,16 @@ class Clients:
     busy: how many still have something to do.
     """
 
-    def __init__(self, group: Group, chooser: random.Random, *, has_bench: bool) -> None:
+    def __init__(
+        self, group: Group, chooser: random.Random, *, has_bench: bool, has_limits: bool = False
+    ) -> None:
         self.group = group
         self.history = group.history
         self.chooser = chooser
         self.busy = 0
         self._processes = [*OWN, BENCH] if has_bench else list(OWN)
+        if has_limits:
+            self._processes += [LIMITED] * len(self._processes)
         self._places: list[Place] = []
 
     def begin(self, payments: int, within_s: float) -> None:

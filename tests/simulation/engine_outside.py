@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from simulation.engine_checks import History
+from simulation.engine_limits import limited
 from simulation.engine_loop import Life
-from simulation.engine_processes import BENCH
+from simulation.engine_processes import BENCH, LIMITED
 from simulation.raft_checks import SafetyViolationError
 
 from payhub_engines.connectors.job import BpmnError, Job, JobFailedError
@@ -190,13 +191,14 @@ class Outside:
             if trace.outcome != "completed" or not started.process.startswith("sim-") or started.parent:
                 continue
             moved = tuple(self.books[payment, account] for account in accounts)
-            amount, paid = started.variables["amount"], sum(started.variables["items"])
+            amount, paid = started.variables["amount"], sum(started.variables.get("items", []))
             undone, booked = (0, 0, 0, 0), (-amount, 0, amount, 0)
             with_fee = (-amount - FEE, 0, amount, FEE)
             allowed = {
                 "sim-transfer": (booked if trace.entered["book"] else undone),
                 "sim-booking": (with_fee if trace.entered["book"] else undone),
                 "sim-batch": (-paid, 0, paid, 0),
+                LIMITED: (booked if trace.entered["book"] else undone),
             }
             if moved != allowed[started.process]:
                 raise SafetyViolationError(f"the books of {payment} are {moved}: {started.process}")
@@ -209,6 +211,8 @@ def variables_of(process: str, payment: str, chooser: random.Random) -> dict[str
     variables: dict[str, Any] = {"transactionId": payment, "amount": chooser.randint(1, 500)}
     if process == BENCH:
         return variables | {"currency": "TZS", "feeMax": 10, "extension": "x" * chooser.choice([0, 500])}
+    if process == LIMITED:
+        return variables | limited(payment, variables["amount"])
     return variables | {
         "items": [chooser.randint(1, 90) * 10 + number for number in range(chooser.randint(1, 5))]
     }

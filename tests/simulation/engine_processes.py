@@ -104,6 +104,25 @@ def _batch() -> bytes:
     )
 
 
+def _limited() -> bytes:
+    """Count it, reserve, and book what fits; else pay it back and count it no more."""
+    headers = {"limits": "= limits", "member": "= member", "amount": "= money"}
+    written = "".join(f'<zeebe:header key="{name}" value="{value}"/>' for name, value in headers.items())
+    return _process(
+        LIMITED,
+        '<startEvent id="start"/><serviceTask id="take"><extensionElements>',
+        '<zeebe:taskDefinition type="payhub:take-allowance"/>',
+        f"<zeebe:taskHeaders>{written}</zeebe:taskHeaders></extensionElements></serviceTask>",
+        '<boundaryEvent id="full" attachedToRef="take"><errorEventDefinition/>',
+        '</boundaryEvent><endEvent id="over"/>' + _job("reserve") + _job("decide"),
+        '<exclusiveGateway id="fits" default="fits-refund"/>' + _job("book") + '<endEvent id="booked"/>',
+        _job("refund") + _job("give-back", "payhub:return-allowance") + '<endEvent id="failed"/>',
+        _path("start", "take", "reserve", "decide", "fits", "refund", "give-back", "failed"),
+        _path("full", "over"),
+        _flow("fits", "book", "=fits = true") + _path("book", "booked"),
+    )
+
+
 def _notice() -> bytes:
     return _process(
         "sim-notice",
@@ -113,12 +132,14 @@ def _notice() -> bytes:
 
 
 OWN = ("sim-transfer", "sim-booking", "sim-batch")
+LIMITED = "sim-limited"
 BENCH = "bench-payer-fund-transfer"
 _BENCH_FILES = ("payer-fund-transfer", "payee-party-lookup", "payee-quote-transfer")
 
 
-def xmls() -> list[bytes]:
+def xmls(*, has_limits: bool = False) -> list[bytes]:
     """Return all process files that a leader deploys."""
     folder = resources.files("payhub_cli.bench") / "processes"
     bench = [(folder / f"{name}.bpmn").read_bytes() for name in _BENCH_FILES]
-    return [_notice(), _transfer(), _booking(), _batch(), *bench]
+    own = [_notice(), _transfer(), _booking(), _batch()]
+    return [*own, *bench, *([_limited()] if has_limits else [])]

@@ -14,9 +14,17 @@ COMMAND = (
 )
 
 
-def command(seed: int, replicas: int, *, has_real_store: bool = False, has_neighbour: bool = False) -> str:
+def command(
+    seed: int,
+    replicas: int,
+    *,
+    has_real_store: bool = False,
+    has_neighbour: bool = False,
+    has_limits: bool = False,
+) -> str:
     """Return what replays a seed exactly."""
     more = (" --rocksdb" if has_real_store else "") + (" --neighbours" if has_neighbour else "")
+    more += " --limits" if has_limits else ""
     return COMMAND.format(replicas=replicas, seed=seed) + more
 
 
@@ -28,22 +36,24 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--rocksdb", action="store_true", help="keep the states in RocksDB")
     parser.add_argument("--neighbours", action="store_true", help="two engines that hand over to each other")
+    parser.add_argument("--limits", action="store_true", help="payments that are counted against limits")
     asked = parser.parse_args()
+    more = {
+        "has_real_store": asked.rocksdb,
+        "has_neighbour": asked.neighbours,
+        "has_limits": asked.limits,
+    }
     seen: Counter[str] = Counter()
     failed: list[int] = []
     payments = events = healed_ms = ended_ms = 0
     began = time.monotonic()
     for seed in range(asked.seed, asked.seed + asked.seeds):
         try:
-            result = simulate(
-                seed, asked.replicas, has_real_store=asked.rocksdb, has_neighbour=asked.neighbours
-            )
+            result = simulate(seed, asked.replicas, **more)
         except Exception:  # noqa: BLE001 - whatever goes wrong in a run is what the runs are for
             failed.append(seed)
             traceback.print_exc(limit=-6)
-            again = command(
-                seed, asked.replicas, has_real_store=asked.rocksdb, has_neighbour=asked.neighbours
-            )
+            again = command(seed, asked.replicas, **more)
             sys.stderr.write(again + "\n\n")
             sys.stderr.flush()
             continue

@@ -54,7 +54,14 @@ class World:
     """Implements ``Ground`` for its replicas, and ``Group`` for faults and clients."""
 
     def __init__(
-        self, name: str, engine: str, replica_count: int, folder: Path, *, has_real_store: bool
+        self,
+        name: str,
+        engine: str,
+        replica_count: int,
+        folder: Path,
+        *,
+        has_real_store: bool,
+        has_limits: bool = False,
     ) -> None:
         self.name = name
         self.engine = engine
@@ -65,13 +72,15 @@ class World:
         self.has_real_store = has_real_store
         self.has_faults = True
         self.seen: Counter[str] = Counter()
-        self.xmls = xmls()
+        self.xmls = xmls(has_limits=has_limits)
         self.history = History(self.xmls, self.seen)
         self.hub = Hub(self._chooser(), self.seen)
         self.audit = AuditBus(self._chooser())
         self.handover = HandoverBus(self._chooser())
         self.replicas: dict[str, Replica] = {}
-        self.clients = Clients(self, self._chooser(), has_bench=self.chooser.random() < 0.4)
+        self.clients = Clients(
+            self, self._chooser(), has_bench=self.chooser.random() < 0.4, has_limits=has_limits
+        )
         self.outside = Outside(self._chooser(), self.history, self.clients.deliver)
         self._works: dict[asyncio.Task[None], None] = {}
         self._outside = contextvars.copy_context()  # of no process
@@ -353,7 +362,12 @@ def _neighbours(name: str, replica_count: int, folder: Path) -> list[World]:
 
 
 def simulate(
-    seed: int, replica_count: int, *, has_real_store: bool = False, has_neighbour: bool = False
+    seed: int,
+    replica_count: int,
+    *,
+    has_real_store: bool = False,
+    has_neighbour: bool = False,
+    has_limits: bool = False,
 ) -> Result:
     """Run one seed to its end; of two engines, the first one's result is returned.
 
@@ -373,7 +387,8 @@ def simulate(
         if has_neighbour:
             worlds = _neighbours(name, replica_count, Path(folder))
         else:
-            worlds = [World(name, ENGINES[0], replica_count, Path(folder), has_real_store=has_real_store)]
+            more = {"has_real_store": has_real_store, "has_limits": has_limits}
+            worlds = [World(name, ENGINES[0], replica_count, Path(folder), **more)]
         runner.run(_tell(worlds))
         if logged:
             cause = logged[0].exc_info[1] if logged[0].exc_info else None

@@ -53,6 +53,7 @@ MUST_HAPPEN = [
         (5, SEEDS // 4, {}),
         (3, SEEDS // 4, {"has_real_store": True}),
         (3, SEEDS // 4, {"has_neighbour": True}),
+        (3, SEEDS // 4, {"has_limits": True}),
     ],
 )
 def test_an_engine_keeps_what_it_has_said(replicas, seeds, more):
@@ -69,6 +70,8 @@ def test_an_engine_keeps_what_it_has_said(replicas, seeds, more):
     assert payments >= 5 * seeds
     if more.get("has_neighbour"):
         assert seen["callback at the other engine"] > seeds
+    elif more.get("has_limits"):
+        assert seen["limit reached"] > seeds
     elif replicas == 3 and seeds >= SEEDS_THAT_SEE_ALL:
         assert [what for what in MUST_HAPPEN if not seen[what]] == []
 

@@ -10,14 +10,17 @@ from payhub_engines.connectors.variables import (
     CALLBACK_TIMEOUT,
     NOTE_CHARACTERS_MAX,
     Entered,
+    ErrorValue,
     Outcome,
     Payment,
     QuoteTerms,
     RequestToPay,
+    is_refund,
     money_of,
     party_key,
     party_name,
 )
+from payhub_engines.core.commands import Charge
 from payhub_platform import ids
 from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.channel import (
@@ -36,7 +39,7 @@ from payhub_platform.contracts.channel import (
 from payhub_platform.contracts.engine import StartPayment, StartRequest
 from payhub_platform.contracts.fspiop import FspMoney, TransactionRequest
 from payhub_platform.contracts.fspiop import PartyIdInfo as FspPartyIdInfo
-from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.contracts.tenant import PaymentLimits, TenantConfig
 from payhub_platform.contracts.use_cases import REQUEST_USES, USE_CASES
 
 PAYER_PROCESS: Final = "payer-fund-transfer"
@@ -161,12 +164,30 @@ def requested_payment(
     }
 
 
+def limits_of(payment: Payment, tenant: TenantConfig) -> PaymentLimits | None:
+    """Return the limits that a payment is held against; None where there are none.
+
+    A refund pays back what came in, and never more: no limit keeps it from whom it belongs to.
+    """
+    if is_refund(payment.transaction_type):
+        return None
+    return tenant.limits_in(payment.amount.currency)
+
+
+def charge_of(request: StartPayment, tenant: TenantConfig) -> Charge | None:
+    """Return what of a payment can be held against limits before its payer is known to the bank."""
+    limits = tenant.limits_in(request.amount.currency)
+    return None if limits is None else Charge(limits=limits, amount=request.amount)
+
+
 def payment_variables(
     payment: Payment, tenant: TenantConfig, now_ms: int, callback_timeout: str = CALLBACK_TIMEOUT
 ) -> dict[str, Any]:
     """Return what every payment starts with."""
-    payee = payment.payee
+    payee, limits = payment.payee, limits_of(payment, tenant)
+    held = {} if limits is None else {"limits": msgspec.to_builtins(limits)}
     return {
+        **held,
         **msgspec.to_builtins(payment),
         "partyKey": party_key(payee.party_id_type, payee.party_identifier, payee.party_sub_id_or_type),
         "confirmation": None,
@@ -225,7 +246,7 @@ def transfer_status(
         ended_at=None if ended_at_ms is None else iso(ended_at_ms),
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
-        error=None if error is None else TransferError(code=error.code, description=error.description),
+        error=_told(error),
         payee_name=party_name(outcome.party),
         terms=_terms(outcome),
         awaits_confirmation=(
@@ -255,7 +276,7 @@ def request_status(
         started_at=iso(started_at_ms),
         ended_at=None if ended_at_ms is None else iso(ended_at_ms),
         client_ref_id=outcome.client_ref_id,
-        error=None if error is None else TransferError(code=error.code, description=error.description),
+        error=_told(error),
     )
 
 
@@ -314,3 +335,11 @@ def _fspiop_party(party: PartyIdInfo, fsp_id: str | None) -> FspPartyIdInfo:
 
 def _channel_party(party: FspPartyIdInfo) -> PartyIdInfo:
     return msgspec.convert(msgspec.to_builtins(party), PartyIdInfo)
+
+
+def _told(error: ErrorValue | None) -> TransferError | None:
+    if error is None:
+        return None
+    return TransferError(
+        code=error.code, description=error.description, limit=error.limit, retry_at=error.retry_at
+    )

@@ -1,9 +1,10 @@
 """What a payment moves, from what is asked and what institutions charge (FSPIOP 1.1 section 5.1). Pure."""
 
-from typing import Final
+from typing import Final, Literal
 
-from payhub_engines.connectors.variables import Payment, QuoteTerms, money_of
-from payhub_platform.contracts.fspiop import FspMoney, QuoteRequest, QuoteResponse
+from payhub_engines.connectors.variables import Payment, QuoteTerms, is_refund, money_of
+from payhub_platform.contracts.fspiop import FspMoney, QuoteRequest, QuoteResponse, TransactionType
+from payhub_platform.contracts.tenant import TenantConfig, fee_minor
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import Money
 
@@ -17,12 +18,25 @@ class TermsError(InvalidInputError):
         super().__init__(TERMS_REFUSED, detail, "/transferAmount")
 
 
+def service_fee(
+    tenant: TenantConfig, side: Literal["PAYER", "PAYEE"], amount: Money, kind: TransactionType
+) -> Money:
+    """Return what an institution takes by its own tariff, besides what its bank takes.
+
+    A refund pays back what came in and costs nothing more.
+    """
+    fees = None if is_refund(kind) else tenant.fees_in(amount.currency)
+    if fees is None:
+        return Money(0, amount.currency)
+    return Money(fee_minor(fees.payer if side == "PAYER" else fees.payee, amount.minor), amount.currency)
+
+
 def offered_terms(quote: QuoteRequest, fee: Money, expiration: str) -> QuoteTerms:
     """Return the payee's terms for a quote (listings 7 to 11 of the section); payhub gives no commission.
 
     Args:
         quote: what the payer's institution asks.
-        fee: what the payee's institution charges.
+        fee: what the payee's institution charges, its bank included.
         expiration: until when the terms stand.
 
     Raises:

@@ -7,6 +7,7 @@ import msgspec
 from payhub_engines.connectors.payment import payment_variables
 from payhub_engines.connectors.variables import (
     NOTE_CHARACTERS_MAX,
+    REFUND,
     Payment,
     PricedQuote,
     QuoteTerms,
@@ -21,7 +22,6 @@ from payhub_platform.errors import UnprocessableError
 from payhub_platform.money import Money
 
 REFUNDS_MAX: Final = 32  # of one payment, those that failed included
-SCENARIO: Final = "REFUND"
 _INITIATORS: Final = {"PAYMENT": "BUSINESS", "WITHDRAWAL": "AGENT"}  # who paid back was paid as such
 
 
@@ -76,7 +76,7 @@ def original_of(incoming: dict[str, Any] | None, outgoing: dict[str, Any] | None
     for variables, read in ((incoming, _incoming), (outgoing, _on_us)):
         is_done = variables is not None and _is_done(variables)
         original = read(variables) if variables is not None and is_done else None
-        if original is not None and original.transaction_type.scenario != SCENARIO:
+        if original is not None and original.transaction_type.scenario != REFUND:
             return original
     raise UnprocessableError(
         "not-refundable", "Only a completed payment that a member received is paid back."
@@ -134,7 +134,7 @@ def refund_variables(
         amount=FspMoney(amount=amount.fspiop_text(), currency=amount.currency),
         amount_type="RECEIVE",
         transaction_type=TransactionType(
-            scenario=SCENARIO,
+            scenario=REFUND,
             initiator="PAYER",
             initiator_type=_INITIATORS.get(scenario, "CONSUMER"),
             refund_info=Refund(

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from payhub_engines.connectors.job import Job, JobFailedError
+from payhub_engines.core.allowances import Limit
 from payhub_platform.contracts.channel import PaymentState
 from payhub_platform.contracts.fspiop import (
     AuthorizationResponse,
@@ -24,6 +25,7 @@ from payhub_platform.money import Money
 
 CALLBACK_TIMEOUT: Final = "PT10S"
 NOTE_CHARACTERS_MAX: Final = 128  # FSPIOP 1.1 Note
+REFUND: Final = "REFUND"  # FSPIOP 1.1 TransactionScenario
 VariablesT = TypeVar("VariablesT", bound=msgspec.Struct)
 
 
@@ -43,21 +45,29 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expires_at_ms: int | None = None
 
 
-class ErrorValue(msgspec.Struct, frozen=True, kw_only=True):
-    """The variable ``error``."""
+class ErrorValue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The variable ``error``; a limit that is reached is named, with the time from which it can be tried."""
 
     code: str
     description: str
+    limit: Limit | None = None
+    retry_at: str | None = None
 
 
-class PayerFunds(Payment, frozen=True, kw_only=True, rename="camel"):
+class PricedPayment(Payment, frozen=True, kw_only=True, rename="camel"):
+    """A payment as ``ams-quote-payer`` finds it: again where another amount is transferred."""
+
+    payer_service_fee: str | None = None
+
+
+class PayerFunds(PricedPayment, frozen=True, kw_only=True, rename="camel"):
     """Set by ``ams-quote-payer``: the account, and the fee that PREPARE, CREATE and RELEASE must repeat.
 
     The process gives these jobs what is transferred as their ``amount``.
     """
 
     payer_account: str
-    payer_fee: str  # decimal text in the payment's currency
+    payer_fee: str  # decimal text in the payment's currency, ``payer_service_fee`` included
 
 
 class FoundParty(Payment, frozen=True, kw_only=True, rename="camel"):
@@ -272,6 +282,11 @@ def read(job: Job, kind: type[VariablesT]) -> VariablesT:
         return msgspec.convert(job.variables, kind)
     except msgspec.ValidationError as error:
         raise JobFailedError(f"{job.type}: the variables do not fit: {error}") from error
+
+
+def is_refund(kind: TransactionType) -> bool:
+    """Tell whether who was paid pays back (FSPIOP 1.1 section 5.3.10); who asks to be paid is paid anew."""
+    return kind.scenario == REFUND and kind.initiator == "PAYER"
 
 
 def money_of(amount: FspMoney) -> Money:

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 
 from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.tenant import PaymentLimits
+from payhub_platform.money import Money
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
@@ -32,11 +34,19 @@ class DeployProcess(Command, frozen=True, kw_only=True):
     tenant: str = ""
 
 
+class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a payment wants to move, and within which limits."""
+
+    limits: PaymentLimits
+    amount: Money
+
+
 class StartInstance(Command, frozen=True, kw_only=True):
     """Start a process instance under a business key that is unique per tenant and process.
 
     The same key and fingerprint again is a duplicate and changes nothing; another fingerprint is
-    rejected with ``key-reused``.
+    rejected with ``key-reused``. With ``charge`` it is rejected where that is beyond a limit already; what
+    counts is decided by ``payhub:take-allowance`` in the process.
     """
 
     process: str
@@ -46,6 +56,7 @@ class StartInstance(Command, frozen=True, kw_only=True):
     variables: dict[str, Any]
     trace: str = ""
     epoch: int | None = None  # of the placement it was sent under; rejected below the tenant's fence
+    charge: Charge | None = None
 
 
 class FenceTenant(Command, frozen=True, kw_only=True):
@@ -192,6 +203,10 @@ class ForgetInstances(Command, frozen=True, kw_only=True):
     """Forget instances that ended before a time; the oldest first, a bounded number at once."""
 
     ended_before_ms: int
+
+
+class ForgetUsage(Command, frozen=True, kw_only=True):
+    """Forget what was moved on days that no limit looks at any more; a bounded number of rows at once."""
 
 
 class QueueHandover(Command, frozen=True, kw_only=True):

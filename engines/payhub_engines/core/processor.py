@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from payhub_engines.core import (
+    allowances,
     broadcasts,
     business_keys,
     correlation,
@@ -90,6 +91,10 @@ def _start(decision: Decision, command: asked.StartInstance) -> Reply:
         known = fencing.refusal(decision.state, command.tenant, command.epoch)
     if known is not None:
         return known
+    if command.charge is not None:
+        refused = allowances.refusal_at_start(decision.state, command.tenant, command.charge, decision.now_ms)
+        if refused is not None:
+            return refused
     try:
         variables = json_variables(command.variables)
     except ExpressionError as error:
@@ -139,6 +144,7 @@ _HANDLERS: Final[dict[type[asked.Command], Callable[[Decision, Any], Reply]]] = 
     asked.ModifyInstance: operator.modify,
     asked.MigrateInstance: operator.migrate,
     asked.ForgetInstances: operator.forget,
+    asked.ForgetUsage: allowances.forget,
     asked.QueueHandover: correlation.queue_handover,
     asked.AcknowledgeHandover: correlation.acknowledge_handover,
 }

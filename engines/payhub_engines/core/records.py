@@ -108,6 +108,27 @@ class ElementInstance(msgspec.Struct, array_like=True, gc=False):
     undoes: int = 0
 
 
+class Allowance(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What an instance has taken of its tenant's limits."""
+
+    member: str
+    currency: str
+    minor: int
+    at_ms: int
+
+
+class Usage(msgspec.Struct, array_like=True, gc=False):
+    """What counts against the limits of a tenant, or of one member, on one day.
+
+    Attributes:
+        spent: minor units by currency.
+        times: when a member's payments that count began, in milliseconds; none of a whole tenant.
+    """
+
+    spent: dict[str, int] = {}
+    times: list[int] = []
+
+
 class Instance(msgspec.Struct, array_like=True, gc=False):
     """A process instance.
 
@@ -117,6 +138,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
             completed is compensated.
         parent: instance that called it, with its call activity; 0 where none did.
         incidents: how many are open.
+        allowance: what it has taken of its tenant's limits, unless it gave it back.
     """
 
     key: int
@@ -134,6 +156,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     incidents: int = 0
     parent: int = 0
     parent_element: int = 0
+    allowance: Allowance | None = None
 
     @property
     def variables(self) -> dict[str, Any]:

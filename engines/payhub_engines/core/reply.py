@@ -14,10 +14,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """The command has no effect; ``code`` is stable and kebab-case."""
+    """The command has no effect; ``code`` is stable and kebab-case.
+
+    ``retry_at_ms`` is when the same may be accepted, where that is known.
+    """
 
     code: str
     detail: str
+    retry_at_ms: int | None = None
 
 
 Reply = Accepted | Rejected

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from payhub_engines.core import gateways, throwing, waits
+from payhub_engines.core import allowances, gateways, throwing, waits
 from payhub_engines.core.bpmn.model import Element, Kind
 from payhub_engines.core.feel import ExpressionError
 from payhub_engines.core.limits import check_fits
@@ -133,6 +133,7 @@ EXECUTE: Final[dict[Kind, Step]] = {
     Kind.INCLUSIVE: gateways.choose,
     Kind.THROW: throwing.throw,
     Kind.END: throwing.end,
+    Kind.ALLOWANCE: allowances.execute,
 }
 # Into elements that are plain; the others are activated first, whatever they do.
 ENTER: Final[dict[Kind, Step]] = {
@@ -144,4 +145,5 @@ ENTER: Final[dict[Kind, Step]] = {
     Kind.INCLUSIVE: gateways.enter,
     Kind.SCRIPT: _enter_script,
     Kind.END: _enter_end,
+    Kind.ALLOWANCE: allowances.enter,
 }

@@ -27,6 +27,7 @@ INCIDENT_PAYLOAD: Final = b"i"  # + incident -> variables
 OUTBOX: Final = b"o"  # + owner + sequence -> OutboxRecord
 OUTBOX_LAST: Final = b"O"  # + owner -> last sequence given
 FENCE: Final = b"f"  # + tenant -> epoch + first key after it
+USAGE: Final = b"l"  # + day + tenant, member -> Usage; the member is empty for the whole tenant
 RECEIVED: Final = b"h"  # + origin + sequence
 RECEIVED_FLOOR: Final = b"H"  # + origin -> sequences below are done for good
 

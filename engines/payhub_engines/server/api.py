@@ -14,6 +14,7 @@ from payhub_engines.connectors.payment import (
     REQUEST_PROCESS,
     REQUESTED_PROCESS,
     authorization_variables,
+    charge_of,
     confirmation_variables,
     request_status,
     request_variables,
@@ -78,12 +79,14 @@ class PaymentsController(Controller):
 
         Raises:
             UnavailableError: ``engine-overloaded`` and others of ``StreamProcessor.submit``.
-            UnprocessableError: ``key-reused``, the idempotency key was used with another body.
+            UnprocessableError: ``key-reused``, the idempotency key was used with another body;
+                ``payment-limit-exceeded`` or ``day-limit-reached``.
         """
         tenant = active_tenant(request, engine)
         start: StartPayment = decode_body(await request.body(), _START.decode)
         variables = start_variables(start, tenant, engine.clock())
-        return await start_instance(request, engine, tenant, PAYER_PROCESS, start, variables)
+        charge = charge_of(start, tenant)
+        return await start_instance(request, engine, tenant, PAYER_PROCESS, start, variables, charge)
 
     @post(PATH_RECALL.removeprefix(PATH_PAYMENTS), status_code=202)
     async def recall(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
@@ -106,7 +109,7 @@ class PaymentsController(Controller):
             raise NotFoundError("payment-not-found", "There is no payment with this id.", "/payment_id")
         if found.fingerprint != start.fingerprint:
             reused = Rejected("key-reused", f"{start.payment_id} was used with another content.")
-            raise refusal_of(reused, "header:X-CorrelationID")
+            raise refusal_of(reused, engine.clock())
         return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
 
     @post("/{payment_id:str}/" + PATH_CONFIRMATION)

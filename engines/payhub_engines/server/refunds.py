@@ -64,7 +64,7 @@ async def start_refund(
         if not isinstance(reply, Rejected):
             return transaction_id
         if reply.code != _KEY_REUSED:
-            raise refusal_of(reply)
+            raise refusal_of(reply, now_ms)
     raise UnavailableError("refund-contended", "Others pay back the same payment; send the same again.")
 
 

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request, Response
 from opentelemetry.trace import SpanKind
 
-from payhub_engines.core.commands import CorrelateMessage, StartInstance
+from payhub_engines.core.commands import Charge, CorrelateMessage, StartInstance
 from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
 from payhub_engines.handover.placing import placement_unknown
@@ -26,6 +26,11 @@ from payhub_platform.security.internal import require_internal
 
 AnyRequest = Request[Any, Any, Any]
 _ENCODER: Final = msgspec.json.Encoder()
+_WHERE: Final = {
+    "key-reused": "header:X-CorrelationID",
+    "payment-limit-exceeded": "/amount",
+    "day-limit-reached": "/amount",
+}
 
 
 class Start(Protocol):
@@ -90,9 +95,12 @@ def stale_epoch() -> ConflictError:
     return ConflictError("stale-epoch", "The tenant's placement has changed.", f"header:{HEADER_EPOCH}")
 
 
-def refusal_of(reply: Rejected, where: str = "/") -> PayhubError:
+def refusal_of(reply: Rejected, now_ms: int) -> PayhubError:
     """Return what a start is refused with."""
-    return stale_epoch() if reply.code == STALE_EPOCH else UnprocessableError(reply.code, reply.detail, where)
+    if reply.code == STALE_EPOCH:
+        return stale_epoch()
+    again_s = _seconds_until(reply.retry_at_ms, now_ms)
+    return UnprocessableError(reply.code, reply.detail, _WHERE.get(reply.code, "/"), retry_after_s=again_s)
 
 
 async def start_instance(
@@ -102,11 +110,13 @@ async def start_instance(
     process: str,
     start: Start,
     variables: dict[str, Any],
+    charge: Charge | None = None,
 ) -> Response[bytes]:
     """Start an instance and answer 202, once it is committed to disk.
 
     Raises:
-        UnprocessableError: ``key-reused``, the id was used with another body.
+        UnprocessableError: ``key-reused``, the id was used with another body; with ``charge``
+            ``payment-limit-exceeded`` or ``day-limit-reached``.
         ConflictError: ``stale-epoch``, the engine was asked on behalf of a newer placement meanwhile.
     """
     with engine.tracing.span(
@@ -124,10 +134,11 @@ async def start_instance(
             variables=variables,
             trace=span.traceparent,
             epoch=epoch_of(request),
+            charge=charge,
         )
         reply = await engine.stream.submit(command, tenant.tenant_id)
     if isinstance(reply, Rejected):
-        raise refusal_of(reply, "header:X-CorrelationID" if reply.code == "key-reused" else "/")
+        raise refusal_of(reply, engine.clock())
     return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
 
 
@@ -169,6 +180,10 @@ async def tell(
     reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant_id)
     if isinstance(reply, Rejected):
         raise UnprocessableError(reply.code, reply.detail)
+
+
+def _seconds_until(at_ms: int | None, now_ms: int) -> int | None:
+    return None if at_ms is None else max(1, -((now_ms - at_ms) // 1000))
 
 
 def answer(value: Any, status: int = 200) -> Response[bytes]:

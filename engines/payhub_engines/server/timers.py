@@ -5,12 +5,14 @@ import logging
 from itertools import islice
 from typing import Final
 
+from payhub_engines.core import usage
 from payhub_engines.core.commands import (
     Command,
     ContinueBroadcast,
     ExpireMessage,
     FailTimer,
     ForgetInstances,
+    ForgetUsage,
     PassBroadcastOver,
     TriggerTimer,
 )
@@ -43,7 +45,7 @@ _AWAITED: Final = frozenset({TimerCreated, StartTimerCreated, MessageBuffered, B
 class TimerWorker:
     """Sleeps until the next due time in the state, or until a nearer one is committed.
 
-    It also lets go of instances that ended longer ago than they are kept.
+    It also lets go of instances that ended longer ago than they are kept, and of days that no limit looks at.
     """
 
     def __init__(self, stream: StreamProcessor, clock: Clock, kept_ms: int) -> None:
@@ -132,6 +134,9 @@ class TimerWorker:
             if state.ended_before(before_ms, 1):
                 self._forgot_at_ms = 0  # there may be more
                 due.append((ForgetInstances(ended_before_ms=before_ms), ""))
+            if usage.earlier(state.rows, usage.forgotten_before(now_ms), 1):
+                self._forgot_at_ms = 0
+                due.append((ForgetUsage(), ""))
         return due
 
     def _broadcasts(self, state: State, held: set[int]) -> list[tuple[Command, str]]:

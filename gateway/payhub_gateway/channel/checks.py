@@ -48,9 +48,10 @@ def amount(sent: ChannelMoney, tenant: TenantConfig) -> Money:
     read = Money.parse(sent.amount, sent.currency, where="/amount")
     if read.minor == 0:
         raise InvalidInputError("invalid-amount", "The amount must be more than zero.", "/amount/amount")
-    if read.currency != tenant.currency:
+    if read.currency not in tenant.currencies:
+        offered = ", ".join(tenant.currencies)
         raise UnprocessableError(
-            "currency-not-offered", f"This institution pays in {tenant.currency}.", "/amount/currency"
+            "currency-not-offered", f"This institution pays in {offered}.", "/amount/currency"
         )
     return read
 

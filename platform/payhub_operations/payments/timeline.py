@@ -45,13 +45,22 @@ _ARRIVED: Final = {
     "transfer-prepare": "The transfer arrived from the switch",
     "transfer-settled": "The switch reported the settlement",
 }
+_PROBLEMS: Final = {
+    "JobErrorThrown": "refused",
+    "JobFailed": "did not work this time",
+    "AllowanceRefused": "a limit is reached",
+}
+_COUNTED: Final = {
+    "AllowanceTaken": "Counted against the limits of the institution and its member",
+    "AllowanceReturned": "Counts no more against the limits",
+}
 _ENDED: Final = {
     "COMPLETED": "Payment completed",
     "FAILED": "Payment failed",
     "PENDING": "The process ended",
 }
 # Only these fields of an event are shown: none of them is there to hold personal data.
-_NOTED: Final = ("name", "code", "description", "message", "reason", "via", "owner", "origin")
+_NOTED: Final = ("name", "code", "description", "message", "reason", "limit", "via", "owner", "origin")
 
 
 def timeline(row: PaymentRow, events: Sequence[StoredEvent]) -> list[StepView]:
@@ -93,10 +102,11 @@ def _tell(row: PaymentRow, event: StoredEvent) -> tuple[Kind, str] | None:
             told = "step", "Payment accepted" if outgoing else "A payment for a member was announced"
         case "JobCompleted":
             told = "step", _DONE.get(event.element, f"{_humanised(event.element)}: done")
-        case "JobErrorThrown":
-            told = "problem", _with_reason(f"{_humanised(event.element)}: refused", event)
-        case "JobFailed":
-            told = "problem", _with_reason(f"{_humanised(event.element)}: did not work this time", event)
+        case "JobErrorThrown" | "JobFailed" | "AllowanceRefused":
+            text = f"{_humanised(event.element)}: {_PROBLEMS[event.type]}"
+            told = "problem", _with_reason(text, event)
+        case "AllowanceTaken" | "AllowanceReturned":
+            told = "step", _COUNTED[event.type]
         case "MessageCorrelated":
             told = "step", _arrival(event)
         case "TimerTriggered":
@@ -118,7 +128,7 @@ def _arrival(event: StoredEvent) -> str:
 
 
 def _with_reason(text: str, event: StoredEvent) -> str:
-    reasons = [_word(event, name) for name in ("code", "description", "message", "reason")]
+    reasons = [_word(event, name) for name in ("code", "description", "message", "reason", "limit")]
     reason = " ".join(word for word in reasons if word)
     return f"{text}: {reason}" if reason else text
 

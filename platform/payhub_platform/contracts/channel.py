@@ -98,6 +98,10 @@ class TransferError(Contract, frozen=True, kw_only=True, rename="camel"):
 
     code: str  # FSPIOP error code where one exists, such as 3204
     description: str
+    limit: Literal["payment", "day", "member-day", "velocity"] | None = (
+        None  # with 4200: which one is reached
+    )
+    retry_at: str | None = None  # when it lets the same through; absent: never
 
 
 TransferStateName = Literal["RECEIVED", "COMMITTED", "ABORTED"]

@@ -167,6 +167,45 @@ class FormerEngine(Contract, frozen=True, kw_only=True):
     until_ms: int | None = None  # what it began has ended: it is asked until then; None: some may still run
 
 
+BASIS_POINTS: Final = 10_000  # the whole amount
+
+
+class FeeTier(Contract, frozen=True, kw_only=True):
+    """What payments from an amount upwards cost: a fixed sum and a part of the amount."""
+
+    from_minor: int
+    fixed_minor: int = 0
+    basis_points: int = 0
+
+    def fee_minor(self, amount_minor: int) -> int:
+        """Return the fee of an amount; half a minor unit and more is rounded up."""
+        return self.fixed_minor + (amount_minor * self.basis_points + BASIS_POINTS // 2) // BASIS_POINTS
+
+
+class PaymentFees(Contract, frozen=True, kw_only=True):
+    """What an institution takes from its members besides what its core bank takes; tiers from 0, rising."""
+
+    payer: list[FeeTier] = []
+    payee: list[FeeTier] = []
+
+
+def fee_minor(tiers: list[FeeTier], amount_minor: int) -> int:
+    """Return the fee of an amount by the highest tier that begins at or below it; 0 without tiers."""
+    for tier in reversed(tiers):
+        if tier.from_minor <= amount_minor:
+            return tier.fee_minor(amount_minor)
+    return 0
+
+
+NO_PAYMENTS: Final = PaymentLimits(
+    per_payment_minor=0,
+    per_day_minor=0,
+    per_member_day_minor=0,
+    velocity_payments=0,
+    velocity_window_ms=0,
+)
+
+
 class TenantConfig(Contract, frozen=True, kw_only=True):
     """One version of everything gateways and engines need to know of a tenant."""
 
@@ -192,6 +231,28 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
     webhooks: list[WebhookEndpoint] = []
     former: list[FormerEngine] = []  # of earlier epochs, also where they are in the placement again
+    fees: PaymentFees | None = None
+    other_currencies: list[str] = []  # in which it pays besides ``currency``
+    other_limits: dict[str, PaymentLimits] = {}  # by such a currency
+    other_fees: dict[str, PaymentFees] = {}
+
+    def limits_in(self, currency: str) -> PaymentLimits | None:
+        """Return the limits of payments in a currency; None where payments are not limited.
+
+        Where limits are set, nothing is paid in a currency that has none.
+        """
+        if self.limits is None or currency == self.currency:
+            return self.limits
+        return self.other_limits.get(currency, NO_PAYMENTS)
+
+    def fees_in(self, currency: str) -> PaymentFees | None:
+        """Return what the institution takes of payments in a currency; None where nothing."""
+        return self.fees if currency == self.currency else self.other_fees.get(currency)
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currencies in which its members pay, its main one first."""
+        return [self.currency, *self.other_currencies]
 
     @property
     def home_engine(self) -> str:

@@ -9,7 +9,6 @@ from payhub_platform.contracts.tenant import (
     AmsConnection,
     FormerEngine,
     OAuthClient,
-    PaymentLimits,
     SchemeConnection,
     SigningKey,
     TenantConfig,
@@ -239,7 +238,6 @@ class Published(Struct, frozen=True, kw_only=True):
     """What is published beside a tenant's own row."""
 
     clients: list[Client]
-    limits: PaymentLimits | None
     placed: PlacementRecord | None
     webhooks: list[WebhookEndpoint]
 
@@ -275,7 +273,6 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         quote_validity_ms=tenant.quote_validity_ms,
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
         weights=beside.placed.weights if beside.placed else [],
-        limits=beside.limits,
         webhooks=beside.webhooks,
         former=[
             FormerEngine(engine=former.engine, until_ms=former.until_ms)

@@ -1,4 +1,4 @@
-"""``/v1/tenants/{id}/limits`` and ``/fees``."""
+"""``/v1/tenants/{id}/limits``, ``/fees`` and ``/currencies``."""
 
 from typing import Any, Final
 
@@ -11,14 +11,15 @@ from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.openapi import takes
 from payhub_tenants.tenants.api import known_form
-from payhub_tenants.terms.model import Fees, Limits
+from payhub_tenants.terms.model import Currencies, Fees, Limits
 from payhub_tenants.terms.service import TermsService
 
 _fees: Final = msgspec.json.Decoder(Fees)
+_currencies: Final = msgspec.json.Decoder(Currencies)
 
 
 class TermsController(Controller):
-    """Limits and fees of a tenant."""
+    """Currencies, limits and fees of a tenant."""
 
     path = "/v1/tenants/{tenant_id:str}"
 
@@ -39,3 +40,17 @@ class TermsController(Controller):
         """Set the fees."""
         body: Fees = decode_body(await request.body(), _fees.decode)
         return await terms.set_fees(known_form(tenant_id), body, calling_operator(request).operator_id)
+
+    @get("/currencies")
+    async def currencies(self, tenant_id: FromPath[str], terms: NamedDependency[TermsService]) -> Currencies:
+        """Return the currencies besides the main one."""
+        return await terms.currencies(known_form(tenant_id))
+
+    @put("/currencies", operation_class=takes(Currencies))
+    async def set_currencies(
+        self, tenant_id: FromPath[str], request: Request[Any, Any, Any], terms: NamedDependency[TermsService]
+    ) -> Currencies:
+        """Set the currencies besides the main one."""
+        body: Currencies = decode_body(await request.body(), _currencies.decode)
+        operator = calling_operator(request).operator_id
+        return await terms.set_currencies(known_form(tenant_id), body, operator)

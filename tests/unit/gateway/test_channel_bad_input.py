@@ -84,6 +84,8 @@ async def test_unknown_currency(gateway: Gateway, currency: str):
 async def test_currency_the_tenant_does_not_offer(gateway: Gateway):
     body = transfer(amount={"amount": "1", "currency": "UGX"})
     await assert_refused(gateway, body, 422, "currency-not-offered", "/amount/currency")
+    gateway.put_tenant("buffalo", other_currencies=["UGX"])
+    assert (await gateway.send(body)).status_code == 202
 
 
 @pytest.mark.parametrize(

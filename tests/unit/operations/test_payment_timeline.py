@@ -52,11 +52,13 @@ def test_problems_say_what_is_wrong():
     failed = record(2, "JobFailed", element="commit-funds", data={"message": "HTTP 503"})
     late = record(3, "TimerTriggered", element="party-timeout")
     stuck = record(4, "IncidentRaised", element="commit-funds", data={"code": "job-failed", "message": "no"})
-    assert _texts(refused, failed, late, stuck) == [
+    over = record(5, "AllowanceRefused", element="take-allowance", data={"limit": "day", "retry_at_ms": 9})
+    assert _texts(refused, failed, late, stuck, over) == [
         "Check quote: refused: 3302 Quote expired",
         "Commit funds: did not work this time: HTTP 503",
         "Party timeout: the time to wait is over",
         "Needs attention: job-failed no",
+        "Take allowance: a limit is reached: day",
     ]
 
 

@@ -11,7 +11,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from unit.tenants.tenants_kit import Plane, create_request
 
-from payhub_tenants.terms.model import Fees, Tier
+from payhub_platform.contracts.tenant import FeeTier, PaymentFees, fee_minor
 
 Api = AsyncTestClient[Litestar]
 BASE = "/v1/tenants/buffalo"
@@ -42,7 +42,7 @@ async def test_limits_hold_only_once_they_are_approved(api: Api, plane: Plane):
     asked = await api.put(f"{BASE}/limits", json=limits(1, 2, 3))  # asked anew, it is another request
     path = f"{BASE}/approvals/{asked.json()['approvalId']}"
     assert (await api.post(f"{path}/approve", headers=other)).json()["state"] == "approved"
-    assert (await api.get(f"{BASE}/limits")).json() == limits(1, 2, 3)
+    assert (await api.get(f"{BASE}/limits")).json() == {**limits(1, 2, 3), "otherCurrencies": {}}
     await plane.publisher.publish_waiting()
     published = plane.bus.published[-1].limits
     assert published is not None
@@ -62,19 +62,105 @@ async def test_limits_that_contradict_are_refused(api: Api, body: dict[str, Any]
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, pointer)
 
 
-async def test_fees_are_kept_and_their_tiers_rise(api: Api):
+async def test_fees_are_kept_and_published_and_their_tiers_rise(api: Api, plane: Plane):
     fees = {"tiers": [{"fromMinor": 0, "fixedMinor": 5}, {"fromMinor": 1000, "basisPoints": 25}]}
     assert (await api.put(f"{BASE}/fees", json=fees)).status_code == 200
     tiers = (await api.get(f"{BASE}/fees")).json()["tiers"]
     assert [tier["fromMinor"] for tier in tiers] == [0, 1000]
+    await plane.publisher.publish_waiting()
+    published = plane.bus.published[-1].fees
+    assert published == PaymentFees(
+        payer=[FeeTier(from_minor=0, fixed_minor=5), FeeTier(from_minor=1000, basis_points=25)]
+    )
+    both = {**fees, "payeeTiers": [{"fromMinor": 0, "basisPoints": 10}]}
+    assert (await api.put(f"{BASE}/fees", json=both)).status_code == 200
+    await plane.publisher.publish_waiting()
+    assert plane.bus.published[-1].fees == PaymentFees(
+        payer=published.payer, payee=[FeeTier(from_minor=0, basis_points=10)]
+    )
+    wrong = await api.put(f"{BASE}/fees", json={**fees, "payeeTiers": [{"fromMinor": 1}]})
+    assert (wrong.json()["code"], wrong.json()["errors"][0]["pointer"]) == ("tiers-unordered", "/payeeTiers")
     for begins in ([1], [0, 0], [0, 5, 4]):
         body = {"tiers": [{"fromMinor": begin} for begin in begins]}
         assert (await api.put(f"{BASE}/fees", json=body)).json()["code"] == "tiers-unordered"
 
 
+async def test_other_currencies_have_limits_and_fees_of_their_own(api: Api, plane: Plane):
+    assert (await api.get(f"{BASE}/currencies")).json() == {"others": []}
+    assert (await api.put(f"{BASE}/currencies", json={"others": ["USD", "UGX"]})).status_code == 200
+    assert (await api.get(f"{BASE}/currencies")).json() == {"others": ["USD", "UGX"]}
+    made = await api.post("/v1/operators", json={"operatorId": "b-b", "name": "b", "roles": ["approver"]})
+    other = {"authorization": f"Bearer {made.json()['token']}"}
+    dollars = {"perPaymentMinor": 4, "perMemberDayMinor": 5, "perDayMinor": 6}
+    asked = await api.put(f"{BASE}/limits", json={**limits(1, 2, 3), "otherCurrencies": {"USD": dollars}})
+    await api.post(f"{BASE}/approvals/{asked.json()['approvalId']}/approve", headers=other)
+    own, foreign = [{"fromMinor": 0, "fixedMinor": 7}], [{"fromMinor": 0, "fixedMinor": 8}]
+    fees = {"tiers": own, "otherCurrencies": {"USD": {"tiers": own, "payeeTiers": foreign}}}
+    assert (await api.put(f"{BASE}/fees", json=fees)).status_code == 200
+    await plane.publisher.publish_waiting()
+    told = plane.bus.published[-1]
+    assert told.currencies == ["KES", "USD", "UGX"]
+    assert [told.limits_in(name).per_day_minor for name in ("KES", "USD", "UGX")] == [3, 6, 0]
+    assert told.limits_in("USD").velocity_payments == told.limits_in("KES").velocity_payments == 3
+    assert [fees and fees.payer[0].fixed_minor for fees in map(told.fees_in, told.currencies)] == [7, 7, None]
+    assert told.fees_in("USD").payee[0].fixed_minor == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code", "pointer"),
+    [
+        ("currencies", {"others": ["USD", "USD"]}, "duplicate-currency", "/others/1"),
+        ("currencies", {"others": ["KES"]}, "duplicate-currency", "/others/0"),
+        ("currencies", {"others": ["XXX"]}, "unknown-currency", "/others/0"),
+        (
+            "limits",
+            {
+                **limits(1, 2, 3),
+                "otherCurrencies": {"XXX": {"perPaymentMinor": 1, "perMemberDayMinor": 1, "perDayMinor": 1}},
+            },
+            "unknown-currency",
+            "/otherCurrencies/XXX",
+        ),
+        (
+            "limits",
+            {
+                **limits(1, 2, 3),
+                "otherCurrencies": {"USD": {"perPaymentMinor": 5, "perMemberDayMinor": 4, "perDayMinor": 9}},
+            },
+            "limits-contradict",
+            "/otherCurrencies/USD/perPaymentMinor",
+        ),
+        (
+            "fees",
+            {
+                "tiers": [{"fromMinor": 0}],
+                "otherCurrencies": {"XXX": {"tiers": [{"fromMinor": 0}]}},
+            },
+            "unknown-currency",
+            "/otherCurrencies/XXX",
+        ),
+        (
+            "fees",
+            {
+                "tiers": [{"fromMinor": 0}],
+                "otherCurrencies": {"USD": {"tiers": [{"fromMinor": 1}]}},
+            },
+            "tiers-unordered",
+            "/otherCurrencies/USD/tiers",
+        ),
+    ],
+)
+async def test_currencies_that_make_no_sense_are_refused(
+    api: Api, path: str, body: dict[str, Any], code: str, pointer: str
+):
+    answer = await api.put(f"{BASE}/{path}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
 @given(st.integers(0, 10**15), st.integers(0, 10**6), st.integers(0, 10_000))
 def test_a_fee_is_exact_to_half_a_minor_unit(amount: int, fixed: int, points: int):
-    fee = Fees(tiers=[Tier(from_minor=0, fixed_minor=fixed, basis_points=points)]).of(amount)
+    fee = fee_minor([FeeTier(from_minor=0, fixed_minor=fixed, basis_points=points)], amount)
     exact = fixed + Fraction(amount * points, 10_000)
     assert -Fraction(1, 2) < fee - exact <= Fraction(1, 2)
 

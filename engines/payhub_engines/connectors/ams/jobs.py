@@ -18,14 +18,14 @@ from payhub_engines.connectors.ams.model import (
 from payhub_engines.connectors.ams.refusals import account_fault
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
-from payhub_engines.connectors.pricing import offered_terms
+from payhub_engines.connectors.pricing import offered_terms, service_fee
 from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
     PartyQuestion,
     PayeeCredit,
     PayeeQuote,
     PayerFunds,
-    Payment,
+    PricedPayment,
     builtin,
     money_of,
     read,
@@ -79,16 +79,22 @@ class AmsJobs:
 
     async def quote_payer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Find the payer's account, check that it may pay, and fix the fee for all later actions."""
-        payment, call = read(job, Payment), BankCall.of(job, context)
+        payment, call = read(job, PricedPayment), BankCall.of(job, context)
         amount = money_of(payment.amount)
+        own = service_fee(context.tenant(job.tenant), "PAYER", amount, payment.transaction_type)
+        withdrawn = Money(amount.minor + own.minor, amount.currency)
         try:
             account = await self._usable_account(call, payment.payer, "PAYER", amount)
-            fee = await self._banks.of(call).fee(call, account, "PAYER", amount, payment.quote_id)
+            fee = await self._banks.of(call).fee(call, account, "PAYER", withdrawn, payment.quote_id)
         except AmsRefusalError as error:
             raise _refusal(refusals.PAYER_REFUSED, error.reason) from error
         except JobFailedError as error:
             raise _give_up(job, error, refusals.PAYER_REFUSED) from error
-        return {"payerAccount": account, "payerFee": fee.decimal_text()}
+        total = Money(fee.minor + own.minor, amount.currency)
+        priced = {"payerAccount": account, "payerFee": total.decimal_text()}
+        if own.minor or payment.payer_service_fee is not None:
+            priced["payerServiceFee"] = own.decimal_text()
+        return priced
 
     async def reserve(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Hold the payer's funds; after a refusal nothing is held."""
@@ -167,6 +173,7 @@ class AmsJobs:
             raise _refusal(refusals.QUOTE_REFUSED, error.reason) from error
         except JobFailedError as error:
             raise _give_up(job, error, refusals.QUOTE_REFUSED) from error
+        own = service_fee(context.tenant(job.tenant), "PAYEE", amount, quote.transaction_type)
         now_ms = context.clock()
         limit_ms = now_ms + context.tenant(job.tenant).quote_validity_ms
         if quote.expiration is not None:
@@ -175,7 +182,7 @@ class AmsJobs:
                 reason = Reason(refusals.QUOTE_EXPIRED, "The quote request has expired.")
                 raise _refusal(refusals.QUOTE_REFUSED, reason)
         try:
-            given = offered_terms(quote, fee, iso(limit_ms))
+            given = offered_terms(quote, Money(fee.minor + own.minor, fee.currency), iso(limit_ms))
         except InvalidInputError as error:
             raise refusal(refusals.QUOTE_REFUSED, refusals.PAYEE_REJECTED_QUOTE, error.detail) from error
         return {"payeeAccount": account, "quoteTerms": builtin(given)}
@@ -236,13 +243,16 @@ class AmsJobs:
 
 
 def _payer_order(funds: PayerFunds) -> TransferOrder:
+    """Return what the bank does; it books its own fee by itself, and the institution's with the amount."""
     amount = money_of(funds.amount)
+    fee = Money.parse(funds.payer_fee, amount.currency)
+    own = Money.parse(funds.payer_service_fee or "0", amount.currency)
     return TransferOrder(
         transaction_id=funds.transaction_id,
         reference=funds.transfer_id,
         account=funds.payer_account,
-        amount=amount,
-        fee=Money.parse(funds.payer_fee, amount.currency),
+        amount=Money(amount.minor + own.minor, amount.currency),
+        fee=Money(fee.minor - own.minor, amount.currency),
     )
 
 

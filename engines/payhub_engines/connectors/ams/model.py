@@ -83,7 +83,8 @@ class TransferOrder(msgspec.Struct, frozen=True, kw_only=True):
         transaction_id: of the whole payment, for people who search.
         reference: the transfer id, derived from the payment, so that a retry is the same transfer.
         account: id as ``account_of`` returned it.
-        fee: what the bank itself takes from the payer; zero for credits.
+        amount: what leaves the account or comes in, the institution's own fee included.
+        fee: what the bank itself takes from the payer besides; zero for credits.
     """
 
     transaction_id: str

@@ -26,7 +26,9 @@ class RegistrationJobs:
     async def register_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Have the scheme find the identifier at this institution: POST /participants/{Type}/{ID}."""
         tenant = context.tenant(job.tenant)
-        body = ParticipantRegistration(fsp_id=tenant.fsp_id, currency=tenant.currency)
+        # Of several currencies the identifier's own is not known here; without one it is found for all.
+        currency = None if tenant.other_currencies else tenant.currency
+        body = ParticipantRegistration(fsp_id=tenant.fsp_id, currency=currency)
         await self._sender.ask(job, context, request(body, *party_path(read(job, Registration).party_id)))
         return {}
 

@@ -79,8 +79,9 @@ class RequestJobs:
             raise _refused(refusals.MALFORMED_SYNTAX, error.detail) from error
         if amount.minor == 0 or asked.transaction_type.initiator != "PAYEE":
             raise _refused(refusals.PAYER_TYPE, "It is no request of a payee for an amount.")
-        if amount.currency != tenant.currency:
-            raise _refused(refusals.PAYER_CURRENCY, f"This institution pays in {tenant.currency}.")
+        if amount.currency not in tenant.currencies:
+            offered = ", ".join(tenant.currencies)
+            raise _refused(refusals.PAYER_CURRENCY, f"This institution pays in {offered}.")
         if asked.payee.party_id_info.fsp_id not in (None, received.requester_fsp):
             raise _refused(refusals.PAYER_TYPE, "Only the payee's own institution may ask for it.")
         if asked.authentication_type not in (None, OTP):

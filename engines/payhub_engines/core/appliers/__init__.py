@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from payhub_engines.core.appliers import elements, instances, messages, waits
+from payhub_engines.core.appliers import allowances, elements, instances, messages, waits
 from payhub_engines.core.appliers.passing import Passing
 from payhub_engines.core.appliers.registry import CURRENT_VERSION, appliers_of
 from payhub_engines.core.events import LogEntry
@@ -11,7 +11,7 @@ from payhub_engines.core.state import State
 
 __all__ = ["APPLIERS", "CURRENT_VERSION", "Passing", "apply_entries", "apply_entry"]
 
-_ROOMS: Final = (elements, instances, messages, waits)  # imported so that they register theirs
+_ROOMS: Final = (allowances, elements, instances, messages, waits)  # imported so that they register theirs
 APPLIERS: Final = appliers_of(CURRENT_VERSION)
 
 

@@ -52,6 +52,7 @@ class Kind(enum.IntEnum):
     CALL = enum.auto()
     THROW = enum.auto()  # escalation, signal, compensation: throws and goes on
     END = enum.auto()  # with ``throw`` where it is no none end event
+    ALLOWANCE = enum.auto()  # the engine's own task: takes of the tenant's limits, or gives back
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,23 @@ class Script:
 
     expression: Value
     result: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAllowance:
+    """What counts against which limits, and for whom; without limits nothing does."""
+
+    limits: Value
+    member: Value
+    amount: Value
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnAllowance:
+    """What the instance has taken counts no more."""
+
+
+Allowance = TakeAllowance | ReturnAllowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +252,7 @@ class Element:
     default: Flow | None = None
     job: JobDefinition | None = None
     script: Script | None = None
+    allowance: Allowance | None = None
     called: Called | None = None
     loop: Loop | None = None
     trigger: Trigger | None = None

@@ -9,7 +9,15 @@ from payhub_engines.core.bpmn.events import EVENTS, EventReader
 from payhub_engines.core.bpmn.expressions import expression_of
 from payhub_engines.core.bpmn.model import Element, Flow, Kind, Value
 from payhub_engines.core.bpmn.problems import Problem
-from payhub_engines.core.bpmn.tasks import called_of, job_of, loop_of, mappings_of, script_of, user_task_of
+from payhub_engines.core.bpmn.tasks import (
+    allowance_of,
+    called_of,
+    job_of,
+    loop_of,
+    mappings_of,
+    script_of,
+    user_task_of,
+)
 from payhub_engines.core.bpmn.xml import BPMN, ZEEBE, Node
 
 ELEMENTS_MAX: Final = 2_000
@@ -131,7 +139,7 @@ class Reader:
         element = replace(element, loop=loop_of(node, report))
         match node.name:
             case "serviceTask" | "sendTask":
-                element = replace(element, job=job_of(node, report))
+                element = self._service(node, element)
             case "userTask":
                 element = replace(element, job=user_task_of(node, report))
             case "scriptTask":
@@ -145,6 +153,13 @@ class Reader:
             case "subProcess" if node.get("triggeredByEvent") == "true":
                 element = replace(element, kind=Kind.EVENT_SUB_PROCESS)
         return element
+
+    def _service(self, node: Node, element: Element) -> Element:
+        job = job_of(node, self._report)
+        allowance = None if job is None else allowance_of(job, node, self._report)
+        if allowance is None:
+            return replace(element, job=job)
+        return replace(element, kind=Kind.ALLOWANCE, allowance=allowance)
 
     def _script(self, node: Node, element: Element) -> Element:
         if node.extension("taskDefinition") is not None:

@@ -6,13 +6,28 @@ from typing import Final
 import msgspec
 
 from payhub_engines.core.bpmn.expressions import expression_of, is_expression, value_of
-from payhub_engines.core.bpmn.model import Called, JobDefinition, Loop, Mapped, Script, Value
+from payhub_engines.core.bpmn.model import (
+    Allowance,
+    Called,
+    JobDefinition,
+    Loop,
+    Mapped,
+    ReturnAllowance,
+    Script,
+    TakeAllowance,
+    Value,
+)
 from payhub_engines.core.bpmn.problems import Problem, Report
 from payhub_engines.core.bpmn.xml import BPMN, ZEEBE, Node
 
 RETRIES_DEFAULT: Final = 3
 RETRIES_MAX: Final = 1_000_000
 _RETRIES: Final = re.compile(r"[0-9]{1,7}")
+TAKE_ALLOWANCE: Final = "payhub:take-allowance"
+RETURN_ALLOWANCE: Final = "payhub:return-allowance"
+ENGINE_TASKS: Final = frozenset({TAKE_ALLOWANCE, RETURN_ALLOWANCE})
+"""Types that are no jobs: the engine does them itself, while the token passes."""
+_TAKING: Final = ("limits", "member", "amount")
 USER_TASK_JOB: Final = "io.camunda.zeebe:userTask"
 _HEADER: Final = "io.camunda.zeebe:"
 _USER_TASK_HEADERS: Final = (
@@ -47,6 +62,22 @@ def job_of(node: Node, report: Report, definition: Node | None = None) -> JobDef
         retries=_retries(task, node.id, report),
         headers=_headers(node),
     )
+
+
+def allowance_of(job: JobDefinition, node: Node, report: Report) -> Allowance | None:
+    """Read what a task of the engine's own takes or gives back, from its headers; None of all others."""
+    if job.type == RETURN_ALLOWANCE:
+        return ReturnAllowance()
+    if job.type != TAKE_ALLOWANCE:
+        return None
+    for name in _TAKING:
+        if not is_expression(job.headers.get(name, "")):
+            detail = f"{TAKE_ALLOWANCE} needs a header {name!r} with an expression, such as ={name}."
+            report.add(Problem("header-missing", detail, node.id, node.line))
+    limits, member, amount = (
+        expression_of(job.headers.get(name, "null"), node.id, node.line, report) for name in _TAKING
+    )
+    return TakeAllowance(limits, member, amount)
 
 
 def user_task_of(node: Node, report: Report) -> JobDefinition:

@@ -8,6 +8,12 @@ from typing import Final
 
 import msgspec
 
+from payhub_engines.core.events.allowances import (
+    AllowanceRefused,
+    AllowanceReturned,
+    AllowanceTaken,
+    UsageForgotten,
+)
 from payhub_engines.core.events.base import Event
 from payhub_engines.core.events.elements import (
     CompensationHandled,
@@ -67,6 +73,9 @@ from payhub_engines.core.events.waits import (
 )
 
 __all__ = [
+    "AllowanceRefused",
+    "AllowanceReturned",
+    "AllowanceTaken",
     "AnyEvent",
     "BroadcastAdvanced",
     "BroadcastQueued",
@@ -118,6 +127,7 @@ __all__ = [
     "TimerCancelled",
     "TimerCreated",
     "TimerTriggered",
+    "UsageForgotten",
     "VariablesMerged",
     "decode_entry",
     "encode_entry",
@@ -125,7 +135,10 @@ __all__ = [
 ]
 
 AnyEvent = (
-    BroadcastAdvanced
+    AllowanceRefused
+    | AllowanceReturned
+    | AllowanceTaken
+    | BroadcastAdvanced
     | BroadcastQueued
     | CompensationHandled
     | CompensationSubscribed
@@ -172,6 +185,7 @@ AnyEvent = (
     | TimerCancelled
     | TimerCreated
     | TimerTriggered
+    | UsageForgotten
     | VariablesMerged
 )
 

@@ -102,7 +102,7 @@ class EngineFounded(Event, frozen=True, tag=44):
     origin: str
 
 
-class TenantFenced(Event, frozen=True, tag=48):
+class TenantFenced(Event, frozen=True, tag=52):
     """Nothing of the tenant begins here under an older epoch; instances below ``first_key`` did."""
 
     tenant: str

@@ -198,7 +198,8 @@ class FakeBank:
         if is_payer and account.balance - account.held() < wanted:
             return _error(403, RULE, INSUFFICIENT + ".withdraw")
         charged = self.fee if is_payer else self.payee_fee
-        fee = f'{{"amount":{charged},"currency":"KES"}}'  # a JSON number with six decimals
+        currency = content["amount"]["currency"]
+        fee = f'{{"amount":{charged},"currency":"{currency}"}}'  # a JSON number with six decimals
         text = f'{{"quoteCode":"{content["quoteCode"]}","fspFee":{fee},"state":"ACCEPTED"}}'
         return HttpAnswer(status=200, body=text.encode())
 

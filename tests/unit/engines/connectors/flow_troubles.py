@@ -204,6 +204,7 @@ def _look_at(house: House, before: dict[tuple[str, str], Decimal]) -> Result:
         wrong += [f"{fsp} holds {a.held()} of {n}" for n, a in bank.accounts.items() if _held(a)]
     expected = dict(before)
     payments = instances(house, PAYER_FUND_TRANSFER)
+    wrong += [text for payment in payments for text in _counted_wrong(house, payment)]
     outcomes = [_expect(house, payment, expected, wrong) for payment in payments]
     outcomes += _requested(house, outcomes, wrong)
     actual = _accounts(house)
@@ -217,6 +218,18 @@ def _look_at(house: House, before: dict[tuple[str, str], Decimal]) -> Result:
     ]
     result.outcome = " + ".join(outcomes) or "nothing was asked for"
     return result
+
+
+def _counted_wrong(house: House, payment: Any) -> list[str]:
+    """Tell where what counts against limits is not what a payment has moved; a refund never counts."""
+    variables, allowance = payment.variables, house.engine.state.document(payment.key).allowance
+    counts = None if allowance is None else (allowance.member, allowance.minor)
+    is_refund = variables["transactionType"]["scenario"] == "REFUND"
+    moved = None
+    if variables.get("paymentState") == "COMPLETED" and "limits" in variables and not is_refund:
+        transferred = money_of(FspMoney(**variables["quoteTerms"]["transferAmount"]))
+        moved = (variables["payerAccount"], transferred.minor)
+    return [] if counts == moved else [f"{counts} counts, {moved} was moved"]
 
 
 def _held(account: BankAccount) -> bool:
@@ -248,7 +261,7 @@ def _expect(house: House, payment: Any, expected: dict[tuple[str, str], Decimal]
         wrong.append(f"payer {state}, payee {said}, settled: {settled}")
     terms = variables["quoteTerms"]
     account = (payment.tenant, variables["payerAccount"])
-    expected[account] -= _decimal(terms["transferAmount"])
+    expected[account] -= _decimal(terms["transferAmount"]) + Decimal(variables.get("payerServiceFee", 0))
     fsp = variables["payeeFsp"]
     payee = (fsp, house.banks[fsp].parties[variables["partyKey"]])
     expected[payee] += _decimal(terms["payeeReceiveAmount"])

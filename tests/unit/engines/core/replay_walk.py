@@ -18,6 +18,7 @@ from payhub_engines.core.commands import (
     FailTimer,
     FenceTenant,
     ForgetInstances,
+    ForgetUsage,
     FoundEngine,
     MigrateInstance,
     ModifyInstance,
@@ -29,6 +30,7 @@ from payhub_engines.core.commands import (
     ThrowJobError,
     TriggerTimer,
 )
+from payhub_engines.core.usage import DAY_MS
 from payhub_platform.contracts.handover import Callback
 
 CODES = ["refused", "surprise", "inner"]
@@ -67,6 +69,11 @@ def everything(version):
     """Build a process in which a random walk meets each kind of element; ``version`` only names its end."""
     whole = Model("everything").start()
     whole.start("gone", message="go", key="").start("rung", signal="gong")
+    counted = {"limits": "= limits", "member": "= key", "amount": "= amount"}
+    whole.job("take", "payhub:take-allowance", headers=counted).boundary(
+        "over", "take", error="limit-exceeded"
+    )
+    whole.job("give-back", "payhub:return-allowance")
     whole.job("reserve", retries="2", inputs={"limit": "= count + 1"}, outputs={"count": "= limit"})
     whole.job("release", isForCompensation="true").undo("reserve", "release")
     whole.boundary("refused", "reserve", error="refused").boundary("late", "reserve", timer="PT5S")
@@ -91,17 +98,18 @@ def everything(version):
     whole.catch("expired", timer="PT3S").throw("revert", compensate="").throw("jump", link="over")
     whole.catch("landed", link="over").end(f"done-{version}", outputs={"state": "DONE"})
     whole.end("failed", terminate=True).end("gave-up", compensate="reserve")
-    whole.path("start", "reserve", "again").flow("gone", "reserve").flow("rung", "reserve")
-    whole.flow("again", "reserve", "= count < 2").flow("again", "fork")
+    whole.path("start", "take", "reserve", "again").flow("gone", "take").flow("rung", "reserve")
+    whole.flow("again", "take", "= count < 2").flow("again", "fork")
     whole.path("fork", "answer", "join").path("fork", "notify", "join", "some")
     whole.flow("some", "guarded").flow("some", "each", "= count > 1").flow("some", "child", '= key = "k1"')
     whole.flow("some", "items", "= count >= 2")
     for name in ("guarded", "each", "child", "items"):
         whole.flow(name, "merge")
-    whole.path("merge", "gate", "yes", "jump").path("landed", f"done-{version}")
+    whole.path("merge", "gate", "yes", "jump").path("landed", "give-back", f"done-{version}")
     whole.path("gate", "no", "revert", "failed").path("gate", "expired", "gave-up")
     for source, target in (
         ("refused", "failed"),
+        ("over", "failed"),
         ("late", "reserve"),
         ("nudge", "nudged"),
         ("remind", "reminded"),
@@ -143,6 +151,17 @@ class Walk:
             "wait": self.chance.choice(["PT2S", "PT2S", "soon"]),
             "x": [1.5, {"y": None}],
             "items": self.chance.choice([[], [1], [1, 2, 3], "none"]),
+            "limits": self.chance.choice([None, self.limits(), self.limits()]),
+            "amount": {"amount": str(self.chance.randint(1, 6)), "currency": "UGX"},
+        }
+
+    def limits(self):
+        return {
+            "per_payment_minor": 5,
+            "per_day_minor": self.chance.randint(20, 40),
+            "per_member_day_minor": 20,
+            "velocity_payments": 5,
+            "velocity_window_ms": 10_000,
         }
 
     def callback(self):
@@ -248,6 +267,9 @@ class Walk:
         )
 
     def keep(self, _state):
+        if self.chance.random() < 0.3:
+            self.now_ms += self.chance.randint(0, 2 * DAY_MS)
+            return ForgetUsage()
         if self.chance.random() < 0.5:
             return ForgetInstances(ended_before_ms=self.now_ms - self.chance.randint(0, 3000))
         return DeployProcess(xml=everything(self.chance.randint(1, 2)), tenant="lion")

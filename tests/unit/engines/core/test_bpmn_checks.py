@@ -88,6 +88,9 @@ CASES = {
     "job-type-missing a": between(node("serviceTask", "a")),
     "job-type-missing a#business": between(node("businessRuleTask", "a")),
     "job-type-missing a#throw": between(event("intermediateThrowEvent", "a", "message")),
+    "header-missing a": between(
+        node("serviceTask", "a", "", "<zeebe:taskDefinition type='payhub:take-allowance'/>")
+    ),
     "retries-invalid a": between(node("sendTask", "a", "", "<zeebe:taskDefinition type='t' retries='-1'/>")),
     "script-missing a": between(node("scriptTask", "a", "<bpmn:script>1</bpmn:script>")),
     "script-missing a#result": between(node("scriptTask", "a", "", "<zeebe:script expression='=1'/>")),

@@ -3,10 +3,12 @@
 import asyncio
 from types import SimpleNamespace
 
+from unit.engines.core.limited_payment import payment, variables
 from unit.engines.server.replica_kit import answer, start_command
 
-from payhub_engines.core.commands import CompleteJob, FailJob
-from payhub_engines.core.events import JobFailed, MessageExpired
+from payhub_engines.core import tables, usage
+from payhub_engines.core.commands import CompleteJob, FailJob, StartInstance
+from payhub_engines.core.events import JobFailed, MessageExpired, UsageForgotten
 from payhub_engines.core.processor import Batch
 from payhub_engines.server import jobs
 from payhub_engines.server.jobs import JobWorker
@@ -45,6 +47,25 @@ async def test_what_was_due_too_early_for_a_clock_set_back_is_fired_later(replic
     replica.stream.on_committed(on_committed)
     await run_until(worker.run(), expired)
     assert replica.state.counts().messages == 0
+
+
+async def test_days_that_no_limit_looks_at_are_forgotten_a_few_rows_at_once(replica_on, monkeypatch) -> None:
+    monkeypatch.setattr(usage, "ROWS_AT_ONCE_MAX", 1)
+    replica, forgotten = await replica_on(xmls=(payment(),)), asyncio.Event()
+    start = StartInstance(process="p", tenant="lion", payment="p1", fingerprint="f", variables=variables())
+    await replica.stream.submit(start)
+    left: list[int] = []
+
+    def on_committed(entry) -> None:
+        if any(isinstance(event, UsageForgotten) for event in entry.events):
+            left.append(sum(1 for _ in replica.state.rows.scan(tables.USAGE)))
+            if not left[-1]:
+                forgotten.set()
+
+    replica.stream.on_committed(on_committed)
+    replica.now_ms += 3 * usage.DAY_MS
+    await run_until(TimerWorker(replica.stream, lambda: replica.now_ms, kept_ms=10**9).run(), forgotten)
+    assert left == [1, 0]  # of the tenant and its member
 
 
 def job_worker(replica, handler, clock=lambda: 0) -> JobWorker:

@@ -16,7 +16,7 @@ _CHILDREN_NOT_DONE: Final = {
         "A standard loop is not executed; use multi-instance, or a gateway that leads back."
     ),
 }
-_JOB_KINDS: Final = frozenset({Kind.JOB})
+_JOB_KINDS: Final = frozenset({Kind.JOB, Kind.ALLOWANCE})
 
 
 def check(draft: Draft, report: Report) -> None:

@@ -9,7 +9,15 @@ from payhub_engines.core.bpmn.problems import Problem, Report
 from payhub_engines.core.bpmn.wiring import event_sub_processes
 
 _PASSED_AT_ONCE: Final = frozenset(
-    {Kind.PASS, Kind.SCRIPT, Kind.THROW, Kind.EXCLUSIVE, Kind.INCLUSIVE, Kind.PARALLEL}
+    {
+        Kind.PASS,
+        Kind.SCRIPT,
+        Kind.THROW,
+        Kind.EXCLUSIVE,
+        Kind.INCLUSIVE,
+        Kind.PARALLEL,
+        Kind.ALLOWANCE,
+    }
 )
 
 
