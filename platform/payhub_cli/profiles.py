@@ -85,7 +85,9 @@ def services(profile: Profile, around: Surroundings, *, sandbox: bool) -> list[P
     addresses = {engine: around.engine_address(engine) for engine in ENGINES[profile]}
     engines = {"PAYHUB_ENGINES": msgspec.json.encode(addresses).decode()}
     login = {"PAYHUB_LOGIN_CODE": around.login_code} if around.login_code else {}
-    specs = [_service("sandbox", "payhub_sandbox", around, {})] if sandbox else []
+    # The demonstration, which has the full profile, compares the books of its four banks alone.
+    certifies = {"PAYHUB_RESIDENTS": "true", "PAYHUB_FORCED_CASES": "true"} if profile == "barebone" else {}
+    specs = [_service("sandbox", "payhub_sandbox", around, certifies)] if sandbox else []
     for engine in ENGINES[profile]:
         place = {"PAYHUB_ENGINE_ID": engine, "PAYHUB_SITE": engine}
         for replica, name in replica_names(engine, around.replicas).items():
@@ -94,9 +96,11 @@ def services(profile: Profile, around: Surroundings, *, sandbox: bool) -> list[P
     aggregator = {"PAYHUB_AGGREGATOR_TOKEN": secrets.aggregator_token}
     operator = {"PAYHUB_OPERATOR_TOKEN": secrets.operator_token, **login}
     vault = {**sealed, "PAYHUB_KEYS_FOLDER": str(around.folder / "tenant-keys")}
+    suite = {"PAYHUB_SANDBOX_URL": around.url("sandbox")} if sandbox else {}
+    plane = {**bus, **database, **vault, **engines, **aggregator, **suite}
     return [
         *specs,
-        _service("tenants", "payhub_tenants", around, {**bus, **database, **vault, **engines, **aggregator}),
+        _service("tenants", "payhub_tenants", around, plane),
         _service("operations", "payhub_operations", around, {**bus, **database, **sealed, **operator}),
         # The demo's channel is on this machine and proves no key with its requests.
         _service("gateway", "payhub_gateway", around, {**bus, **engines, "PAYHUB_BEARER_TOKENS": "true"}),

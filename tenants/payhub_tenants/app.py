@@ -17,6 +17,8 @@ from payhub_tenants.approvals.service import ApprovalService
 from payhub_tenants.audit.api import AuditController
 from payhub_tenants.audit.service import AuditService
 from payhub_tenants.authentication import operator_guard
+from payhub_tenants.certification.api import CertificationController
+from payhub_tenants.certification.service import CertificationService
 from payhub_tenants.clients.api import ClientController
 from payhub_tenants.clients.service import ClientService
 from payhub_tenants.endpoints.api import EndpointController
@@ -40,6 +42,7 @@ from payhub_tenants.terms.service import TermsService
 _CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     TenantController,
     LifecycleController,
+    CertificationController,
     ApprovalController,
     ClientController,
     KeyController,
@@ -59,6 +62,7 @@ class Services:
     audit: AuditService
     tenants: TenantService
     lifecycle: LifecycleService
+    certification: CertificationService
     approvals: ApprovalService
     clients: ClientService
     keys: KeyService

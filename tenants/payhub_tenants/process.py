@@ -13,6 +13,7 @@ from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
+from payhub_tenants.certification.remote import HttpEngines, HttpSandbox
 from payhub_tenants.database import Database
 from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
@@ -56,6 +57,8 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
             ams=FineractParties(http),
             scheme=FspiopParticipants(http, clock),
             resolver=SystemResolver(),
+            engine=HttpEngines(http, settings.engines, settings.internal_token),
+            sandbox=HttpSandbox(http, settings.sandbox_url),
             capacities={
                 engine: settings.engine_capacity_per_s.get(engine, CAPACITY_PER_S)
                 for engine in settings.engines
@@ -80,6 +83,7 @@ async def _work(database: Database, vault: Vault, publisher: Publisher, services
         tasks.create_task(publisher.run(), name="publisher")
         tasks.create_task(services.lifecycle.keep_running(), name="lifecycle")
         tasks.create_task(services.files.keep_running(), name="identifier-files")
+        tasks.create_task(services.certification.keep_running(), name="certification")
 
 
 async def _is_migrated(database: Database, vault: Vault) -> bool:

@@ -23,6 +23,7 @@ from payhub_tenants.vault import FileKeyProvider, Vault
 _DOCUMENTS: Final = (
     ("authority", "private_key_sealed", "authority"),
     ("identifier-file", "content_sealed", "identifier-file"),
+    ("certification", "member_sealed", "certification"),
 )
 
 

@@ -18,5 +18,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     engines: dict[str, str]  # engine id -> base URL; placements name these ids only
     engine_capacity_per_s: dict[str, int] = {}  # measured payments a second; an engine not named: 500
     keys_folder: str  # where tenants' keys are, sealed with secrets_key; private to this process
+    internal_token: str = ""  # between payhub's own processes: certification pays through the engines
+    sandbox_url: str = ""  # of the sandbox that certification runs against; it answers its own machine alone
     host: str = "127.0.0.1"
     log_level: str = "INFO"

@@ -9,6 +9,8 @@ from payhub_platform.clock import Clock
 from payhub_tenants.app import Services
 from payhub_tenants.approvals.service import ApprovalService
 from payhub_tenants.audit.service import AuditService
+from payhub_tenants.certification.service import CertificationService
+from payhub_tenants.certification.suite import POLL_S, PaymentEngine, Sandbox, Suite
 from payhub_tenants.clients.service import ClientService
 from payhub_tenants.endpoints.resolver import Resolver
 from payhub_tenants.endpoints.service import EndpointService
@@ -39,7 +41,10 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     scheme: SchemeParticipants
     resolver: Resolver
     capacities: dict[str, int]  # payments a second that each engine can do
+    engine: PaymentEngine
+    sandbox: Sandbox
     wait_s: float = WAIT_S
+    poll_s: float = POLL_S  # between two looks at a payment of the suite
 
 
 def services_of(
@@ -56,10 +61,12 @@ def services_of(
     withdrawal = Withdrawal(store, ams, scheme, access)
     lifecycle = LifecycleService(store, Steps(vault, withdrawal, clock), clock, wake)
     identifiers = IdentifierService(store, ams, scheme, access, withdrawal, clock, outside.wait_s)
+    suite = Suite(outside.engine, outside.sandbox, clock, outside.poll_s)
     return Services(
         audit=AuditService(store),
         tenants=TenantService(store, vault, fingerprints, outside.capacities, lifecycle, clock, wake),
         lifecycle=lifecycle,
+        certification=CertificationService(store, vault, lifecycle, suite, clock),
         approvals=ApprovalService(store, lifecycle, clock),
         clients=ClientService(store, fingerprints, clock, wake),
         keys=KeyService(store, vault, clock, wake),

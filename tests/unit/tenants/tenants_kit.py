@@ -9,10 +9,12 @@ from litestar import Litestar
 from support.tenants_memory import (
     MemoryAms,
     MemoryBus,
+    MemoryHouse,
     MemoryKeyProvider,
     MemoryResolver,
     MemoryScheme,
     MemoryStore,
+    MemoryTestDfsp,
 )
 
 from payhub_platform.security import jws
@@ -100,6 +102,7 @@ class Plane:
     scheme: MemoryScheme = field(default_factory=MemoryScheme)
     keys: MemoryKeyProvider = field(default_factory=MemoryKeyProvider)
     resolver: MemoryResolver = field(default_factory=MemoryResolver)
+    house: MemoryHouse = field(default_factory=MemoryHouse)
     now_ms: int = NOW_MS
     wait_s: float = 5.0
 
@@ -121,6 +124,9 @@ class Plane:
             scheme=self.scheme,
             resolver=self.resolver,
             capacities=dict.fromkeys(ENGINES, CAPACITY_PER_S),
+            engine=self.house,
+            sandbox=MemoryTestDfsp(self.house),
+            poll_s=0,
             wait_s=self.wait_s,
         )
         fingerprints = Fingerprints(self.secrets_key)
