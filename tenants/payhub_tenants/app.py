@@ -33,8 +33,8 @@ from payhub_tenants.lifecycle.api import LifecycleController
 from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.operators.api import OperatorController
 from payhub_tenants.operators.service import OperatorService
-from payhub_tenants.tenants.ams import AmsService
 from payhub_tenants.tenants.api import TenantController
+from payhub_tenants.tenants.connections import ConnectionService
 from payhub_tenants.tenants.service import TenantService
 from payhub_tenants.terms.api import TermsController
 from payhub_tenants.terms.service import TermsService
@@ -68,7 +68,7 @@ class Services:
     keys: KeyService
     terms: TermsService
     endpoints: EndpointService
-    ams: AmsService
+    connections: ConnectionService
     identifiers: IdentifierService
     files: IdentifierFiles
     operators: OperatorService

@@ -13,11 +13,12 @@ from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
+from payhub_tenants.calls import Calls, http_session
 from payhub_tenants.certification.remote import HttpEngines, HttpSandbox
 from payhub_tenants.database import Database
 from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
-from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
+from payhub_tenants.identifiers.remote import FspiopParticipants, PartiesByKind
 from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import NatsConfigBus, Publisher
 from payhub_tenants.settings import Settings
@@ -51,11 +52,12 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
         bus = await connect(settings.nats_url, "tenants")
         stack.push_async_callback(bus.close)
         http = await stack.enter_async_context(http_session())
+        calls = Calls(http)
         vault = Vault(FileKeyProvider(Path(settings.keys_folder), secrets), secrets)
         publisher = Publisher(database, NatsConfigBus(bus), vault)
         outside = Outside(
-            ams=FineractParties(http),
-            scheme=FspiopParticipants(http, clock),
+            ams=PartiesByKind(calls),
+            scheme=FspiopParticipants(calls, clock),
             resolver=SystemResolver(),
             engine=HttpEngines(http, settings.engines, settings.internal_token),
             sandbox=HttpSandbox(http, settings.sandbox_url),

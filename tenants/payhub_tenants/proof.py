@@ -17,7 +17,7 @@ from payhub_platform.settings import load
 from payhub_tenants.database import Database
 from payhub_tenants.settings import Settings
 from payhub_tenants.store import Store
-from payhub_tenants.tenants.scheme import scheme_secrets
+from payhub_tenants.tenants.login import sealed_secrets
 from payhub_tenants.vault import FileKeyProvider, Vault
 
 _DOCUMENTS: Final = (
@@ -46,8 +46,9 @@ async def prove(store: Store, vault: Vault, tenant_id: str) -> Proof:
         sealed += [("core bank", tenant.ams_password_sealed, "ams")]
         sealed += [("signing key", tenant.private_key_sealed, "jws")]
         sealed += [("ILP secret", each, "ilp") for each in tenant.ilp_secrets_sealed]
-        tls_key, client_secret = scheme_secrets(tenant.scheme_settings)
-        sealed += [("scheme TLS", tls_key, "scheme-tls"), ("scheme OAuth2", client_secret, "scheme-oauth")]
+        for side, settings in (("scheme", tenant.scheme_settings), ("ams", tenant.ams_settings)):
+            tls_key, secret = sealed_secrets(settings)
+            sealed += [(f"{side} TLS", tls_key, f"{side}-tls"), (f"{side} OAuth2", secret, f"{side}-oauth")]
     for kind, field, purpose in _DOCUMENTS:
         sealed.append((kind, documents.get(kind, {}).get(field, ""), purpose))
     tried = [each for each in sealed if each[1]]

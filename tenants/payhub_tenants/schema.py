@@ -44,6 +44,7 @@ tenants: Final = Table(
     Column("scheme_settings", JSONB),
     Column("earlier_keys", JSONB),
     Column("ilp_secrets_sealed", ARRAY(Text)),
+    Column("ams_settings", JSONB),
 )
 
 clients: Final = Table(

@@ -25,7 +25,7 @@ from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.lifecycle.steps import Steps
 from payhub_tenants.operators.service import OperatorService
 from payhub_tenants.store import Store
-from payhub_tenants.tenants.ams import AmsService
+from payhub_tenants.tenants.connections import ConnectionService
 from payhub_tenants.tenants.service import TenantService
 from payhub_tenants.terms.service import TermsService
 from payhub_tenants.vault import Vault, is_of_installation
@@ -72,7 +72,7 @@ def services_of(
         keys=KeyService(store, vault, clock, wake),
         terms=TermsService(store, clock),
         endpoints=EndpointService(store, outside.resolver, clock),
-        ams=AmsService(store, ams, access, clock),
+        connections=ConnectionService(store, vault, access, ams, scheme, clock, wake),
         identifiers=identifiers,
         files=IdentifierFiles(store, identifiers, vault, clock),
         operators=OperatorService(store, clock),

@@ -536,6 +536,7 @@ class MemoryScheme:
 
     def __init__(self) -> None:
         self.participants: dict[tuple[str, str, str], str] = {}
+        self.checks: list[SchemeAccess] = []
         self.is_down = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -552,3 +553,8 @@ class MemoryScheme:
         if self.is_down:
             raise RegistrationError("scheme-unreachable", "No answer.")
         self.participants.pop((identifier.type, identifier.value, identifier.sub_id), None)
+
+    async def check(self, access: SchemeAccess) -> None:
+        self.checks.append(access)
+        if self.is_down:
+            raise RegistrationError("scheme-unreachable", "No answer.")

@@ -156,7 +156,7 @@ class Steps:
 
     async def _secrets(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         # What gateways and engines hold on their disks is replaced by a configuration without secrets.
-        removed = ["ams", "jws", "ilp", "scheme-tls", "scheme-oauth"]
+        removed = ["ams", "ams-tls", "ams-oauth", "jws", "ilp", "scheme-tls", "scheme-oauth"]
         return changed(without_secrets(work.tenant), self._clock()), {"removed": removed}
 
     async def _destroyed_key(self, work: Work) -> tuple[Tenant, dict[str, Any]]:

@@ -14,7 +14,7 @@ from payhub_tenants.audit.model import first_broken
 from payhub_tenants.lifecycle.errors import JobOpenError, WrongStatusError
 from payhub_tenants.lifecycle.model import MOVES, Job, LifecycleStatus, beginning, published_status
 from payhub_tenants.lifecycle.steps import DRAIN_MS
-from payhub_tenants.tenants.scheme import scheme_secrets
+from payhub_tenants.tenants.login import sealed_secrets
 
 Api = AsyncTestClient[Litestar]
 BASE = "/v1/tenants/buffalo"
@@ -189,7 +189,7 @@ async def test_offboarding_goes_in_order_and_the_key_ends_it(api: Api, plane: Pl
     assert (await status(api), job["evidence"][3]["detail"]["unreadable"]) == ("purged", [copy.key_id])
     kept = [(copy.ams_password_sealed, "ams"), (copy.private_key_sealed, "jws")]
     kept += [(sealed, "ilp") for sealed in copy.ilp_secrets_sealed]
-    kept += zip(scheme_secrets(copy.scheme_settings), ("scheme-tls", "scheme-oauth"), strict=True)
+    kept += zip(sealed_secrets(copy.scheme_settings), ("scheme-tls", "scheme-oauth"), strict=True)
     assert len([sealed for sealed, _ in kept if sealed]) == 5
     for sealed, purpose in kept:
         assert not await plane.vault.is_readable("buffalo", sealed, purpose)

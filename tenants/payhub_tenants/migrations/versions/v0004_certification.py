@@ -1,4 +1,4 @@
-"""The payment suite's runs are found by the registry, and a job may end without leading on."""
+"""The payment suite's runs, jobs that end without leading on, and core banks of other kinds."""
 
 from typing import Final
 
@@ -15,6 +15,7 @@ _KINDS: Final = "'limits', 'placement', 'identifier-file'"
 def upgrade() -> None:
     """Reports that others had written are kept under a name of their own, as history."""
     op.execute("ALTER TABLE tenants.jobs ADD COLUMN failure text NOT NULL DEFAULT ''")
+    op.execute("ALTER TABLE tenants.tenants ADD COLUMN ams_settings jsonb NOT NULL DEFAULT '{}'")
     op.execute("ALTER POLICY named ON tenants.documents USING (kind IN (" + _KINDS + ", 'certification'))")
     # Row level security is forced on the owner too, who has no policy and would find no row.
     op.execute("ALTER TABLE tenants.documents NO FORCE ROW LEVEL SECURITY")
@@ -29,4 +30,5 @@ def downgrade() -> None:
     op.execute("UPDATE tenants.documents SET kind = 'certification' WHERE kind = 'certification-reported'")
     op.execute("ALTER TABLE tenants.documents FORCE ROW LEVEL SECURITY")
     op.execute("ALTER POLICY named ON tenants.documents USING (kind IN (" + _KINDS + "))")
+    op.execute("ALTER TABLE tenants.tenants DROP COLUMN ams_settings")
     op.execute("ALTER TABLE tenants.jobs DROP COLUMN failure")
