@@ -120,7 +120,7 @@ class Calls:
             async with self._http.request(
                 method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False, ssl=tls
             ) as response:
-                return response.status, await _bounded(response)
+                return response.status, await bounded(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # A ValueError is a token or a header that HTTP cannot carry.
             raise RegistrationError(f"{whom}-unreachable", f"No answer ({type(error).__name__}).") from error
@@ -149,7 +149,12 @@ def http_session() -> aiohttp.ClientSession:
     )
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def bounded(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer of a bounded size.
+
+    Raises:
+        aiohttp.ClientPayloadError: it is longer.
+    """
     parts = bytearray()
     async for part in response.content.iter_any():
         parts += part

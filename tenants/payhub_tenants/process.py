@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import logging
 import sys
-from pathlib import Path
 from typing import Final
 
 from payhub_platform.bus.connection import connect
 from payhub_platform.clock import system_clock
-from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_platform.errors import InvalidInputError, PayhubError, UnavailableError
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
@@ -19,10 +18,11 @@ from payhub_tenants.database import Database
 from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.remote import FspiopParticipants, PartiesByKind
+from payhub_tenants.key_providers import key_provider
 from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import NatsConfigBus, Publisher
 from payhub_tenants.settings import Settings
-from payhub_tenants.vault import FileKeyProvider, Vault
+from payhub_tenants.vault import Vault
 from payhub_tenants.wiring import Outside, give_keys, services_of
 
 _logger = logging.getLogger(__name__)
@@ -40,7 +40,10 @@ def main() -> None:
         secrets = SecretBox(settings.secrets_key)
     except PayhubError as error:
         sys.exit(f"payhub tenants: {error}")
-    asyncio.run(_run(settings, secrets))
+    try:
+        asyncio.run(_run(settings, secrets))
+    except InvalidInputError as error:
+        sys.exit(f"payhub tenants: {error}")
 
 
 async def _run(settings: Settings, secrets: SecretBox) -> None:
@@ -53,7 +56,7 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
         stack.push_async_callback(bus.close)
         http = await stack.enter_async_context(http_session())
         calls = Calls(http)
-        vault = Vault(FileKeyProvider(Path(settings.keys_folder), secrets), secrets)
+        vault = Vault(await stack.enter_async_context(key_provider(settings, secrets)), secrets)
         publisher = Publisher(database, NatsConfigBus(bus), vault)
         outside = Outside(
             ams=PartiesByKind(calls),

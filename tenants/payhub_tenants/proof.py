@@ -6,7 +6,6 @@ it. It exits 0 where nothing can be read, 1 where something can, and 2 where it 
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -15,10 +14,11 @@ from payhub_platform.errors import PayhubError
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.settings import load
 from payhub_tenants.database import Database
+from payhub_tenants.key_providers import key_provider
 from payhub_tenants.settings import Settings
 from payhub_tenants.store import Store
 from payhub_tenants.tenants.login import sealed_secrets
-from payhub_tenants.vault import FileKeyProvider, Vault
+from payhub_tenants.vault import Vault
 
 _DOCUMENTS: Final = (
     ("authority", "private_key_sealed", "authority"),
@@ -58,11 +58,11 @@ async def prove(store: Store, vault: Vault, tenant_id: str) -> Proof:
 
 async def _run(settings: Settings, tenant_id: str) -> Proof:
     installation = SecretBox(settings.secrets_key)
-    vault = Vault(FileKeyProvider(Path(settings.keys_folder), installation), installation)
     database = Database(settings.database_url)
     try:
         await database.is_current()
-        return await prove(database, vault, tenant_id)
+        async with key_provider(settings, installation) as keys:
+            return await prove(database, Vault(keys, installation), tenant_id)
     finally:
         await database.close()
 

@@ -17,7 +17,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     secrets_key: str  # payhub_platform.security.secrets.SecretBox
     engines: dict[str, str]  # engine id -> base URL; placements name these ids only
     engine_capacity_per_s: dict[str, int] = {}  # measured payments a second; an engine not named: 500
-    keys_folder: str  # where tenants' keys are, sealed with secrets_key; private to this process
+    keys_folder: str = ""  # where tenants' keys are, sealed with secrets_key; private to this process
+    vault_url: str = ""  # HashiCorp Vault or OpenBao, where tenants' keys are in its Transit engine instead
+    vault_token_file: str = ""  # read at each call, so that others may renew it
+    vault_mount: str = "transit"
+    vault_ca_file: str = ""  # PEM; trusted instead of the public authorities
     internal_token: str = ""  # between payhub's own processes: certification pays through the engines
     sandbox_url: str = ""  # of the sandbox that certification runs against; it answers its own machine alone
     host: str = "127.0.0.1"
