@@ -96,6 +96,22 @@ def isolation(as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder.  [default: the one that runs]")
+@click.option("--bank", default="buffalo", show_default=True, help="Which bank of the sandbox.")
+@click.option("--certify", is_flag=True, help="Run the payment suite too; it takes about a minute.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def onboard(data: Path | None, bank: str, certify: bool, as_json: bool) -> None:
+    """Onboard an institution through the API of a running installation, and make its first payment.
+
+    It needs `payhub up --sandbox`. Exit status 0 only when the payment completed, and the suite passed.
+    """
+    from payhub_cli.onboard.command import run  # noqa: PLC0415 - as above
+    from payhub_cli.status import find  # noqa: PLC0415 - as above
+
+    sys.exit(run(data.resolve() if data else find(DATA_ROOT), bank, certify=certify, as_json=as_json))
+
+
+@cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="0: a free one.")
 @click.option(

@@ -85,7 +85,9 @@ def services(profile: Profile, around: Surroundings, *, sandbox: bool) -> list[P
     addresses = {engine: around.engine_address(engine) for engine in ENGINES[profile]}
     engines = {"PAYHUB_ENGINES": msgspec.json.encode(addresses).decode()}
     login = {"PAYHUB_LOGIN_CODE": around.login_code} if around.login_code else {}
-    specs = [_service("sandbox", "payhub_sandbox", around, {})] if sandbox else []
+    # The demonstration, which has the full profile, compares the books of its four banks alone.
+    certifies = {"PAYHUB_RESIDENTS": "true", "PAYHUB_FORCED_CASES": "true"} if profile == "barebone" else {}
+    specs = [_service("sandbox", "payhub_sandbox", around, certifies)] if sandbox else []
     for engine in ENGINES[profile]:
         place = {"PAYHUB_ENGINE_ID": engine, "PAYHUB_SITE": engine}
         for replica, name in replica_names(engine, around.replicas).items():
@@ -96,14 +98,11 @@ def services(profile: Profile, around: Surroundings, *, sandbox: bool) -> list[P
     vault = {**sealed, "PAYHUB_KEYS_FOLDER": str(around.folder / "tenant-keys")}
     # Whoever tries webhooks out receives them on this machine.
     local = {"PAYHUB_PRIVATE_ENDPOINTS": "true"}
+    suite = {"PAYHUB_SANDBOX_URL": around.url("sandbox")} if sandbox else {}
+    plane = {**bus, **database, **vault, **engines, **aggregator, **suite, **local}
     return [
         *specs,
-        _service(
-            "tenants",
-            "payhub_tenants",
-            around,
-            {**bus, **database, **vault, **engines, **aggregator, **local},
-        ),
+        _service("tenants", "payhub_tenants", around, plane),
         _service(
             "operations", "payhub_operations", around, {**bus, **database, **sealed, **operator, **local}
         ),

@@ -1,7 +1,9 @@
-"""TLS that a service ends itself, and the certificate that its client showed."""
+"""TLS that a service ends itself, the certificate that its client showed, and TLS towards others."""
 
 import ssl
+import tempfile
 from asyncio import BaseTransport
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -42,6 +44,26 @@ class Tls(msgspec.Struct, frozen=True):
             return options
         trial.load_verify_locations(self.client_ca)
         return {**options, "ssl_ca_certs": self.client_ca, "ssl_cert_reqs": ssl.CERT_OPTIONAL}
+
+
+def client_context(ca_pem: str = "", certificate_pem: str = "", private_key_pem: str = "") -> ssl.SSLContext:
+    """Return how others are called: whom to trust instead of the public authorities, and who we are.
+
+    Raises:
+        ssl.SSLError, ValueError: certificate or key are not usable.
+    """
+    context = ssl.create_default_context(cadata=ca_pem or None)
+    if certificate_pem:
+        # OpenSSL reads them from files only; this one is for its owner only, and gone at once.
+        with tempfile.TemporaryDirectory(prefix="payhub-") as folder:
+            file = Path(folder) / "identity.pem"
+            file.write_text(f"{certificate_pem}\n{private_key_pem}\n", encoding="ascii")
+            context.load_cert_chain(file, password=_no_password)
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is encrypted; keys are sealed by payhub itself")
 
 
 def shown_certificate(transport: BaseTransport) -> str | None:

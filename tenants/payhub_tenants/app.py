@@ -17,6 +17,8 @@ from payhub_tenants.approvals.service import ApprovalService
 from payhub_tenants.audit.api import AuditController
 from payhub_tenants.audit.service import AuditService
 from payhub_tenants.authentication import operator_guard
+from payhub_tenants.certification.api import CertificationController
+from payhub_tenants.certification.service import CertificationService
 from payhub_tenants.clients.api import ClientController
 from payhub_tenants.clients.service import ClientService
 from payhub_tenants.endpoints.api import EndpointController
@@ -33,8 +35,8 @@ from payhub_tenants.operators.api import OperatorController
 from payhub_tenants.operators.service import OperatorService
 from payhub_tenants.placement.api import PlacementController
 from payhub_tenants.placement.service import PlacementService
-from payhub_tenants.tenants.ams import AmsService
 from payhub_tenants.tenants.api import TenantController
+from payhub_tenants.tenants.connections import ConnectionService
 from payhub_tenants.tenants.service import TenantService
 from payhub_tenants.terms.api import TermsController
 from payhub_tenants.terms.service import TermsService
@@ -43,6 +45,7 @@ _CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (
     TenantController,
     PlacementController,
     LifecycleController,
+    CertificationController,
     ApprovalController,
     ClientController,
     KeyController,
@@ -63,12 +66,13 @@ class Services:
     tenants: TenantService
     placements: PlacementService
     lifecycle: LifecycleService
+    certification: CertificationService
     approvals: ApprovalService
     clients: ClientService
     keys: KeyService
     terms: TermsService
     endpoints: EndpointService
-    ams: AmsService
+    connections: ConnectionService
     identifiers: IdentifierService
     files: IdentifierFiles
     operators: OperatorService

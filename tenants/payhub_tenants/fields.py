@@ -31,6 +31,7 @@ DisplayName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,120}\Z")]
 HeaderText = Annotated[str, Meta(pattern=r"^[!-~]{1,100}\Z")]
 Username = Annotated[str, Meta(pattern=r"^[!-9;-~]{1,100}\Z")]  # RFC 7617: no colon
 Password = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,256}\Z")]
+ZoneName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,63}\Z")]
 Pem = Annotated[str, Meta(pattern=r"^[\t\r\n -~]{1,16384}\Z")]
 Url = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=URL_CHARS_MAX)]
 

@@ -4,24 +4,26 @@ import asyncio
 import contextlib
 import logging
 import sys
-from pathlib import Path
 from typing import Final
 
 from payhub_platform.bus.connection import connect
 from payhub_platform.clock import system_clock
-from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_platform.errors import InvalidInputError, PayhubError, UnavailableError
 from payhub_platform.security.addresses import SystemResolver
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.serving import server, start
 from payhub_tenants.app import Services, create_app
+from payhub_tenants.calls import Calls, http_session
+from payhub_tenants.certification.remote import HttpPaymentEngines, HttpSandbox
 from payhub_tenants.database import Database
 from payhub_tenants.fingerprint import Fingerprints
-from payhub_tenants.identifiers.remote import FineractParties, FspiopParticipants, http_session
+from payhub_tenants.identifiers.remote import FspiopParticipants, PartiesByKind
+from payhub_tenants.key_providers import key_provider
 from payhub_tenants.placement.engines import HttpEngines
 from payhub_tenants.placement.model import CAPACITY_PER_S
 from payhub_tenants.publisher import NatsConfigBus, Publisher
 from payhub_tenants.settings import Settings
-from payhub_tenants.vault import FileKeyProvider, Vault
+from payhub_tenants.vault import Vault
 from payhub_tenants.wiring import Outside, give_keys, services_of
 
 _logger = logging.getLogger(__name__)
@@ -39,7 +41,10 @@ def main() -> None:
         secrets = SecretBox(settings.secrets_key)
     except PayhubError as error:
         sys.exit(f"payhub tenants: {error}")
-    asyncio.run(_run(settings, secrets))
+    try:
+        asyncio.run(_run(settings, secrets))
+    except InvalidInputError as error:
+        sys.exit(f"payhub tenants: {error}")
 
 
 async def _run(settings: Settings, secrets: SecretBox) -> None:
@@ -51,13 +56,16 @@ async def _run(settings: Settings, secrets: SecretBox) -> None:
         bus = await connect(settings.nats_url, "tenants")
         stack.push_async_callback(bus.close)
         http = await stack.enter_async_context(http_session())
-        vault = Vault(FileKeyProvider(Path(settings.keys_folder), secrets), secrets)
+        calls = Calls(http)
+        vault = Vault(await stack.enter_async_context(key_provider(settings, secrets)), secrets)
         publisher = Publisher(database, NatsConfigBus(bus), vault)
         outside = Outside(
             engines=HttpEngines(http, settings.engines, settings.internal_token),
-            ams=FineractParties(http),
-            scheme=FspiopParticipants(http, clock),
+            ams=PartiesByKind(calls),
+            scheme=FspiopParticipants(calls, clock),
             resolver=SystemResolver(),
+            paying=HttpPaymentEngines(http, settings.engines, settings.internal_token),
+            sandbox=HttpSandbox(http, settings.sandbox_url),
             capacities={
                 engine: settings.engine_capacity_per_s.get(engine, CAPACITY_PER_S)
                 for engine in settings.engines
@@ -84,6 +92,7 @@ async def _work(database: Database, vault: Vault, publisher: Publisher, services
         tasks.create_task(services.lifecycle.keep_running(), name="lifecycle")
         tasks.create_task(services.placements.keep_running(), name="placements")
         tasks.create_task(services.files.keep_running(), name="identifier-files")
+        tasks.create_task(services.certification.keep_running(), name="certification")
 
 
 async def _is_migrated(database: Database, vault: Vault) -> bool:

@@ -6,7 +6,6 @@ it. It exits 0 where nothing can be read, 1 where something can, and 2 where it 
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,14 +15,16 @@ from payhub_platform.security.secrets import SecretBox
 from payhub_platform.settings import load
 from payhub_tenants.database import Database
 from payhub_tenants.endpoints.model import ENDPOINTS_DOCUMENT, SECRET_PURPOSE
+from payhub_tenants.key_providers import key_provider
 from payhub_tenants.settings import Settings
 from payhub_tenants.store import Store
-from payhub_tenants.tenants.scheme import scheme_secrets
-from payhub_tenants.vault import FileKeyProvider, Vault
+from payhub_tenants.tenants.login import sealed_secrets
+from payhub_tenants.vault import Vault
 
 _DOCUMENTS: Final = (
     ("authority", "private_key_sealed", "authority"),
     ("identifier-file", "content_sealed", "identifier-file"),
+    ("certification", "member_sealed", "certification"),
 )
 
 
@@ -46,8 +47,9 @@ async def prove(store: Store, vault: Vault, tenant_id: str) -> Proof:
         sealed += [("core bank", tenant.ams_password_sealed, "ams")]
         sealed += [("signing key", tenant.private_key_sealed, "jws")]
         sealed += [("ILP secret", each, "ilp") for each in tenant.ilp_secrets_sealed]
-        tls_key, client_secret = scheme_secrets(tenant.scheme_settings)
-        sealed += [("scheme TLS", tls_key, "scheme-tls"), ("scheme OAuth2", client_secret, "scheme-oauth")]
+        for side, settings in (("scheme", tenant.scheme_settings), ("ams", tenant.ams_settings)):
+            tls_key, secret = sealed_secrets(settings)
+            sealed += [(f"{side} TLS", tls_key, f"{side}-tls"), (f"{side} OAuth2", secret, f"{side}-oauth")]
     for kind, field, purpose in _DOCUMENTS:
         sealed.append((kind, documents.get(kind, {}).get(field, ""), purpose))
     for endpoint in documents.get(ENDPOINTS_DOCUMENT, {}).get("endpoints", []):
@@ -60,11 +62,11 @@ async def prove(store: Store, vault: Vault, tenant_id: str) -> Proof:
 
 async def _run(settings: Settings, tenant_id: str) -> Proof:
     installation = SecretBox(settings.secrets_key)
-    vault = Vault(FileKeyProvider(Path(settings.keys_folder), installation), installation)
     database = Database(settings.database_url)
     try:
         await database.is_current()
-        return await prove(database, vault, tenant_id)
+        async with key_provider(settings, installation) as keys:
+            return await prove(database, Vault(keys, installation), tenant_id)
     finally:
         await database.close()
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 from nats.aio.client import Client
@@ -16,8 +16,8 @@ from payhub_platform.security.secrets import SealError
 from payhub_tenants.endpoints.service import published_endpoints
 from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
+from payhub_tenants.tenants.login import sealed_secrets, with_secrets
 from payhub_tenants.tenants.model import Published, Tenant, config_of
-from payhub_tenants.tenants.scheme import scheme_secrets, with_scheme_secrets
 from payhub_tenants.terms.model import (
     CURRENCIES_DOCUMENT,
     FEES_DOCUMENT,
@@ -165,15 +165,17 @@ class Publisher:
         async def anew(sealed: str, purpose: str) -> str:
             return await self._vault.for_engines(tenant.tenant_id, sealed, purpose)
 
-        tls_key, client_secret = scheme_secrets(tenant.scheme_settings)
+        async def login(settings: dict[str, Any], side: str) -> dict[str, Any]:
+            tls_key, client_secret = sealed_secrets(settings)
+            return with_secrets(
+                settings, await anew(tls_key, f"{side}-tls"), await anew(client_secret, f"{side}-oauth")
+            )
+
         return replace(
             tenant,
             ams_password_sealed=await anew(tenant.ams_password_sealed, "ams"),
             private_key_sealed=await anew(tenant.private_key_sealed, "jws"),
             ilp_secrets_sealed=[await anew(sealed, "ilp") for sealed in tenant.ilp_secrets_sealed],
-            scheme_settings=with_scheme_secrets(
-                tenant.scheme_settings,
-                await anew(tls_key, "scheme-tls"),
-                await anew(client_secret, "scheme-oauth"),
-            ),
+            scheme_settings=await login(tenant.scheme_settings, "scheme"),
+            ams_settings=await login(tenant.ams_settings, "ams"),
         )

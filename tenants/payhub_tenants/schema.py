@@ -44,6 +44,7 @@ tenants: Final = Table(
     Column("scheme_settings", JSONB),
     Column("earlier_keys", JSONB),
     Column("ilp_secrets_sealed", ARRAY(Text)),
+    Column("ams_settings", JSONB),
 )
 
 clients: Final = Table(
@@ -82,6 +83,7 @@ jobs: Final = Table(
     Column("started_at_ms", BigInteger),
     Column("ended_at_ms", BigInteger),
     Column("waits_for", Text),
+    Column("failure", Text),
 )
 
 evidence: Final = Table(

@@ -82,6 +82,14 @@ class FileKeyProvider:
         """Put the mark over the key; a file that is replaced at once is never half a key."""
         await asyncio.to_thread(self._write, tenant_id, _DESTROYED)
 
+    async def is_destroyed(self, tenant_id: str) -> bool:
+        """Tell whether the mark of destruction is there."""
+        return await asyncio.to_thread(self._is_destroyed, tenant_id)
+
+    def _is_destroyed(self, tenant_id: str) -> bool:
+        file = self._file(tenant_id)
+        return file.exists() and file.read_text(encoding="ascii") == _DESTROYED
+
     def _create(self, tenant_id: str) -> None:
         file = self._file(tenant_id)
         if not file.exists():

@@ -10,6 +10,8 @@ from payhub_platform.security.addresses import Resolver
 from payhub_tenants.app import Services
 from payhub_tenants.approvals.service import ApprovalService
 from payhub_tenants.audit.service import AuditService
+from payhub_tenants.certification.service import CertificationService
+from payhub_tenants.certification.suite import POLL_S, PaymentEngine, Sandbox, Suite
 from payhub_tenants.clients.service import ClientService
 from payhub_tenants.endpoints.service import EndpointService
 from payhub_tenants.fingerprint import Fingerprints
@@ -26,7 +28,7 @@ from payhub_tenants.placement.draining import Draining
 from payhub_tenants.placement.engines import Engines
 from payhub_tenants.placement.service import PlacementService
 from payhub_tenants.store import Store
-from payhub_tenants.tenants.ams import AmsService
+from payhub_tenants.tenants.connections import ConnectionService
 from payhub_tenants.tenants.service import TenantService
 from payhub_tenants.terms.service import TermsService
 from payhub_tenants.vault import Vault, is_of_installation
@@ -43,7 +45,10 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     resolver: Resolver
     capacities: dict[str, int]  # payments a second that each engine can do
     engines: Engines
+    paying: PaymentEngine
+    sandbox: Sandbox
     wait_s: float = WAIT_S
+    poll_s: float = POLL_S  # between two looks at a payment of the suite
     private_endpoints: bool = False  # endpoints may be private addresses, and speak http
 
 
@@ -63,6 +68,7 @@ def services_of(
         store, Steps(vault, withdrawal, Draining(store, outside.engines), clock), clock, wake
     )
     identifiers = IdentifierService(store, ams, scheme, access, withdrawal, clock, outside.wait_s)
+    suite = Suite(outside.paying, outside.sandbox, clock, outside.poll_s)
     return Services(
         audit=AuditService(store),
         tenants=TenantService(
@@ -70,6 +76,7 @@ def services_of(
         ),
         placements=PlacementService(store, outside.engines, outside.capacities, clock, wake),
         lifecycle=lifecycle,
+        certification=CertificationService(store, vault, lifecycle, suite, clock),
         approvals=ApprovalService(store, lifecycle, clock),
         clients=ClientService(store, fingerprints, clock, wake),
         keys=KeyService(store, vault, clock, wake),
@@ -77,7 +84,7 @@ def services_of(
         endpoints=EndpointService(
             store, vault, outside.resolver, clock, wake, private_allowed=outside.private_endpoints
         ),
-        ams=AmsService(store, ams, access, clock),
+        connections=ConnectionService(store, vault, access, ams, scheme, clock, wake),
         identifiers=identifiers,
         files=IdentifierFiles(store, identifiers, vault, clock),
         operators=OperatorService(store, clock),

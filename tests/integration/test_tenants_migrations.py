@@ -30,6 +30,14 @@ EARLIER_UNTIL_MS = NOW_MS + 3_600_000
 FIRST_TENANT = """INSERT INTO tenants.tenants VALUES (:tenant, :tenant, 'Old SACCO', 'KES', :status, 3, 2, 3,
   '{north}', 'http://127.0.0.1:1/switch', 'switch', :switch_pem, 'http://127.0.0.1:1/bank', 'default',
   'payhub', :password, :key_id, :public_pem, :private_key, 5000, 'fingerprint', 1, 2)"""
+# A report that others had written, before the suite was payhub's own.
+THIRD_REPORT = """DO $$ BEGIN
+  PERFORM set_config('app.tenant', 'lion', true);
+  SET LOCAL ROLE payhub_tenants_tenant;
+  INSERT INTO tenants.documents VALUES ('lion', 'certification',
+    '{"suite_version": "1", "ran_at_ms": 1, "cases": []}', 1);
+  RESET ROLE;
+END $$"""
 SECOND_TENANT = """UPDATE tenants.tenants SET scheme_settings = CAST(:settings AS jsonb),
   earlier_keys = CAST(:earlier AS jsonb), ilp_secrets_sealed = ARRAY[:ilp] WHERE tenant_id = :tenant"""
 
@@ -89,6 +97,7 @@ async def test_tenants_of_every_release_live_on(tmp_path: Path):
         old = first(plane, "buffalo", "active"), first(plane, "lion", "suspended")
         await at_version(server.url, "0001", FIRST_TENANT, *old)
         await at_version(server.url, "0002", SECOND_TENANT, second(plane, "lion"))
+        await at_version(server.url, "0003", THIRD_REPORT, {})
         database = Database(server.url)
         try:
             assert not await database.is_current()
@@ -96,6 +105,7 @@ async def test_tenants_of_every_release_live_on(tmp_path: Path):
                 await database.migrate()
             plane = plane_of(database, plane, tmp_path / "keys")
             await they_are_published_as_before(database, plane)
+            await reports_of_others_certify_nobody(database, plane)
             await they_get_keys_of_their_own(database, plane, tmp_path / "keys")
         finally:
             await database.close()
@@ -115,6 +125,13 @@ async def published(plane: Plane) -> dict[str, TenantConfig]:
         config.tenant_id: msgspec.json.decode(msgspec.json.encode(config), type=TenantConfig)
         for config in plane.bus.published
     }
+
+
+async def reports_of_others_certify_nobody(database: Database, plane: Plane) -> None:
+    lifecycle = plane.services(database).lifecycle
+    assert (await lifecycle.requirements("lion")).status == "suspended"
+    async with database.transaction("lion") as transaction:
+        assert set(await transaction.documents.all("lion")) == {"certification-reported"}
 
 
 async def they_are_published_as_before(database: Database, plane: Plane) -> None:

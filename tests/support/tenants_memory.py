@@ -3,20 +3,32 @@
 import asyncio
 import contextlib
 import copy
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from payhub_platform.contracts.engine import EngineLimits, EngineOverview, InFlight, ReplicaView, TenantDrain
+from payhub_platform.contracts.channel import ChannelMoney, PartyIdInfo, TransferError, TransferStatus
+from payhub_platform.contracts.engine import (
+    EngineLimits,
+    EngineOverview,
+    InFlight,
+    ReplicaView,
+    StartPayment,
+    TenantDrain,
+)
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
+from payhub_platform.money import Money, exponent_of
 from payhub_platform.security.secrets import SecretBox
 from payhub_tenants.approvals.model import Approval
 from payhub_tenants.audit.model import AuditEntry
 from payhub_tenants.audit.repository import following
+from payhub_tenants.certification.errors import OutsideError
+from payhub_tenants.certification.model import Balance
+from payhub_tenants.certification.suite import Order
 from payhub_tenants.clients.model import Client
 from payhub_tenants.identifiers.errors import RegistrationError
 from payhub_tenants.identifiers.model import IdentifierKey, IdentifierState, PartyIdentifier
@@ -388,6 +400,115 @@ class MemoryBus:
         self.published.append(config)
 
 
+class MemoryHouse:
+    """An engine, a member's account and the sandbox's test DFSP, as the suite of certification sees them.
+
+    It does what docs/sandbox.md says of each amount. ``wrong`` names cases that this institution gets
+    wrong, with what it does instead: ``twice``, ``never`` or ``held``.
+    """
+
+    def __init__(self) -> None:
+        self.booked, self.held = 500_000, 0
+        self.payments: dict[str, TransferStatus] = {}
+        self.ordered: list[tuple[str, int, Order]] = []
+        self.wrong: dict[int, str] = {}
+        self.tells_balance = True
+        self.is_down = False
+        self.has_sandbox = True
+        self.passes: Callable[[int], None] = lambda _ms: None  # lets time pass
+        self.calls = 0
+        self.fails_at: int | None = None  # the call at which the process that asks is cut off
+        self.fails_late = False  # after what it asks for was done
+
+    async def pay(self, _tenant: Tenant, payment: StartPayment) -> None:
+        self.be_asked()
+        if payment.payment_id in self.payments:
+            return
+        code = {707: "5103", 803: "4001", 822: "3303"}.get(_units(payment.amount), "")
+        if payment.payee.party_identifier == "254993204001":
+            code = "3204"
+        wrong = self.wrong.get(_units(payment.amount), "")
+        self.book(-payment.amount.minor if not code else 0, wrong)
+        self.payments[payment.payment_id] = TransferStatus(
+            transaction_id=payment.payment_id,
+            state="PENDING" if wrong == "never" else "FAILED" if code else "COMPLETED",
+            amount=ChannelMoney(amount=payment.amount.decimal_text(), currency=payment.amount.currency),
+            payer=payment.payer,
+            payee=payment.payee,
+            started_at="",
+            error=TransferError(code=code, description="") if code else None,
+        )
+        self.has_done()
+
+    async def status(self, _tenant: Tenant, payment_id: str) -> TransferStatus:
+        self.be_asked()
+        return self.payments[payment_id]
+
+    async def balance(self, _tenant: Tenant, _member: PartyIdInfo, _look_id: str) -> Balance:
+        self.be_asked()
+        if not self.tells_balance:
+            return Balance(booked=None, available=None)
+        return Balance(booked=self.booked, available=self.booked - self.held)
+
+    def be_asked(self) -> None:
+        """Count a call, and let time pass."""
+        self.calls += 1
+        self.passes(500)
+        if self.fails_at == self.calls and not self.fails_late:
+            raise RuntimeError("the process was killed")
+        if self.is_down:
+            raise OutsideError("no answer")
+
+    def has_done(self) -> None:
+        """Mark that what was asked for was done."""
+        if self.fails_at == self.calls and self.fails_late:
+            raise RuntimeError("the process was killed")
+
+    def book(self, minor: int, wrong: str) -> None:
+        """Book on the member's account, as this institution does it."""
+        if wrong == "held":
+            self.held += abs(minor) or 100
+        elif wrong != "never":
+            self.booked += minor * (2 if wrong == "twice" else 1)
+
+    async def payee(self) -> PartyIdInfo:
+        if not self.has_sandbox:
+            raise OutsideError("This installation has no sandbox.")
+        return PartyIdInfo(party_id_type="MSISDN", party_identifier="254700900001")
+
+
+def _units(amount: Money) -> int:
+    return int(amount.minor // 10 ** exponent_of(amount.currency))
+
+
+class MemoryTestDfsp:
+    """The sandbox's test DFSP, which pays the member of a ``MemoryHouse``."""
+
+    def __init__(self, house: MemoryHouse) -> None:
+        self._house = house
+
+    async def payee(self) -> PartyIdInfo:
+        return await self._house.payee()
+
+    async def pay(self, member: PartyIdInfo, amount: Money) -> None:
+        self._house.be_asked()
+        number = f"order-{len(self._house.ordered)}"
+        aborted = _units(amount) == 826
+        order = Order(
+            payment_id=number,
+            state="REFUSED" if aborted else "COMMITTED",
+            error_code="5105" if aborted else "",
+        )
+        self._house.ordered.append((member.party_identifier, amount.minor, order))
+        self._house.book(0 if aborted else amount.minor, self._house.wrong.get(_units(amount), ""))
+        self._house.has_done()
+
+    async def orders(self, member: PartyIdInfo, amount: Money) -> list[Order]:
+        self._house.be_asked()
+        wanted = (member.party_identifier, amount.minor)
+        return [order for *parts, order in self._house.ordered if tuple(parts) == wanted]
+
+
 class MemoryAms:
     """A core bank's directory of identifiers."""
 
@@ -423,6 +544,7 @@ class MemoryScheme:
 
     def __init__(self) -> None:
         self.participants: dict[tuple[str, str, str], str] = {}
+        self.checks: list[SchemeAccess] = []
         self.is_down = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -439,6 +561,11 @@ class MemoryScheme:
         if self.is_down:
             raise RegistrationError("scheme-unreachable", "No answer.")
         self.participants.pop((identifier.type, identifier.value, identifier.sub_id), None)
+
+    async def check(self, access: SchemeAccess) -> None:
+        self.checks.append(access)
+        if self.is_down:
+            raise RegistrationError("scheme-unreachable", "No answer.")
 
 
 @dataclass

@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import ssl
-import tempfile
-from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote_plus, urlencode
 
@@ -15,6 +13,7 @@ from payhub_engines.connectors.expiring import ExpiringCache
 from payhub_engines.connectors.http import UNREADABLE, HttpClient
 from payhub_engines.connectors.job import JobFailedError
 from payhub_platform.contracts.tenant import AmsOAuth, AmsTls, SchemeOAuth, SchemeTls
+from payhub_platform.tls import client_context
 
 CONTEXTS_MAX: Final = 1_000
 CONTEXT_KEPT_MS: Final = 24 * 3600 * 1000
@@ -184,13 +183,10 @@ class Access:
 
     def _tls_context(self, settings: TlsSettings, private_key_pem: str) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(cadata=settings.ca_pem or None)
-            if settings.certificate_pem:
-                _load_identity(context, settings.certificate_pem, private_key_pem)
+            return client_context(settings.ca_pem, settings.certificate_pem, private_key_pem)
         except (ssl.SSLError, ValueError) as error:
             text = f"the {self._side.name}'s TLS settings are not usable: {type(error).__name__}"
             raise JobFailedError(text, UNUSABLE_RETRY_MS) from error
-        return context
 
 
 def _kept_ms(life_s: float | None) -> int:
@@ -198,18 +194,6 @@ def _kept_ms(life_s: float | None) -> int:
         life_s = LIFE_DEFAULT_S
     life_ms = int(min(max(life_s, 0), LIFE_MAX_S) * 1000)
     return max(life_ms - EARLY_MS, life_ms // 2)
-
-
-def _load_identity(context: ssl.SSLContext, certificate_pem: str, private_key_pem: str) -> None:
-    """Load a certificate with its key; OpenSSL reads them from files only, which are gone at once."""
-    with tempfile.TemporaryDirectory(prefix="payhub-") as folder:  # for its owner only
-        file = Path(folder) / "identity.pem"
-        file.write_text(f"{certificate_pem}\n{private_key_pem}\n", encoding="ascii")
-        context.load_cert_chain(file, password=_no_password)
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is encrypted; keys are sealed by payhub itself")
 
 
 def _is_header_text(token: str) -> bool:

@@ -44,7 +44,11 @@ class Api:
         return await self._checked("POST", path, body, headers or {})
 
     async def put(self, path: str, body: Any) -> Any:
-        """Return what PUT answers, like ``post``."""
+        """Return what PUT answers, decoded; as ``post``.
+
+        Raises:
+            DemoError: as ``post``.
+        """
         return await self._checked("PUT", path, body, {})
 
     async def form(self, path: str, fields: Mapping[str, str]) -> tuple[int, Any]:

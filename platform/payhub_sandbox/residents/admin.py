@@ -11,7 +11,7 @@ from payhub_platform.http import decode_body
 from payhub_sandbox.loopback import require_loopback
 from payhub_sandbox.residents.bulk_payer import BulkOrder, BulkPayment
 from payhub_sandbox.residents.counterparty import Counterparty
-from payhub_sandbox.residents.payer import Order, Payment
+from payhub_sandbox.residents.payer import Order, Payment, party_key
 from payhub_sandbox.switch.api import json_response
 from payhub_sandbox.switch.message import Incoming
 from payhub_sandbox.switch.refusal import FspiopRefusalError
@@ -123,6 +123,7 @@ def payment_row(payment: Payment) -> dict[str, Any]:
         "state": payment.state,
         "errorCode": payment.error_code or None,
         "member": payment.member.key,
+        "party": party_key(payment.party),
         "peer": payment.peer or None,
         "amount": payment.amount.minor,
         "currency": payment.amount.currency,

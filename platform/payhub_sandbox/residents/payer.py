@@ -122,7 +122,9 @@ class PayerSide:
             party["partySubIdOrType"] = order.sub_id
         payment = self._new(order.kind, member, party, amount, order.version, otp=order.otp)
         path = _party_path(party)
-        return payment, [self._speaker.say(Line(to="", version=order.version), "GET", path)]
+        # A trace of its own: two look-ups of one party within a second are else the same one, sent again.
+        trace = f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+        return payment, [self._speaker.say(Line(to="", version=order.version, trace=trace), "GET", path)]
 
     def ask(self, payment_id: str) -> list[Incoming]:
         """Ask the switch what became of a transfer that was sent.
@@ -188,7 +190,7 @@ class PayerSide:
         """PUT /parties: quote, or request to be paid."""
         messages: list[Incoming] = []
         for payment in self._payments.values():
-            if payment.state != "LOOKING_UP" or _party_key(payment.party) != key:
+            if payment.state != "LOOKING_UP" or party_key(payment.party) != key:
                 continue
             payment.peer = line_back(message).to
             info = body["party"]["partyIdInfo"]
@@ -253,7 +255,7 @@ class PayerSide:
 
     def failed(self, key: str, error_code: str) -> None:
         """PUT of an /error form: the payment ends, and what was held is given back."""
-        waiting = [one for one in self._payments.values() if _party_key(one.party) == key]
+        waiting = [one for one in self._payments.values() if party_key(one.party) == key]
         ended = [one for one in waiting if one.state == "LOOKING_UP"]
         known = self._by_id.get(key)
         if known is not None and known.state not in ("COMMITTED", "REFUSED"):
@@ -356,10 +358,11 @@ class PayerSide:
         return info | {"partySubIdOrType": member.sub_id} if member.sub_id else info
 
 
-def _party_key(party: dict[str, Any]) -> str:
+def party_key(party: dict[str, Any]) -> str:
+    """Return Type/ID or Type/ID/SubId."""
     parts = [party["partyIdType"], party["partyIdentifier"]]
     return "/".join([*parts, party["partySubIdOrType"]] if party.get("partySubIdOrType") else parts)
 
 
 def _party_path(party: dict[str, Any]) -> str:
-    return "/parties/" + "/".join(percent_encoded(part, safe="") for part in _party_key(party).split("/"))
+    return "/parties/" + "/".join(percent_encoded(part, safe="") for part in party_key(party).split("/"))

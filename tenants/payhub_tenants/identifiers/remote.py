@@ -5,20 +5,16 @@ from http import HTTPStatus
 from typing import Final, Protocol
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 from yarl import URL
 
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.fspiop import ErrorResponse, ParticipantRegistration
+from payhub_platform.contracts.tenant import AmsKind
 from payhub_platform.security import jws
+from payhub_tenants.calls import Calls, Login
 from payhub_tenants.identifiers.errors import RegistrationError
 from payhub_tenants.identifiers.model import PartyIdentifier
-
-CALL_TIMEOUT_S: Final = 5
-CONNECT_TIMEOUT_S: Final = 2
-ANSWER_BYTES_MAX: Final = 64 * 1024
-CONNECTIONS_MAX: Final = 16
 
 _PARTICIPANTS: Final = "application/vnd.interoperability.participants+json"
 
@@ -26,10 +22,10 @@ _PARTICIPANTS: Final = "application/vnd.interoperability.participants+json"
 class AmsAccess(msgspec.Struct, frozen=True, kw_only=True):
     """A core bank with the credentials for it."""
 
+    kind: AmsKind
     base_url: str
     platform_tenant: str
-    username: str
-    password: str
+    login: Login
 
 
 class SchemeAccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +35,7 @@ class SchemeAccess(msgspec.Struct, frozen=True, kw_only=True):
     fsp_id: str
     currency: str
     key: jws.PrivateKey
+    login: Login
 
 
 class AmsParties(Protocol):
@@ -92,6 +89,14 @@ class SchemeParticipants(Protocol):
         """
         ...
 
+    async def check(self, access: SchemeAccess) -> None:
+        """Ask for an identifier that nobody has.
+
+        Raises:
+            RegistrationError: the switch does not answer as one of FSPIOP.
+        """
+        ...
+
 
 _NOBODY: Final = PartyIdentifier(
     tenant_id="", type="ALIAS", value="payhub-check", sub_id="", account_id="", state="pending", reason="",
@@ -108,8 +113,8 @@ class _PartyAccount(msgspec.Struct):
 class FineractParties:
     """Fineract's interoperation API: GET and POST /interoperation/parties/{type}/{value}[/{subId}]."""
 
-    def __init__(self, http: aiohttp.ClientSession) -> None:
-        self._http = http
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     async def ensure(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
         """Look first, because Fineract accepts a second account under one value and then answers 500."""
@@ -162,21 +167,102 @@ class FineractParties:
         url = f"{access.base_url}/interoperation/parties/{_path(identifier)}"
         headers = {
             "Accept": "application/json",
-            "Authorization": aiohttp.encode_basic_auth(access.username, access.password),
             "Content-Type": "application/json",
             "Fineract-Platform-TenantId": access.platform_tenant,
         }
-        status, answer = await _send(self._http, method, url, headers, body, "ams")
+        status, answer = await self._calls.send(method, url, headers, body, "ams", access.login)
         if status == HTTPStatus.UNAUTHORIZED:
             raise RegistrationError("ams-credentials", "The core bank refuses the credentials.")
         return status, answer
 
 
+class _Refused(msgspec.Struct):
+    """A problem of the AMS contract; other fields are ignored."""
+
+    code: str = ""
+
+
+class ContractParties:
+    """payhub's AMS contract: GET /accounts/by-identifier/{type}/{value}. The bank keeps its own directory.
+
+    So nothing is registered or forgotten there: what the bank does not know cannot be registered at the
+    scheme.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def ensure(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
+        """Look whose account the identifier reaches."""
+        account_id = await self._look_up(access, identifier)
+        if account_id is None:
+            raise RegistrationError("ams-refused", "The core bank does not know this identifier.")
+        if account_id != identifier.account_id:
+            raise RegistrationError(
+                "account-mismatch", "The core bank knows this identifier for another account."
+            )
+
+    async def check(self, access: AmsAccess) -> None:
+        """Look up an alias that is nobody's; 404 of the contract means that all is right."""
+        await self._look_up(access, _NOBODY)
+
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
+        """Leave the bank's directory as it is: it is the bank's own."""
+
+    async def _look_up(self, access: AmsAccess, identifier: PartyIdentifier) -> str | None:
+        segments = (identifier.type, identifier.value)
+        url = "/".join(
+            [access.base_url, "accounts", "by-identifier", *(quote(part, safe="") for part in segments)]
+        )
+        if identifier.sub_id:
+            url += f"?subId={quote(identifier.sub_id, safe='')}"
+        headers = {"Accept": "application/json"}
+        status, body = await self._calls.send("GET", url, headers, None, "ams", access.login)
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise RegistrationError("ams-credentials", "The core bank refuses the credentials.")
+        try:
+            if status == HTTPStatus.OK:
+                return msgspec.json.decode(body, type=_PartyAccount).account_id
+            if status == HTTPStatus.NOT_FOUND:
+                code = msgspec.json.decode(body, type=_Refused).code
+                if code == "unknown-identifier":
+                    return None
+        except msgspec.MsgspecError as error:
+            raise RegistrationError("ams-refused", "The core bank's answer is not readable.") from error
+        raise RegistrationError("ams-refused", f"The core bank answered HTTP {status}.")
+
+
+class PartiesByKind:
+    """Each core bank by what it speaks."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._by_kind: dict[AmsKind, AmsParties] = {
+            "fineract": FineractParties(calls),
+            "contract": ContractParties(calls),
+        }
+
+    async def ensure(self, access: AmsAccess, identifier: PartyIdentifier) -> None:
+        """See ``AmsParties``."""
+        await self._by_kind[access.kind].ensure(access, identifier)
+
+    async def check(self, access: AmsAccess) -> None:
+        """See ``AmsParties``."""
+        await self._by_kind[access.kind].check(access)
+
+    async def withdraw(
+        self, access: AmsAccess, identifier: PartyIdentifier, *, of_any_account: bool = False
+    ) -> None:
+        """See ``AmsParties``."""
+        await self._by_kind[access.kind].withdraw(access, identifier, of_any_account=of_any_account)
+
+
 class FspiopParticipants:
     """FSPIOP 1.1 section 6.2.2.2: POST /participants/{Type}/{ID}[/{SubId}], signed by the tenant."""
 
-    def __init__(self, http: aiohttp.ClientSession, clock: Clock) -> None:
-        self._http = http
+    def __init__(self, calls: Calls, clock: Clock) -> None:
+        self._calls = calls
         self._clock = clock
 
     async def register(self, access: SchemeAccess, identifier: PartyIdentifier) -> None:
@@ -188,54 +274,38 @@ class FspiopParticipants:
         """FSPIOP 1.1 section 6.2.2.4: DELETE /participants/{Type}/{ID}[/{SubId}]; 404 means it is gone."""
         await self._ask("DELETE", access, identifier, b"")
 
-    async def _ask(self, method: str, access: SchemeAccess, identifier: PartyIdentifier, body: bytes) -> None:
-        url = f"{access.base_url}/participants/{_path(identifier)}"
-        headers = {
+    async def check(self, access: SchemeAccess) -> None:
+        """FSPIOP 1.1 section 6.2.2.1: GET /participants/{Type}/{ID} of nobody; the answer comes elsewhere.
+
+        Also a refusal in FSPIOP's words is an answer: the institution may not be registered there yet.
+        """
+        url = f"{access.base_url}/participants/{_path(_NOBODY)}"
+        status, answer = await self._calls.send(
+            "GET", url, self._headers(access), None, "scheme", access.login
+        )
+        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED) and not _error_code(answer):
+            raise RegistrationError("scheme-refused", f"The switch answered HTTP {status}.")
+
+    def _headers(self, access: SchemeAccess) -> dict[str, str]:
+        return {
             "Accept": f"{_PARTICIPANTS};version=1",
             "Content-Type": f"{_PARTICIPANTS};version=1.1",
             "Date": formatdate(self._clock() / 1000, usegmt=True),
             "FSPIOP-Source": access.fsp_id,
         }
+
+    async def _ask(self, method: str, access: SchemeAccess, identifier: PartyIdentifier, body: bytes) -> None:
+        url = f"{access.base_url}/participants/{_path(identifier)}"
+        headers = self._headers(access)
         path = URL(url, encoded=True).raw_path
         if body:  # what has no body is not signed (Signature 1.1 section 3)
             headers.update(jws.sign(body, headers, path, method, access.key))
-        status, answer = await _send(self._http, method, url, headers, body or None, "scheme")
+        status, answer = await self._calls.send(method, url, headers, body or None, "scheme", access.login)
         is_gone = method == "DELETE" and status == HTTPStatus.NOT_FOUND
         if not is_gone and status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
             raise RegistrationError(
                 "scheme-refused", f"The switch answered HTTP {status}{_error_code(answer)}."
             )
-
-
-def http_session() -> aiohttp.ClientSession:
-    """Open the client that both use: bounded in time and connections, without proxies or cookies."""
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-
-
-async def _send(
-    http: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], body: bytes | None, whom: str
-) -> tuple[int, bytes]:
-    try:
-        # A redirect would carry credentials and signatures to somewhere nobody agreed to.
-        async with http.request(
-            method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
-        ) as response:
-            return response.status, await _bounded(response)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise RegistrationError(f"{whom}-unreachable", f"No answer ({type(error).__name__}).") from error
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    parts = bytearray()
-    async for part in response.content.iter_any():
-        parts += part
-        if len(parts) > ANSWER_BYTES_MAX:
-            raise aiohttp.ClientPayloadError("the answer is too long")
-    return bytes(parts)
 
 
 def _path(identifier: PartyIdentifier) -> str:

@@ -3,14 +3,13 @@
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Controller, Request, get, post, put
+from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.fields import Body
-from payhub_tenants.lifecycle.certification import CertificationReport
 from payhub_tenants.lifecycle.model import LifecycleView
 from payhub_tenants.lifecycle.requirements import Requirements
 from payhub_tenants.lifecycle.service import LifecycleService
@@ -27,7 +26,6 @@ class Reason(Body, frozen=True, kw_only=True):
 
 
 _reason: Final = msgspec.json.Decoder(Reason)
-_report: Final = msgspec.json.Decoder(CertificationReport)
 
 
 class LifecycleController(Controller):
@@ -48,21 +46,6 @@ class LifecycleController(Controller):
     ) -> Requirements:
         """Return what is missing for the next steps, and why."""
         return await lifecycle.requirements(known_form(tenant_id))
-
-    @put("/certification", media_type="application/json", operation_class=takes(CertificationReport))
-    async def report(
-        self, tenant_id: FromPath[str], request: AnyRequest, lifecycle: NamedDependency[LifecycleService]
-    ) -> Requirements:
-        """Keep the report of the payment suite; answers what is missing then."""
-        body: CertificationReport = decode_body(await request.body(), _report.decode)
-        return await lifecycle.keep_report(known_form(tenant_id), body, _actor(request))
-
-    @post("/certify", status_code=200)
-    async def certify(
-        self, tenant_id: FromPath[str], request: AnyRequest, lifecycle: NamedDependency[LifecycleService]
-    ) -> LifecycleView:
-        """Certify a tenant whose requirements are met."""
-        return await lifecycle.start(known_form(tenant_id), "certify", _actor(request))
 
     @post("/suspend", status_code=200, operation_class=takes(Reason))
     async def suspend(

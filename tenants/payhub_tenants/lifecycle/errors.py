@@ -1,6 +1,6 @@
 """Refusals that concern the lifecycle."""
 
-from payhub_platform.errors import ConflictError, InvalidInputError
+from payhub_platform.errors import ConflictError
 
 
 class WrongStatusError(ConflictError):
@@ -24,15 +24,16 @@ class RequirementsError(ConflictError):
         super().__init__("requirements-missing", f"Missing: {', '.join(codes)}. See .../requirements.")
 
 
-class IncompleteReportError(InvalidInputError):
-    """A certification report lacks cases, or names one twice."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__("incomplete-report", detail, "/cases")
-
-
 class NotYetError(Exception):
     """A step has to wait; ``what`` tells for what, and the job goes on from there later."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class JobFailedError(Exception):
+    """A step has shown that the job cannot lead on; ``what`` tells why, and the job ends."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)

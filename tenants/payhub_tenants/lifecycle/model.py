@@ -16,6 +16,7 @@ Step = Literal[
     "tenant-key",
     "signing-key",
     "placement",
+    "suite",
     "requirements",
     "approval",
     "publication",
@@ -44,7 +45,7 @@ MOVES: Final[dict[JobKind, Move]] = {
     "provision": Move(
         frozenset({"requested"}), "provisioning", "sandbox", ("tenant-key", "signing-key", "placement")
     ),
-    "certify": Move(frozenset({"sandbox"}), None, "certified", ("requirements",)),
+    "certify": Move(frozenset({"sandbox"}), None, "certified", ("suite", "requirements")),
     "go-live": Move(frozenset({"certified"}), None, "active", ("approval", "requirements")),
     "suspend": Move(frozenset({"active"}), "suspended", "suspended", ("publication",)),
     "resume": Move(frozenset({"suspended"}), "active", "active", ("publication",)),
@@ -77,6 +78,7 @@ class Job(Struct, frozen=True, kw_only=True):
     started_at_ms: int
     ended_at_ms: int | None = None
     waits_for: str = ""  # why it has not gone on, for people
+    failure: str = ""  # why it ended without leading on, for people
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -109,6 +111,7 @@ class JobView(View, frozen=True, kw_only=True):
     reason: str | None = None
     ended_at_ms: int | None = None
     waits_for: str | None = None
+    failure: str | None = None
 
 
 class LifecycleView(View, frozen=True, kw_only=True):
@@ -172,4 +175,5 @@ def job_view(job: Job, evidence: list[Evidence]) -> JobView:
         reason=job.reason or None,
         ended_at_ms=job.ended_at_ms,
         waits_for=job.waits_for or None,
+        failure=job.failure or None,
     )

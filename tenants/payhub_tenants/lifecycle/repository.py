@@ -56,7 +56,7 @@ class SqlLifecycleRepository:
     async def save(self, job: Job) -> None:
         """Write what changes."""
         same = (jobs.c.tenant_id == job.tenant_id, jobs.c.number == job.number)
-        values = {"ended_at_ms": job.ended_at_ms, "waits_for": job.waits_for}
+        values = {"ended_at_ms": job.ended_at_ms, "waits_for": job.waits_for, "failure": job.failure}
         await self._connection.execute(update(jobs).where(*same).values(values))
 
     async def last(self, tenant_id: str) -> Job | None:

@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from payhub_tenants.certification.model import State
 from payhub_tenants.fields import View
 from payhub_tenants.lifecycle.model import JobKind, LifecycleStatus
 
@@ -29,7 +30,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     now_ms: int
     clients: int = 0
     ams_checked_at_ms: int | None = None  # the newest check, where the core bank answered as it should
-    report_passed: bool | None = None  # None: there is no report
+    certification: State = "none"
+    failed_cases: list[str] = []
     has_limits: bool = False
     identifiers: int = 0
     endpoints: int = 0
@@ -64,11 +66,11 @@ _NEXT: Final[dict[LifecycleStatus, JobKind]] = {
 
 
 def missing_for(kind: JobKind, facts: Facts) -> list[Requirement]:
-    """Return what is missing for one job, without the approval that the job itself brings."""
+    """Return what is missing for one job, without the approval or the report that the job itself brings."""
     if kind == "certify":
-        return [*_client(facts, kind), *_ams(facts, kind), *_report(facts, kind)]
+        return [*_client(facts, kind), *_ams(facts, kind), *_identifier(facts, kind)]
     if kind == "go-live":
-        return [*_client(facts, kind), *_ams(facts, kind), *_operation(facts, kind)]
+        return [*missing_for("certify", facts), *_operation(facts, kind)]
     return []
 
 
@@ -81,6 +83,7 @@ def requirements(facts: Facts) -> Requirements:
     if following == "go-live":
         due = [*due, *_approval(facts)]
     elif following == "certify":
+        due = [*due, *_report(facts, following)]
         later = [*(each for each in later if each.code not in named), *_approval(facts)]
     overdue = _expiry(facts) if facts.status in ("active", "suspended") else []
     return Requirements(status=facts.status, currently_due=due, eventually_due=later, past_due=overdue)
@@ -120,15 +123,35 @@ def _ams(facts: Facts, kind: JobKind) -> list[Requirement]:
 
 
 def _report(facts: Facts, kind: JobKind) -> list[Requirement]:
-    if facts.report_passed:
+    if facts.certification == "passed":
         return []
-    told = "There is no report yet" if facts.report_passed is None else "Cases of the last report failed"
+    told = {
+        "none": "The payment suite was not run yet",
+        "running": "The payment suite is under way",
+        "failed": f"These cases failed: {', '.join(facts.failed_cases)}",
+    }[facts.certification]
+    todo = "POST .../certify runs it against the sandbox switch; GET .../certification tells how it stands."
+    if facts.certification == "failed":
+        todo = "GET .../certification tells what to mend for each; then POST .../certify again."
     return [
         Requirement(
             code="certification-report",
             needed_for=kind,
-            why=f"{told}; the suite shows that payments in both roles end as they should.",
-            what_to_do="Run the payment suite against the sandbox switch, then PUT .../certification.",
+            why=f"{told}. The suite shows that payments in both roles end as they should.",
+            what_to_do=todo,
+        )
+    ]
+
+
+def _identifier(facts: Facts, kind: JobKind) -> list[Requirement]:
+    if facts.identifiers:
+        return []
+    return [
+        Requirement(
+            code="party-identifier",
+            needed_for=kind,
+            why="No member can be found by the scheme, so that nobody can pay or be paid.",
+            what_to_do="POST .../party-identifiers, or send a file.",
         )
     ]
 
@@ -142,15 +165,6 @@ def _operation(facts: Facts, kind: JobKind) -> list[Requirement]:
                 needed_for=kind,
                 why="Without limits one mistake or theft has no bound.",
                 what_to_do="PUT .../limits, and have another operator approve it.",
-            )
-        )
-    if not facts.identifiers:
-        found.append(
-            Requirement(
-                code="party-identifier",
-                needed_for=kind,
-                why="No member can be found by the scheme, so that nobody can be paid.",
-                what_to_do="POST .../party-identifiers, or send a file.",
             )
         )
     if not facts.endpoints:

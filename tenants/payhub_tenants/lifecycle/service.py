@@ -9,11 +9,7 @@ from msgspec.structs import replace
 
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
-from payhub_tenants.lifecycle.certification import (
-    DOCUMENT as CERTIFICATION_DOCUMENT,
-)
-from payhub_tenants.lifecycle.certification import CertificationReport, checked_report, report_digest
-from payhub_tenants.lifecycle.errors import NotYetError, RequirementsError
+from payhub_tenants.lifecycle.errors import JobFailedError, NotYetError, RequirementsError
 from payhub_tenants.lifecycle.facts import facts_of
 from payhub_tenants.lifecycle.model import (
     MOVES,
@@ -68,7 +64,7 @@ class LifecycleService:
 
     async def begin(
         self, transaction: Transaction, tenant: Tenant, kind: JobKind, actor: str, reason: str = ""
-    ) -> None:
+    ) -> Job:
         """Start a job within the transaction that decides on it; ``run`` then does it.
 
         Raises:
@@ -92,6 +88,7 @@ class LifecycleService:
         await transaction.tenants.save(with_status(tenant, status, now))
         detail = {"job": job.number, "from": tenant.status, "status": status, "reason": reason}
         await transaction.audit.append(tenant_id, now, actor, f"lifecycle.{kind}.started", detail)
+        return job
 
     async def run(self, tenant_id: str) -> None:
         """Do the steps of a tenant's open job until it is done or has to wait."""
@@ -147,22 +144,6 @@ class LifecycleService:
                 raise TenantNotFoundError
             return requirements(await facts_of(transaction, tenant, self._clock()))
 
-    async def keep_report(self, tenant_id: str, report: CertificationReport, actor: str) -> Requirements:
-        """Keep the report of a certification, and return what is missing then.
-
-        Raises:
-            TenantNotFoundError: there is no such tenant.
-            IncompleteReportError: it does not tell of every case.
-        """
-        checked_report(report)
-        async with self._store.transaction(tenant_id) as transaction:
-            await locked(transaction, tenant_id)
-            now = self._clock()
-            await transaction.documents.put(tenant_id, CERTIFICATION_DOCUMENT, report, now)
-            detail = {"sha256": report_digest(report), "passed": report.has_passed}
-            await transaction.audit.append(tenant_id, now, actor, "certification.reported", detail)
-        return await self.requirements(tenant_id)
-
     async def _one(self, tenant_id: str) -> bool:
         """Do one step; False where nothing is left to do now."""
         async with self._store.transaction(tenant_id) as transaction:
@@ -178,6 +159,9 @@ class LifecycleService:
                 return await self._within(transaction, tenant_id, job.number)
         except (NotYetError, RequirementsError) as error:
             await self._wait(tenant_id, job, error.what if isinstance(error, NotYetError) else error.detail)
+            return False
+        except JobFailedError as error:
+            await self._fail(tenant_id, job, error.what)
             return False
 
     async def _within(self, transaction: Transaction, tenant_id: str, number: int) -> bool:
@@ -201,6 +185,17 @@ class LifecycleService:
         await self._note(transaction, job, f"lifecycle.{job.kind}.done", {"status": status})
         _logger.info("tenant %s: %s is done, it is %s", tenant_id, job.kind, status)
         return False
+
+    async def _fail(self, tenant_id: str, job: Job, what: str) -> None:
+        """End a job that did not lead on; the tenant stays what it was, and the job may be begun again."""
+        async with self._store.transaction(tenant_id) as transaction:
+            await locked(transaction, tenant_id)
+            last = await transaction.lifecycle.last(tenant_id)
+            if last is None or last.number != job.number or last.ended_at_ms is not None:
+                return  # another copy of the process has done it meanwhile
+            ended = replace(job, ended_at_ms=self._clock(), waits_for="", failure=what)
+            await transaction.lifecycle.save(ended)
+            await self._note(transaction, job, f"lifecycle.{job.kind}.failed", {"failure": what})
 
     async def _note(self, transaction: Transaction, job: Job, action: str, detail: dict[str, Any]) -> None:
         noted = {"job": job.number, **detail}

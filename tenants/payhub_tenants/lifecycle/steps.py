@@ -6,10 +6,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from payhub_platform.clock import Clock
+from payhub_tenants.certification.model import DOCUMENT as CERTIFICATION_DOCUMENT
+from payhub_tenants.certification.model import CertificationRun, certification_view, digest_of
 from payhub_tenants.export import export_of
 from payhub_tenants.identifiers.errors import RegistrationError
 from payhub_tenants.identifiers.withdrawal import Withdrawal
-from payhub_tenants.lifecycle.errors import NotYetError, RequirementsError
+from payhub_tenants.lifecycle.errors import JobFailedError, NotYetError, RequirementsError
 from payhub_tenants.lifecycle.facts import facts_of
 from payhub_tenants.lifecycle.model import Job, Step
 from payhub_tenants.lifecycle.requirements import missing_for
@@ -44,6 +46,7 @@ class Steps:
             "tenant-key": self._tenant_key,
             "signing-key": self._signing_key,
             "placement": self._placement,
+            "suite": self._suite,
             "requirements": self._requirements,
             "approval": self._approval,
             "publication": self._publication,
@@ -78,6 +81,7 @@ class Steps:
 
         Raises:
             NotYetError: it has to wait.
+            JobFailedError: it has shown that the job cannot lead on.
         """
         return await self._within[step](work)
 
@@ -94,13 +98,28 @@ class Steps:
     async def _placement(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         return work.tenant, {"placement": work.tenant.placement, "epoch": work.tenant.epoch}
 
+    async def _suite(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
+        # The cases themselves are done by ``certification.service``; here is what they came to.
+        run = await work.transaction.documents.get(
+            work.tenant.tenant_id, CERTIFICATION_DOCUMENT, CertificationRun
+        )
+        if run is None or run.job != work.job.number:
+            raise JobFailedError("The run of the payment suite is not there; POST .../certify begins one.")
+        if not run.is_done:
+            view = certification_view(run)
+            raise NotYetError(f"payment suite: {view.done} of {view.total} cases are done")
+        if run.failed:
+            raise JobFailedError(f"Cases failed: {', '.join(run.failed)}. See .../certification.")
+        proof = {"suiteVersion": run.suite_version, "cases": len(run.cases), "endedAtMs": run.ended_at_ms}
+        return work.tenant, {"sha256": digest_of(run), **proof}
+
     async def _requirements(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         facts = await facts_of(work.transaction, work.tenant, self._clock())
         missing = missing_for(work.job.kind, facts)
         if missing:
             raise NotYetError(", ".join(each.code for each in missing))
         proof = {"clients": facts.clients, "amsCheckedAtMs": facts.ams_checked_at_ms}
-        return work.tenant, {**proof, "reportPassed": facts.report_passed, "identifiers": facts.identifiers}
+        return work.tenant, {**proof, "identifiers": facts.identifiers}
 
     async def _approval(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         approved = await work.transaction.approvals.get(work.tenant.tenant_id, work.job.reason)
@@ -135,7 +154,7 @@ class Steps:
 
     async def _secrets(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
         # What gateways and engines hold on their disks is replaced by a configuration without secrets.
-        removed = ["ams", "jws", "ilp", "scheme-tls", "scheme-oauth"]
+        removed = ["ams", "ams-tls", "ams-oauth", "jws", "ilp", "scheme-tls", "scheme-oauth"]
         return changed(without_secrets(work.tenant), self._clock()), {"removed": removed}
 
     async def _destroyed_key(self, work: Work) -> tuple[Tenant, dict[str, Any]]:

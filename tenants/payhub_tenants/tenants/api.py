@@ -11,7 +11,8 @@ from litestar.params import FromPath, Parameter
 from payhub_platform.http import decode_body
 from payhub_tenants.authentication import calling_operator
 from payhub_tenants.openapi import takes
-from payhub_tenants.tenants.ams import AmsCheck, AmsService
+from payhub_tenants.tenants.ams import AmsBody, AmsCheck
+from payhub_tenants.tenants.connections import ConnectionService
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import (
     CreateTenant,
@@ -25,6 +26,7 @@ PAGE_MAX: Final = 200
 
 _TENANT_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _create: Final = msgspec.json.Decoder(CreateTenant)
+_ams: Final = msgspec.json.Decoder(AmsBody)
 _scheme: Final = msgspec.json.Decoder(ChangeScheme)
 
 
@@ -69,22 +71,42 @@ class TenantController(Controller):
         return await tenants.get(known_form(tenant_id))
 
     @put("/{tenant_id:str}/scheme", operation_class=takes(ChangeScheme))
-    async def set_scheme(
+    async def change_scheme(
         self,
         tenant_id: FromPath[str],
         request: Request[Any, Any, Any],
         tenants: NamedDependency[TenantService],
+        connections: NamedDependency[ConnectionService],
     ) -> TenantView:
-        """Change how a tenant speaks at its scheme."""
+        """Change how a tenant speaks at its scheme; where address or credentials change, it must answer."""
         body: ChangeScheme = decode_body(await request.body(), _scheme.decode)
-        return await tenants.set_scheme(known_form(tenant_id), body, calling_operator(request).operator_id)
+        actor = calling_operator(request).operator_id
+        await connections.change_scheme(known_form(tenant_id), body, actor)
+        return await tenants.get(tenant_id)
+
+    @put("/{tenant_id:str}/ams", operation_class=takes(AmsBody))
+    async def change_ams(
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        tenants: NamedDependency[TenantService],
+        connections: NamedDependency[ConnectionService],
+    ) -> TenantView:
+        """Change how the core bank is reached, once it has answered there."""
+        body: AmsBody = decode_body(await request.body(), _ams.decode)
+        actor = calling_operator(request).operator_id
+        await connections.change_ams(known_form(tenant_id), body, actor)
+        return await tenants.get(tenant_id)
 
     @post("/{tenant_id:str}/ams/check", status_code=200)
     async def check_ams(
-        self, tenant_id: FromPath[str], request: Request[Any, Any, Any], ams: NamedDependency[AmsService]
+        self,
+        tenant_id: FromPath[str],
+        request: Request[Any, Any, Any],
+        connections: NamedDependency[ConnectionService],
     ) -> AmsCheck:
-        """Ask the core bank now whether address, credentials and its interoperation API are right."""
-        return await ams.check(known_form(tenant_id), calling_operator(request).operator_id)
+        """Ask the core bank now whether address, credentials and its API are right."""
+        return await connections.check_ams(known_form(tenant_id), calling_operator(request).operator_id)
 
     @get("/{tenant_id:str}/export")
     async def export(

@@ -22,12 +22,9 @@ from payhub_tenants.fields import (
     Body,
     DisplayName,
     FspId,
-    HeaderText,
-    Password,
     Pem,
     TenantId,
     Url,
-    Username,
     View,
     base_url,
 )
@@ -35,8 +32,10 @@ from payhub_tenants.identifiers.model import IdentifierView, PartyIdentifier, id
 from payhub_tenants.keys.pem import checked_public_key
 from payhub_tenants.lifecycle.model import LifecycleStatus, published_status
 from payhub_tenants.placement.model import Placement, PlacementRecord
+from payhub_tenants.tenants.ams import AmsBody, AmsView, ams_connection_of, ams_view, checked_ams
 from payhub_tenants.tenants.errors import UnknownEngineError
-from payhub_tenants.tenants.scheme import SchemeView, connection_of, scheme_view, without_scheme_secrets
+from payhub_tenants.tenants.login import without_login
+from payhub_tenants.tenants.scheme import SchemeView, connection_of, scheme_view
 
 QUOTE_VALIDITY_MS: Final = 30_000
 
@@ -49,15 +48,6 @@ class SchemeBody(Body, frozen=True, kw_only=True):
     base_url: Url
     switch_fsp_id: FspId
     switch_public_key_pem: Pem
-
-
-class AmsBody(Body, frozen=True, kw_only=True):
-    """How the tenant's core banking system is reached."""
-
-    base_url: Url
-    platform_tenant: HeaderText
-    username: Username
-    password: Password
 
 
 class CreateTenant(Body, frozen=True, kw_only=True):
@@ -103,14 +93,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     scheme_settings: dict[str, Any] = {}  # of SchemeConnection, what has no column of its own
     earlier_keys: list[dict[str, Any]] = []  # VerificationKey: its previous keys, as they are published
     ilp_secrets_sealed: list[str] = []
-
-
-class AmsView(View, frozen=True, kw_only=True):
-    """How the core banking system is reached; the password is never told."""
-
-    base_url: str
-    platform_tenant: str
-    username: str
+    ams_settings: dict[str, Any] = {}  # of AmsConnection, what has no column of its own
 
 
 class IdentifierCounts(View, frozen=True, kw_only=True, omit_defaults=False):
@@ -186,6 +169,7 @@ def checked_request(request: CreateTenant, engines: frozenset[str]) -> CreateTen
             request.scheme.switch_public_key_pem, "/scheme/switchPublicKeyPem"
         ),
     )
+    checked_ams(request.ams, "/ams")
     ams = replace(request.ams, base_url=base_url(request.ams.base_url, "/ams/baseUrl"))
     return replace(request, scheme=scheme, ams=ams)
 
@@ -225,7 +209,8 @@ def without_secrets(tenant: Tenant) -> Tenant:
         private_key_sealed="",
         earlier_keys=[],
         ilp_secrets_sealed=[],
-        scheme_settings=without_scheme_secrets(tenant.scheme_settings),
+        scheme_settings=without_login(tenant.scheme_settings),
+        ams_settings=without_login(tenant.ams_settings),
     )
 
 
@@ -253,13 +238,8 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         version=tenant.version,
         epoch=tenant.epoch,
         placement=tenant.placement,
-        scheme=_connection(tenant),
-        ams=AmsConnection(
-            base_url=tenant.ams_base_url,
-            platform_tenant=tenant.ams_platform_tenant,
-            username=tenant.ams_username,
-            password_sealed=tenant.ams_password_sealed,
-        ),
+        scheme=scheme_connection(tenant),
+        ams=ams_connection(tenant),
         signing_key=SigningKey(
             key_id=tenant.key_id,
             public_key_pem=tenant.public_key_pem,
@@ -281,7 +261,19 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
     )
 
 
-def _connection(tenant: Tenant) -> SchemeConnection:
+def ams_connection(tenant: Tenant) -> AmsConnection:
+    """Return how the core bank is reached."""
+    columns = (
+        tenant.ams_base_url,
+        tenant.ams_platform_tenant,
+        tenant.ams_username,
+        tenant.ams_password_sealed,
+    )
+    return ams_connection_of(*columns, tenant.ams_settings)
+
+
+def scheme_connection(tenant: Tenant) -> SchemeConnection:
+    """Return how the switch is reached."""
     base = (tenant.scheme_base_url, tenant.switch_fsp_id, tenant.switch_public_key_pem)
     return connection_of(*base, tenant.scheme_settings)
 
@@ -300,12 +292,8 @@ def tenant_view(
         epoch=tenant.epoch,
         published=tenant.published_version >= tenant.version,
         placement=tenant.placement,
-        scheme=scheme_view(_connection(tenant)),
-        ams=AmsView(
-            base_url=tenant.ams_base_url,
-            platform_tenant=tenant.ams_platform_tenant,
-            username=tenant.ams_username,
-        ),
+        scheme=scheme_view(scheme_connection(tenant)),
+        ams=ams_view(ams_connection(tenant)),
         key_id=tenant.key_id,
         public_key_pem=tenant.public_key_pem,
         quote_validity_ms=tenant.quote_validity_ms,

@@ -12,14 +12,22 @@ from payhub_platform.contracts.tenant import (
     VerificationKey,
 )
 from payhub_platform.errors import InvalidInputError
-from payhub_tenants.fields import Body, FspId, HeaderText, Password, Pem, Url, View, base_url
+from payhub_tenants.fields import Body, FspId, Pem, Url, View, base_url
 from payhub_tenants.keys.pem import checked_public_key
+from payhub_tenants.tenants.login import (
+    OAuthBody,
+    OAuthView,
+    TlsBody,
+    TlsView,
+    checked_oauth,
+    checked_tls,
+    oauth_view,
+    tls_view,
+)
 
 PEER_KEYS_MAX: Final = 1_000
 ISO_VERSION: Final = "2.0"  # the only one with ISO 20022 contents
 _BASE: Final = ("base_url", "switch_fsp_id", "switch_public_key_pem")  # in columns of their own
-
-Scope = Annotated[str, Meta(pattern=r"^[!#-\[\]-~ ]{0,200}\Z")]  # RFC 6749 section 3.3
 
 
 class PeerKeyBody(Body, frozen=True, kw_only=True):
@@ -29,23 +37,6 @@ class PeerKeyBody(Body, frozen=True, kw_only=True):
     public_key_pem: Pem
     valid_from_ms: Annotated[int, Meta(ge=0)] = 0
     valid_until_ms: Annotated[int, Meta(ge=0)] | None = None
-
-
-class SchemeTlsBody(Body, frozen=True, kw_only=True):
-    """Whom to trust at the switch's address, and the tenant's own certificate there."""
-
-    ca_pem: Pem | None = None
-    certificate_pem: Pem | None = None
-    private_key_pem: Pem | None = None
-
-
-class SchemeOAuthBody(Body, frozen=True, kw_only=True):
-    """The credentials for tokens of the switch's gateway."""
-
-    token_url: Url
-    client_id: HeaderText
-    client_secret: Password
-    scope: Scope = ""
 
 
 class ChangeScheme(Body, frozen=True, kw_only=True):
@@ -62,23 +53,8 @@ class ChangeScheme(Body, frozen=True, kw_only=True):
     signs_parties: bool = True
     verifies_parties: bool = True
     peer_keys: Annotated[list[PeerKeyBody], Meta(max_length=PEER_KEYS_MAX)] = []
-    tls: SchemeTlsBody | None = None
-    oauth: SchemeOAuthBody | None = None
-
-
-class SchemeTlsView(View, frozen=True, kw_only=True):
-    """Certificates; the private key is never told."""
-
-    ca_pem: str
-    certificate_pem: str
-
-
-class SchemeOAuthView(View, frozen=True, kw_only=True):
-    """Whose tokens; the secret is never told."""
-
-    token_url: str
-    client_id: str
-    scope: str
+    tls: TlsBody | None = None
+    oauth: OAuthBody | None = None
 
 
 class SchemeView(View, frozen=True, kw_only=True):
@@ -95,8 +71,8 @@ class SchemeView(View, frozen=True, kw_only=True):
     signs_parties: bool
     verifies_parties: bool
     peer_keys: list[PeerKeyBody] = []
-    tls: SchemeTlsView | None = None
-    oauth: SchemeOAuthView | None = None
+    tls: TlsView | None = None
+    oauth: OAuthView | None = None
 
 
 def scheme_changes(
@@ -133,8 +109,10 @@ def scheme_changes(
         signs_parties=request.signs_parties,
         verifies_parties=request.verifies_parties,
         peer_keys=[_peer_key(key, index) for index, key in enumerate(request.peer_keys)],
-        tls=_tls(request.tls, tls_key_sealed),
-        oauth=_oauth(request.oauth, client_secret_sealed),
+        tls=None if request.tls is None else SchemeTls(**checked_tls(request.tls, tls_key_sealed)),
+        oauth=None
+        if request.oauth is None
+        else SchemeOAuth(**checked_oauth(request.oauth, client_secret_sealed)),
     )
     kept: dict[str, Any] = to_builtins(connection)
     columns = {"scheme_base_url": "base_url"} | {name: name for name in _BASE[1:]}
@@ -149,32 +127,8 @@ def connection_of(
     return convert(base | settings, SchemeConnection)
 
 
-def scheme_secrets(settings: dict[str, Any]) -> tuple[str, str]:
-    """Return the sealed key for TLS and the sealed secret for OAuth2; empty where there is none."""
-    tls, oauth = settings.get("tls") or {}, settings.get("oauth") or {}
-    return tls.get("private_key_sealed", ""), oauth.get("client_secret_sealed", "")
-
-
-def with_scheme_secrets(
-    settings: dict[str, Any], tls_key_sealed: str, client_secret_sealed: str
-) -> dict[str, Any]:
-    """Return the settings with the same two secrets, sealed otherwise."""
-    after = dict(settings)
-    if after.get("tls"):
-        after["tls"] = after["tls"] | {"private_key_sealed": tls_key_sealed}
-    if after.get("oauth"):
-        after["oauth"] = after["oauth"] | {"client_secret_sealed": client_secret_sealed}
-    return after
-
-
-def without_scheme_secrets(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a tenant that can no longer speak to the scheme."""
-    return {name: value for name, value in settings.items() if name not in ("tls", "oauth")}
-
-
 def scheme_view(connection: SchemeConnection) -> SchemeView:
     """Return what the aggregator sees of the settings: no secret."""
-    tls, oauth = connection.tls, connection.oauth
     return SchemeView(
         base_url=connection.base_url,
         switch_fsp_id=connection.switch_fsp_id,
@@ -195,10 +149,8 @@ def scheme_view(connection: SchemeConnection) -> SchemeView:
             )
             for key in connection.peer_keys
         ],
-        tls=None if tls is None else SchemeTlsView(ca_pem=tls.ca_pem, certificate_pem=tls.certificate_pem),
-        oauth=None
-        if oauth is None
-        else SchemeOAuthView(token_url=oauth.token_url, client_id=oauth.client_id, scope=oauth.scope),
+        tls=tls_view(connection.tls),
+        oauth=oauth_view(connection.oauth),
     )
 
 
@@ -208,27 +160,4 @@ def _peer_key(key: PeerKeyBody, index: int) -> VerificationKey:
         public_key_pem=checked_public_key(key.public_key_pem, f"/peerKeys/{index}/publicKeyPem"),
         valid_from_ms=key.valid_from_ms,
         valid_until_ms=key.valid_until_ms,
-    )
-
-
-def _tls(body: SchemeTlsBody | None, private_key_sealed: str) -> SchemeTls | None:
-    if body is None:
-        return None
-    if (body.certificate_pem is None) != (body.private_key_pem is None):
-        raise InvalidInputError("invalid-field", "A certificate and its private key go together.", "/tls")
-    return SchemeTls(
-        ca_pem=body.ca_pem or "",
-        certificate_pem=body.certificate_pem or "",
-        private_key_sealed=private_key_sealed,
-    )
-
-
-def _oauth(body: SchemeOAuthBody | None, client_secret_sealed: str) -> SchemeOAuth | None:
-    if body is None:
-        return None
-    return SchemeOAuth(
-        token_url=base_url(body.token_url, "/oauth/tokenUrl"),
-        client_id=body.client_id,
-        client_secret_sealed=client_secret_sealed,
-        scope=body.scope,
     )

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Final
 
-from msgspec.structs import replace
-
 from payhub_platform.clock import Clock
 from payhub_platform.security import jws
 from payhub_tenants.export import Export, export_of
@@ -16,10 +14,10 @@ from payhub_tenants.keys.service import new_key
 from payhub_tenants.lifecycle.service import LifecycleService
 from payhub_tenants.operators.model import AGGREGATOR
 from payhub_tenants.store import Store, Transaction
+from payhub_tenants.tenants.connections import sealed_ams
 from payhub_tenants.tenants.errors import (
     FspTakenError,
     TenantExistsError,
-    TenantLeavingError,
     TenantNotFoundError,
 )
 from payhub_tenants.tenants.model import (
@@ -28,12 +26,10 @@ from payhub_tenants.tenants.model import (
     Tenant,
     TenantPage,
     TenantView,
-    changed,
     checked_request,
     tenant_summary,
     tenant_view,
 )
-from payhub_tenants.tenants.scheme import ChangeScheme, scheme_changes
 from payhub_tenants.vault import Vault
 
 IDENTIFIERS_SHOWN_MAX: Final = 100
@@ -112,39 +108,6 @@ class TenantService:
                 raise TenantNotFoundError
             return await export_of(transaction, tenant)
 
-    async def set_scheme(
-        self, tenant_id: str, request: ChangeScheme, actor: str = AGGREGATOR.operator_id
-    ) -> TenantView:
-        """Change how a tenant speaks at its scheme, and whose signatures are believed there.
-
-        Raises:
-            TenantNotFoundError: there is none of this id.
-            TenantLeavingError: it was purged.
-            InvalidInputError: the settings are refused; see ``scheme_changes``.
-        """
-        now = self._clock()
-        async with self._store.transaction(tenant_id) as transaction:
-            tenant = await transaction.tenants.lock(tenant_id)
-            if tenant is None:
-                raise TenantNotFoundError
-            if tenant.status == "purged":
-                raise TenantLeavingError
-            tls_key = request.tls.private_key_pem if request.tls is not None else None
-            client_secret = request.oauth.client_secret if request.oauth is not None else None
-            changes = scheme_changes(
-                request,
-                tenant.fsp_id,
-                await self._vault.seal(tenant_id, tls_key, "scheme-tls") if tls_key else "",
-                await self._vault.seal(tenant_id, client_secret, "scheme-oauth") if client_secret else "",
-            )
-            after = changed(replace(tenant, **changes), now)
-            await transaction.tenants.save(after)
-            detail = {"baseUrl": after.scheme_base_url, "versions": list(request.versions)}
-            await transaction.audit.append(tenant_id, now, actor, "scheme.changed", detail)
-            view = await view_of(transaction, after)
-        self._on_change()
-        return view
-
     async def _known(self, request: CreateTenant) -> Tenant | None:
         async with self._store.transaction(request.tenant_id) as transaction:
             known = await transaction.tenants.get(request.tenant_id)
@@ -188,10 +151,7 @@ class TenantService:
             scheme_base_url=request.scheme.base_url,
             switch_fsp_id=request.scheme.switch_fsp_id,
             switch_public_key_pem=request.scheme.switch_public_key_pem,
-            ams_base_url=request.ams.base_url,
-            ams_platform_tenant=request.ams.platform_tenant,
-            ams_username=request.ams.username,
-            ams_password_sealed=await self._vault.seal(tenant_id, request.ams.password, "ams"),
+            **await sealed_ams(self._vault, tenant_id, request.ams),
             key_id=key.key_id,
             public_key_pem=key.public_key_pem,
             private_key_sealed=key.private_key_sealed,

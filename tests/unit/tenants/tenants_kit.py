@@ -10,10 +10,12 @@ from support.tenants_memory import (
     MemoryAms,
     MemoryBus,
     MemoryEngines,
+    MemoryHouse,
     MemoryKeyProvider,
     MemoryResolver,
     MemoryScheme,
     MemoryStore,
+    MemoryTestDfsp,
 )
 
 from payhub_platform.security import jws
@@ -102,6 +104,7 @@ class Plane:
     keys: MemoryKeyProvider = field(default_factory=MemoryKeyProvider)
     resolver: MemoryResolver = field(default_factory=MemoryResolver)
     engines: MemoryEngines = field(default_factory=MemoryEngines)
+    house: MemoryHouse = field(default_factory=MemoryHouse)
     now_ms: int = NOW_MS
     wait_s: float = 5.0
     private_endpoints: bool = False
@@ -125,6 +128,9 @@ class Plane:
             resolver=self.resolver,
             engines=self.engines,
             capacities=dict.fromkeys(ENGINES, CAPACITY_PER_S),
+            paying=self.house,
+            sandbox=MemoryTestDfsp(self.house),
+            poll_s=0,
             wait_s=self.wait_s,
             private_endpoints=self.private_endpoints,
         )

@@ -35,7 +35,9 @@ async def test_registers_at_the_core_bank_and_at_the_scheme(api: Api, plane: Pla
     ]
     assert plane.ams.accounts["MSISDN", "254700200001", ""] == "B-1"
     assert plane.scheme.participants["ALIAS", "savings", "joint"] == "buffalo"
-    assert {(access.username, access.password) for access in plane.ams.calls} == {("payhub", PASSWORD)}
+    assert {(access.login.username, access.login.password) for access in plane.ams.calls} == {
+        ("payhub", PASSWORD)
+    }
     tenant = (await api.get("/v1/tenants/buffalo")).json()
     assert tenant["partyIdentifierCounts"] == {"registered": 2, "pending": 0, "failed": 0}
     assert [shown["value"] for shown in tenant["partyIdentifiers"]] == ["savings", "254700200001"]

@@ -8,7 +8,7 @@ from unit.tenants.tenants_kit import NOW_MS, PEER_PEM, SCHEME, SWITCH_PEM, creat
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.security.secrets import SealError
 from payhub_tenants.proof import prove
-from payhub_tenants.tenants.scheme import scheme_secrets
+from payhub_tenants.tenants.login import sealed_secrets
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_settings_that_cannot_be_are_refused_and_nothing_changes(api, chan
 async def test_secrets_are_kept_under_the_tenants_own_key(api, plane):
     await api.put("/v1/tenants/buffalo/scheme", json=SCHEME)
     tenant = plane.store.kept.tenants.rows["buffalo"]
-    tls_key, client_secret = scheme_secrets(tenant.scheme_settings)
+    tls_key, client_secret = sealed_secrets(tenant.scheme_settings)
     [ilp_secret] = tenant.ilp_secrets_sealed
     kept = {"scheme-tls": tls_key, "scheme-oauth": client_secret, "ilp": ilp_secret}
     for purpose, sealed in kept.items():

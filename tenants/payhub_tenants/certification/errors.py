@@ -1,0 +1,32 @@
+"""Refusals that concern certification, and what keeps a case from going on."""
+
+from payhub_platform.errors import ConflictError, NotFoundError, UnavailableError
+
+
+class CertificationUnavailableError(UnavailableError):
+    """The sandbox that the suite runs against is not there, or lacks what the suite needs."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("certification-unavailable", detail, retry_after_s=5)
+
+
+class NoMemberError(ConflictError):
+    """There is no registered member whose account the suite could use."""
+
+    def __init__(self) -> None:
+        super().__init__("no-member", "The suite needs a registered party identifier with money.", "/value")
+
+
+class NoCertificationError(NotFoundError):
+    """The suite was never run."""
+
+    def __init__(self) -> None:
+        super().__init__("no-certification", "The payment suite was not run for this institution yet.")
+
+
+class OutsideError(Exception):
+    """The engine or the sandbox did not answer as it should, for now; ``what`` is for people."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
