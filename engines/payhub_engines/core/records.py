@@ -117,6 +117,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
             completed is compensated.
         parent: instance that called it, with its call activity; 0 where none did.
         incidents: how many are open.
+        known_as: further business keys that it is found under.
     """
 
     key: int
@@ -134,6 +135,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     incidents: int = 0
     parent: int = 0
     parent_element: int = 0
+    known_as: tuple[str, ...] = ()
 
     @property
     def variables(self) -> dict[str, Any]:

@@ -21,8 +21,6 @@ from payhub_engines.connectors.mojaloop.ingress import (
     translate,
     verify_signature,
 )
-from payhub_engines.connectors.mojaloop.received import names
-from payhub_engines.connectors.mojaloop.received.payments import refuse_unquoted
 from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing, not_served
 from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
 from payhub_engines.core.reply import Rejected
@@ -34,7 +32,6 @@ from payhub_platform.errors import UnavailableError
 PREFIX: Final = "/fspiop"
 
 _MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
-_TRANSFER: Final = "transfer"  # the variable of a process that has taken one
 _NOT_SERVED: Final = frozenset(("unknown-process", "no-start"))
 
 _METHODS: Final = [HttpMethod(method) for method in METHODS]
@@ -57,7 +54,7 @@ async def fspiop(
             tenant = _tenant(engine, path, headers)
             inbound = _read(engine, request, path, headers, body, tenant)
             if inbound.callback is not None:
-                await commit_callback(engine, tenant, _of_known_quote(engine, tenant, inbound.callback))
+                await commit_callback(engine, tenant, inbound.callback)
         except FspiopRefusal as refusal:
             return _answer(refusal)
         except UnavailableError as error:
@@ -100,24 +97,6 @@ def _read(
         source_keys = engine.source_keys(headers.get("fspiop-source", ""), tenant)
         verify_signature(method, path, headers, body, source_keys)
     return translate(method, path, headers, body, tenant, now_ms, request.url.query)
-
-
-def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) -> Callback:
-    """Have a transfer refused whose quote nobody here gave, so that its payer does not wait for nothing.
-
-    One whose quote is being answered is kept until the process waits for it, and what is sent again of a
-    transfer that was taken is left to what became of that.
-    """
-    if callback.name != names.TRANSFER_PREPARE or tenant.home_engine != engine.settings.engine_id:
-        return callback
-    state = engine.stream.machine.state
-    if state.has_subscription(callback.tenant, callback.name, callback.correlation_key):
-        return callback
-    transaction_id = callback.correlation_key.rpartition("/")[2]
-    found = state.find_instance(callback.tenant, names.PAYEE_QUOTE_TRANSFER, transaction_id)
-    if found is not None and (found.ended_at_ms is None or _TRANSFER in found.variables):
-        return callback
-    return refuse_unquoted(callback, engine.clock()) or callback
 
 
 async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:

@@ -2,6 +2,7 @@
 
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.jobs_again import AgainJobs
 from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
@@ -20,6 +21,7 @@ class MojaloopJobs:
         self.payee = PayeeJobs(sender, keys)
         self.requests = RequestJobs(sender)
         self.authorizations = AuthorizationJobs(sender, keys)
+        self.again = AgainJobs(sender, keys)
         self.registration = RegistrationJobs(sender)
 
     def handlers(self) -> dict[str, Handler]:
@@ -29,5 +31,6 @@ class MojaloopJobs:
             **self.payee.handlers(),
             **self.requests.handlers(),
             **self.authorizations.handlers(),
+            **self.again.handlers(),
             **self.registration.handlers(),
         }

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from payhub_engines.core import events, tables
+from payhub_engines.core.appliers.instances import business_key_row
 from payhub_engines.core.appliers.registry import applier
 from payhub_engines.core.errors import ReplayError
 from payhub_engines.core.records import BroadcastRecord, MessageRecord, OutboxRecord
@@ -33,6 +34,17 @@ def _message_correlated(event: events.MessageCorrelated, state: State) -> None:
         _forget_message(state, event.message)
     if event.via:
         state.instances.change(event.instance).handed_over = True
+
+
+@applier(events.MessageCorrelated, version=4)
+def _message_correlated_4(event: events.MessageCorrelated, state: State) -> None:
+    _message_correlated(event, state)
+    if event.known_as:
+        instance = state.instances.change(event.instance)
+        key = business_key_row(instance.tenant, instance.process, event.known_as)
+        if state.rows.get(key) is None:  # nobody takes another's name away
+            state.rows.put(key, tables.number(event.instance))
+            instance.known_as = (*instance.known_as, event.known_as)
 
 
 @applier(events.MessageExpired)

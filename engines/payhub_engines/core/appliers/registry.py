@@ -12,7 +12,7 @@ from payhub_engines.core.events import Event
 from payhub_engines.core.records import ElementInstance
 from payhub_engines.core.state import State
 
-CURRENT_VERSION: Final = 3
+CURRENT_VERSION: Final = 4
 OLDEST_VERSION: Final = 2  # 1 was never released
 
 Applier = Callable[[Any, State], None]

@@ -188,7 +188,7 @@ class Switchboard:
     def _fulfil(self, message: Message, body: dict[str, Any], fate: str) -> None:
         transfer_id = message.path.split("/")[2]
         transfer = self._current(transfer_id)
-        if transfer is None or not self.decides or transfer.state != "RESERVED":
+        if transfer is None or not self.decides or transfer.state != "RESERVED" or "fulfilment" not in body:
             return
         transfer.state, transfer.fulfilment = "COMMITTED", body["fulfilment"]
         if fate == "tamper":
