@@ -225,6 +225,12 @@ class PricedQuote(PayeeQuote, frozen=True, kw_only=True, rename="camel"):
     payee_account: str
 
 
+class AgreedQuote(PricedQuote, frozen=True, kw_only=True, rename="camel"):
+    """Set by ``mojaloop-agree-quote``."""
+
+    own_quote: QuoteResponse | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How a payment stands, and what its channel calls it."""
 
@@ -247,7 +253,7 @@ class PayeeCredit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):
-    """Set by ``mojaloop-answer-quote`` and the message ``transfer-prepare``."""
+    """Set by ``mojaloop-agree-quote`` and the message ``transfer-prepare``."""
 
     own_quote: QuoteResponse
     transfer: TransferPrepare

@@ -73,7 +73,7 @@ class FspiopClient:
         with context.tracing.span(
             f"{message.method} {resource}", job.trace, SpanKind.CLIENT, element=job.element
         ) as span:
-            uri, data = _uri_of(message, tenant.scheme), _data_of(message, tenant, context.clock())
+            uri, data = _uri_of(message, tenant.scheme), _data_of(message, tenant, job.started_at_ms)
             headers = _headers_of(message, tenant, context.clock())
             if job.trace:
                 headers["traceparent"] = traceparent_of(span)
@@ -105,8 +105,11 @@ def _uri_of(message: Outgoing, scheme: SchemeConnection) -> str:
     return "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
 
 
-def _data_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> bytes:
-    """Return compact JSON: validators read it and write it again before they verify the signature."""
+def _data_of(message: Outgoing, tenant: TenantConfig, at_ms: int) -> bytes:
+    """Return compact JSON: validators read it and write it again before they verify the signature.
+
+    ISO 20022 says when a message was made; a retry says the same, as it is the same message.
+    """
     if message.body is None:
         return b""
     resource, *path = message.path
@@ -119,7 +122,7 @@ def _data_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> bytes:
         resource=resource,
         path=path,
         identity=data.decode(),
-        at_ms=now_ms,
+        at_ms=at_ms,
     )
     return msgspec.json.encode(write(message.body, frame))
 

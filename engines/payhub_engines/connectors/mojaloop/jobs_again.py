@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job
 from payhub_engines.connectors.mojaloop import ilp
@@ -32,6 +34,8 @@ class AgainJobs:
             secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets)
             return None if secret is None else ilp.fulfilment_of(transfer.ilp_packet, secret)
 
+        if asked.subject is not None:
+            job = replace(job, started_at_ms=asked.subject.started_at_ms)
         message = answer_of(asked, tenant.scheme.switch_fsp_id, fulfilment_of)
         if message is not None:
             await self._sender.answer(job, context, message)

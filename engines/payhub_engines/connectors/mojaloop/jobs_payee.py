@@ -3,6 +3,8 @@
 import logging
 from typing import Any, Final
 
+import msgspec
+
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
 from payhub_engines.connectors.mojaloop import ilp, terms
@@ -11,6 +13,7 @@ from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, S
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import answer, party_path, refuse
 from payhub_engines.connectors.variables import (
+    AgreedQuote,
     PartyQuestion,
     PayeeQuote,
     PreparedTransfer,
@@ -51,6 +54,7 @@ class PayeeJobs:
             "mojaloop-answer-participant": self.answer_participant,
             "mojaloop-refuse-participant": self.refuse_participant,
             "mojaloop-refuse-query": self.refuse_query,
+            "mojaloop-agree-quote": self.agree_quote,
             "mojaloop-answer-quote": self.answer_quote,
             "mojaloop-refuse-quote": self.refuse_quote,
             "mojaloop-check-prepare": self.check_prepare,
@@ -101,15 +105,33 @@ class PayeeJobs:
         await self._sender.answer(job, context, message)
         return {}
 
+    async def agree_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Commit to the terms of the quote: packet and condition, and how long a transfer is waited for.
+
+        They are in the log before they are told, so that a secret that is replaced meanwhile changes nothing.
+        """
+        own_quote = self._agreed(read(job, PricedQuote), job, context)
+        wait_ms = max(0, parse_iso(own_quote.expiration) - context.clock()) + PREPARE_GRACE_MS
+        return {"ownQuote": builtin(own_quote), "prepareWait": f"PT{wait_ms // 1000}.{wait_ms % 1000:03d}S"}
+
     async def answer_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Commit to the terms of the quote: PUT /quotes/{ID} with packet and condition."""
-        priced = read(job, PricedQuote)
-        given = priced.quote_terms
+        """Tell the terms: PUT /quotes/{ID} with packet and condition."""
+        agreed = read(job, AgreedQuote)
+        if agreed.own_quote is None:  # the process is of a release that did both at once
+            variables = await self.agree_quote(job, context)
+            own_quote = msgspec.convert(variables["ownQuote"], QuoteResponse)
+        else:
+            variables, own_quote = {}, agreed.own_quote
+        message = answer(own_quote, agreed.quote.quote_id, to=agreed.requester_fsp)
+        await self._sender.answer(job, context, message)
+        return variables
+
+    def _agreed(self, priced: PricedQuote, job: Job, context: ConnectorContext) -> QuoteResponse:
+        given, tenant = priced.quote_terms, context.tenant(job.tenant)
         transaction = ilp.transaction_of(priced.quote, given.transfer_amount, given.expiration)
-        tenant = context.tenant(job.tenant)
         secret = self._keys.of(tenant, context.secrets).ilp_secret
         agreed = ilp.agree(transaction, secret, tenant.scheme)
-        body = QuoteResponse(
+        return QuoteResponse(
             transfer_amount=given.transfer_amount,
             payee_receive_amount=given.payee_receive_amount,
             payee_fsp_fee=given.payee_fsp_fee
@@ -118,10 +140,6 @@ class PayeeJobs:
             ilp_packet=agreed.packet,
             condition=agreed.condition,
         )
-        message = answer(body, priced.quote.quote_id, to=priced.requester_fsp)
-        await self._sender.answer(job, context, message)
-        wait_ms = max(0, parse_iso(given.expiration) - context.clock()) + PREPARE_GRACE_MS
-        return {"ownQuote": builtin(body), "prepareWait": f"PT{wait_ms // 1000}.{wait_ms % 1000:03d}S"}
 
     async def refuse_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Refuse to quote: PUT /quotes/{ID}/error."""

@@ -360,6 +360,17 @@ def test_a_party_request_starts_a_look_up_for_each_conversation(buffalo):
     )
 
 
+def test_without_a_trace_two_look_ups_within_a_second_are_two(buffalo):
+    """A switch may drop traceparent, and dates are in seconds: an answer too many is better than none."""
+    bare = headers("parties")
+    del bare["traceparent"]
+    first, second = (
+        translate("GET", "/parties/MSISDN/1", bare, b"", buffalo, NOW_MS + ms).callback.payment
+        for ms in (0, 400)
+    )
+    assert first != second
+
+
 @pytest.mark.parametrize(
     ("code", "state"),
     [

@@ -177,8 +177,12 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def conversation(self) -> str:
-        """What the same message sent again by the switch has as well, and a new one has not."""
-        return self.headers.get("traceparent", "") + self.headers["date"]
+        """What the same message sent again by the switch has as well, and a new one has not.
+
+        Dates are in seconds. So without a trace no two are the same: better twice answered than not at all.
+        """
+        trace = self.headers.get("traceparent", "") or f"{self.now_ms} "
+        return trace + self.headers["date"]
 
     def query(self, name: str, key: str, process: str = "", known_as: str = "") -> Inbound:
         """Take the question how something of ours stands.
