@@ -109,15 +109,20 @@ class AnsweredTransfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class TransferReference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All that asking for a transfer's state needs."""
+    """All that asking for a transfer's state needs; a direct payment's payee is asked."""
 
     transfer_id: str
+    payee_fsp: str | None = None
 
 
 class PartySought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whom a look-up is about; the process gives the job the payer where the payee asks to be paid."""
+    """Whom a look-up is about; the process gives the job the payer where the payee asks to be paid.
+
+    Then there is no transfer yet: a request to pay goes through the scheme.
+    """
 
     payee: PartyIdInfo
+    transfer_id: str | None = None
 
 
 class RequestToPay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -257,6 +262,7 @@ class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):
 
     own_quote: QuoteResponse
     transfer: TransferPrepare
+    fulfilment: str | None = None  # of a direct payment, since it was accepted
 
 
 class RefusedQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

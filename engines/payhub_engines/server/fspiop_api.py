@@ -21,18 +21,14 @@ from payhub_engines.connectors.mojaloop.ingress import (
     translate,
     verify_signature,
 )
-from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing, not_served
-from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
-from payhub_engines.core.reply import Rejected
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing
 from payhub_engines.server.engine import Engine
+from payhub_engines.server.neighbours import commit
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 
 PREFIX: Final = "/fspiop"
-
-_MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
-_NOT_SERVED: Final = frozenset(("unknown-process", "no-start"))
 
 _METHODS: Final = [HttpMethod(method) for method in METHODS]
 
@@ -104,27 +100,8 @@ async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callba
     waits_here = engine.stream.machine.state.has_subscription(
         callback.tenant, callback.name, callback.correlation_key
     )
-    command: Command
-    if waits_here or tenant.home_engine == engine.settings.engine_id:
-        command = CorrelateMessage(callback=callback)
-    else:
-        command = QueueHandover(owner=tenant.home_engine, callback=callback)
-    reply = await engine.stream.submit(command, tenant.tenant_id)
-    if isinstance(reply, Rejected):
-        raise _refusal_of(reply)
-
-
-def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:
-    """Tell the switch whether sending the same message again may help; what is refused is gone for good."""
-    if reply.code == "key-reused":
-        return FspiopRefusal(400, refusals.MODIFIED_REQUEST, "The same id was used before with another body.")
-    if reply.code == "command-too-large":
-        return too_large()
-    if reply.code in _NOT_SERVED:
-        return not_served("Nobody here serves this resource.")
-    if reply.code in _MALFORMED:
-        return FspiopRefusal(400, refusals.MALFORMED_SYNTAX, reply.detail)
-    return UnavailableError(reply.code, reply.detail)
+    is_here = waits_here or tenant.home_engine == engine.settings.engine_id
+    await commit(engine.stream, callback, None if is_here else tenant.home_engine)
 
 
 def _answer(refusal: FspiopRefusal, headers: Mapping[str, str] | None = None) -> Response[bytes]:

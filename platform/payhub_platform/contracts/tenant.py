@@ -147,6 +147,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     ilp_secrets_sealed: list[str] = []  # newest first, context "ilp:<tenant_id>"; none: of the signing key
     api_limits: ApiLimits | None = None  # none: the gateway's own
     weights: list[int] = []  # percent of new payments for each engine of placement; none: all at the first
+    direct_with: list[str] = []  # tenants that it pays and is paid by without the scheme, where both say so
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
 
     @property

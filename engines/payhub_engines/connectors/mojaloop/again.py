@@ -41,6 +41,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     transfer_result: TransferResult | None = None
     answered_by: str | None = None
     fulfilment: str | None = None
+    direct: str | None = None
     transaction_request: TransactionRequest | None = None
     transaction_id: str | None = None
     confirmation: str | None = None
@@ -105,9 +106,9 @@ def _transfer(
     is_aborted = result is not None and result.state == "ABORTED"
     is_refused = subject.payment_state == "FAILED" and not is_aborted
     fulfilment = subject.fulfilment or (None if transfer is None else fulfilment_of(transfer))
-    if asked.request is not None and (is_refused or fulfilment is not None):
-        if is_refused:
-            return subject.error
+    if asked.request is not None and is_refused:
+        return subject.error
+    if asked.request is not None and fulfilment is not None and not subject.direct:
         return TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
     is_settled = result is not None and result.state == "COMMITTED" and subject.answered_by == switch_fsp
     if subject.payment_state == "COMPLETED" or (is_settled and not subject.ended):

@@ -2,6 +2,7 @@
 
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.direct import DirectLine
 from payhub_engines.connectors.mojaloop.jobs_again import AgainJobs
 from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
@@ -16,7 +17,7 @@ class MojaloopJobs:
     """The jobs of both sides, with one client."""
 
     def __init__(self, client: FspiopClient, keys: KeyRing) -> None:
-        sender = Sender(client)
+        sender = Sender(client, DirectLine(keys))
         self.payer = PayerJobs(sender)
         self.payee = PayeeJobs(sender, keys)
         self.requests = RequestJobs(sender)

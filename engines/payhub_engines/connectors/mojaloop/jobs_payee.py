@@ -5,13 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
+from payhub_engines.connectors import refusals
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
-from payhub_engines.connectors.mojaloop import ilp, terms
+from payhub_engines.connectors.mojaloop import clearing, ilp, terms
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
+from payhub_engines.connectors.mojaloop.direct import is_direct
 from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import answer, party_path, refuse
+from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
     AgreedQuote,
     PartyQuestion,
@@ -148,23 +151,37 @@ class PayeeJobs:
         return {}
 
     async def check_prepare(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Accept or refuse the transfer: it must be what this institution quoted."""
-        terms.check_prepare(read(job, PreparedTransfer), context.tenant(job.tenant).fsp_id, context.clock())
-        return {}
+        """Accept or refuse the transfer: it must be what this institution quoted.
+
+        One that is paid directly is credited before its fulfilment is told, so that is made first.
+        """
+        prepared, tenant = read(job, PreparedTransfer), context.tenant(job.tenant)
+        terms.check_prepare(prepared, tenant.fsp_id, context.clock())
+        if not is_direct(job):
+            return {}
+        transfer, secrets = prepared.transfer, self._keys.of(tenant, context.secrets).ilp_secrets
+        secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets)
+        if secret is None:
+            what = "The quote can no longer be fulfilled."
+            raise refusal(refusals.TRANSFER_REFUSED, refusals.QUOTE_EXPIRED, what)
+        return {"fulfilment": ilp.fulfilment_of(transfer.ilp_packet, secret)}
 
     async def answer_transfer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Release the fulfilment: PUT /transfers/{ID} RESERVED. The scheme decides from here on.
+        """Release the fulfilment: PUT /transfers/{ID} RESERVED, or COMMITTED where no scheme decides.
 
-        The fulfilment is made anew each time and kept nowhere, so that no log holds it before the scheme
-        does. Whether it arrived is asked for by the process, so that giving up here loses nothing.
+        Of a scheme's transfer it is made anew each time and kept nowhere, so that no log holds it before the
+        scheme does. Whether it arrived is asked for, so that giving up here loses nothing.
         """
         prepared = read(job, PreparedTransfer)
         transfer = prepared.transfer
-        secrets = self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secrets
-        # Where no secret fits any more, the newest makes a fulfilment that the scheme refuses: nothing moves.
-        secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets) or secrets[0]
-        fulfilment = ilp.fulfilment_of(transfer.ilp_packet, secret)
-        body = TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
+        if prepared.fulfilment is not None and is_direct(job):
+            body = TransferFulfil(transfer_state="COMMITTED", fulfilment=prepared.fulfilment)
+        else:
+            secrets = self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secrets
+            # Where no secret fits any more, the newest makes a fulfilment that the scheme refuses.
+            secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets) or secrets[0]
+            fulfilment = ilp.fulfilment_of(transfer.ilp_packet, secret)
+            body = TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
         try:
             message = answer(body, transfer.transfer_id, to=transfer.payer_fsp)
             await self._sender.send(job, context, message)
@@ -174,7 +191,7 @@ class PayeeJobs:
             if job.attempt < SEND_ATTEMPTS_MAX:
                 raise
             _logger.warning("transfer %s: fulfilment not delivered: %s", transfer.transfer_id, error.message)
-        return {}
+        return clearing.due(prepared) if is_direct(job) else {}
 
     async def refuse_transfer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Refuse the transfer: PUT /transfers/{ID}/error."""

@@ -24,6 +24,7 @@ MESSAGE_TTL_MS: Final = 60_000  # an answer may overtake the commit of the job t
 SUBJECT_VARIABLES: Final = (
     "answeredBy",
     "confirmation",
+    "direct",
     "error",
     "fulfilment",
     "ownQuote",
@@ -37,6 +38,7 @@ SUBJECT_VARIABLES: Final = (
 )
 """What ``answer-again`` needs of a payment or a request to pay."""
 
+DIRECTLY: Final = "direct "  # before the FSP id of who speaks without a switch: no FSPIOP-Source has a space
 LOOKUP_TTL_MS: Final = 3_000  # a look-up that is asked again meanwhile must not get an old answer for long
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -63,6 +65,17 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     tenant: TenantConfig
     now_ms: int
+    direct: str = ""  # the engine of the institution that speaks, where no switch is between
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks, as processes know it: directly an institution is another one than by the switch."""
+        return f"{DIRECTLY}{self.source}" if self.direct else self.source
+
+    @property
+    def way_back(self) -> dict[str, str]:
+        """The variable ``direct`` of what is answered directly."""
+        return {"direct": self.direct} if self.direct else {}
 
     @property
     def is_of_switch(self) -> bool:
@@ -123,7 +136,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         told = (
             {"error": self.error()} if self.is_error else {variable: builtin(self.read(kind)), "error": None}
         )
-        callback = self.callback(name, key, {**told, "answeredBy": self.source})
+        callback = self.callback(name, key, {**told, "answeredBy": self.speaker})
         return Inbound(callback=callback, status=OK)
 
     def start(
@@ -143,6 +156,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         """
         given = {
             **variables,
+            **self.way_back,
             "requesterFsp": self.source,
             "receivedAtMs": self.now_ms,
             "switchFsp": self.tenant.scheme.switch_fsp_id,
@@ -167,7 +181,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         callback = self.callback(
             name,
             key,
-            variables,
+            {**variables, **self.way_back},
             start_process=process,
             payment=ids.derive(name, self.tenant.tenant_id, self.source, key, self.conversation),
             fingerprint=hashlib.sha256(key.encode()).hexdigest(),
@@ -217,7 +231,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
             unknown: the refusal where no instance is known; none where the request begins one.
         """
         answer_key = ids.derive("again", self.tenant.tenant_id, self.source, resource_id, self.conversation)
-        given = self._questioned([resource_id], unknown)
+        given = self._questioned([resource_id], unknown) | self.way_back
         return replace(_subject(process, key, answer_key), given=given, or_unknown=unknown is not None)
 
     def _questioned(self, path: list[str], refusal: dict[str, str] | None) -> dict[str, Any]:

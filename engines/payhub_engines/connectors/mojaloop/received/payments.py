@@ -111,7 +111,7 @@ def transfers(received: Received) -> Inbound:
     received.require("PUT", "PATCH")
     name = names.TRANSFER_SETTLED if received.method == "PATCH" else names.TRANSFER_RESPONSE
     variables = _transfer_error(received) if received.is_error else _transfer_state(received)
-    callback = received.callback(name, transfer_id, {**variables, "answeredBy": received.source})
+    callback = received.callback(name, transfer_id, {**variables, "answeredBy": received.speaker})
     return Inbound(callback=callback, status=OK)
 
 
@@ -151,13 +151,13 @@ def _prepare(received: Received) -> Inbound:
         names.PAYEE_QUOTE_TRANSFER,
         transaction_id,
         prepare.transfer_id,
-        # The scheme itself ends a transfer that has expired; telling it more could only contradict it.
-        unknown=unquoted if parse_iso(prepare.expiration) > received.now_ms else None,
+        # A scheme itself ends a transfer that has expired; telling it more could only contradict it.
+        unknown=unquoted if received.direct or parse_iso(prepare.expiration) > received.now_ms else None,
     )
     callback = received.callback(
         names.TRANSFER_PREPARE,
         # Who asked for the quote is part of the key: nobody else's transfer reaches the one that waits.
-        f"{received.source}/{transaction_id}",
+        f"{received.speaker}/{transaction_id}",
         variables,
         known_as=_known_as("transfer", prepare.transfer_id),
         subject=subject,
