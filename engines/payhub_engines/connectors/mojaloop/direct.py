@@ -57,6 +57,7 @@ class DirectLine:
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
+        self._known: PublicKeys | None = None
 
     async def deliver(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
         """Deliver one message; what it says is committed when this returns.
@@ -103,8 +104,8 @@ class DirectLine:
         if trace:
             headers["traceparent"] = trace
         received = {name.lower(): value for name, value in headers.items()}
-        known = PublicKeys(neighbours.by_fsp).of(tenant.fsp_id, peer, now_ms)
-        verify_signature(message.method, path, received, data, known)
+        self._known = self._known or PublicKeys(neighbours.by_fsp)
+        verify_signature(message.method, path, received, data, self._known.of(tenant.fsp_id, peer, now_ms))
         inbound = translate(
             message.method, path, received, data, receiver, now_ms, direct=neighbours.engine_id
         )
