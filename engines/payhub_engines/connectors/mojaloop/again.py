@@ -75,7 +75,9 @@ def answer_of(asked: AskedAgain, switch_fsp: str, fulfilment_of: FulfilmentOf) -
         fulfilment_of: makes a fulfilment anew.
     """
     subject, resource = asked.subject, asked.query.resource
-    known = None if subject is None else _KNOWN[resource](subject)
+    known, known_id = (None, "") if subject is None else _KNOWN[resource](subject)
+    if asked.request is None and [known_id] != asked.query.path:
+        known = None  # the id of a request that was refused, for another had begun what it was about
     is_theirs = subject is not None and asked.queried_by in (subject.requester_fsp, switch_fsp)
     if subject is None or known is None or (not is_theirs and asked.request is None):
         return None if asked.query_refusal is None else _refuse(asked, asked.query_refusal)
@@ -145,13 +147,30 @@ def _transaction_request(subject: Subject, *_rest: Any) -> TransactionRequestRes
     )
 
 
-_KNOWN: Final[dict[str, Callable[[Subject], Message | None]]] = {
-    "quotes": lambda subject: subject.quote,
-    "transfers": lambda subject: subject.transfer,
-    "transactions": lambda subject: subject.quote,
-    "transactionRequests": lambda subject: subject.transaction_request,
+def _quoted(subject: Subject) -> tuple[Message | None, str]:
+    return subject.quote, "" if subject.quote is None else subject.quote.quote_id
+
+
+def _prepared(subject: Subject) -> tuple[Message | None, str]:
+    return subject.transfer, "" if subject.transfer is None else subject.transfer.transfer_id
+
+
+def _transacted(subject: Subject) -> tuple[Message | None, str]:
+    return subject.quote, "" if subject.quote is None else subject.quote.transaction_id
+
+
+def _requested(subject: Subject) -> tuple[Message | None, str]:
+    request = subject.transaction_request
+    return request, "" if request is None else request.transaction_request_id
+
+
+_KNOWN: Final[dict[str, Callable[[Subject], tuple[Message | None, str]]]] = {
+    "quotes": _quoted,
+    "transfers": _prepared,
+    "transactions": _transacted,
+    "transactionRequests": _requested,
 }
-"""The request that a resource began with."""
+"""The request that a resource began with, and its id."""
 
 _ANSWERS: Final[dict[str, Callable[..., Message | ErrorValue | None]]] = {
     "quotes": _quote,

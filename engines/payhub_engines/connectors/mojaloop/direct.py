@@ -14,7 +14,7 @@ from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_engines.connectors.mojaloop import envelope
 from payhub_engines.connectors.mojaloop.client import RETRY_AFTER_MS, SchemeRefusalError
 from payhub_engines.connectors.mojaloop.ingress import translate, verify_signature
-from payhub_engines.connectors.mojaloop.keys import KeyRing, PublicKeys
+from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import Outgoing
 from payhub_engines.connectors.mojaloop.received.message import DIRECTLY
 from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal
@@ -57,7 +57,6 @@ class DirectLine:
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
-        self._known: PublicKeys | None = None
 
     async def deliver(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
         """Deliver one message; what it says is committed when this returns.
@@ -97,15 +96,14 @@ class DirectLine:
         data = envelope.data_of(message, sender, job.started_at_ms)
         headers = envelope.headers_of(message, sender, now_ms)
         path = "/" + "/".join(message.path)
+        key = self._keys.of(tenant, context.secrets)
         if data:
             uri = envelope.uri_of(message, sender.scheme)
-            key = self._keys.of(tenant, context.secrets).private_key
-            headers |= jws.sign(data, headers, uri, message.method, key)
+            headers |= jws.sign(data, headers, uri, message.method, key.private_key)
         if trace:
             headers["traceparent"] = trace
         received = {name.lower(): value for name, value in headers.items()}
-        self._known = self._known or PublicKeys(neighbours.by_fsp)
-        verify_signature(message.method, path, received, data, self._known.of(tenant.fsp_id, peer, now_ms))
+        verify_signature(message.method, path, received, data, [key.public_key])
         inbound = translate(
             message.method, path, received, data, receiver, now_ms, direct=neighbours.engine_id
         )

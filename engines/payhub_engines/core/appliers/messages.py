@@ -12,6 +12,7 @@ from payhub_engines.core.records import BroadcastRecord, MessageRecord, OutboxRe
 from payhub_engines.core.state import State
 
 IDS_FORGOTTEN_AT_ONCE: Final = 4  # expired message ids that a new one takes away
+KNOWN_AS_MAX: Final = 8  # further business keys of an instance
 
 
 def _forget_message(state: State, key: int) -> None:
@@ -42,7 +43,8 @@ def _message_correlated_4(event: events.MessageCorrelated, state: State) -> None
     if event.known_as:
         instance = state.instances.change(event.instance)
         key = business_key_row(instance.tenant, instance.process, event.known_as)
-        if state.rows.get(key) is None:  # nobody takes another's name away
+        # Nobody takes another's name away, or as many as there are.
+        if len(instance.known_as) < KNOWN_AS_MAX and state.rows.get(key) is None:
             state.rows.put(key, tables.number(event.instance))
             instance.known_as = (*instance.known_as, event.known_as)
 

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from unit.engines.connectors.flow_troubles import run
+from unit.engines.connectors.flows import FLOWS
 from unit.engines.connectors.process_house import House, assert_completed, assert_failed, balances, payee
 from unit.engines.connectors.two_engines import TwoEngines
 
@@ -241,6 +243,20 @@ def test_what_is_paid_back_is_cleared_the_other_way(house, at_lion):
         "buffalo",
         "40.25",
     )
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=[flow.name for flow in FLOWS])
+def test_every_flow_runs_between_institutions_that_pay_each_other_directly(flow, tenants, secrets):
+    """Requests to pay and passwords go through the scheme, and the payment that follows does not."""
+
+    def make_house():
+        house = House(tenants, secrets)
+        house.agree_to_pay_directly()
+        return house
+
+    house, result = run(flow, make_house, None, "")
+    assert result.wrong == []
+    assert "POST transfers" not in house.names()
 
 
 def both_books(pair):

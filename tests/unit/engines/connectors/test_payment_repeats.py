@@ -188,6 +188,18 @@ def test_what_has_ended_is_told_as_it_ended(house, request_to_pay, source):
     assert_completed(house)
 
 
+def test_an_id_that_was_refused_is_no_other_name_of_what_had_its_place(house, request_to_pay):
+    waiting_for_the_outcome(house, request_to_pay)
+    other = "33333333-3333-4333-8333-333333333333"
+    house.switch.weather["PUT transfers error"] = ["drop"]
+    send_again(house, first(house, "POST transfers"), transferId=other)
+    name, _, error = ask(house, f"/transfers/{other}")
+    assert (name, error["errorCode"]) == ("PUT transfers error", "3208")
+    send_again(house, first(house, "POST quotes"), quoteId=other)
+    name, _, error = ask(house, f"/quotes/{other}")
+    assert (name, error["errorCode"]) == ("PUT quotes error", "3205")
+
+
 def test_what_was_refused_is_refused_again_and_aborted_for_who_asks(house, request_to_pay):
     house.weather["POST transfers"] = ["late"]
     house.banks["lion"].accounts["A2"].credits.clear()

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from payhub_engines.core.appliers import apply_entry
+from payhub_engines.core.appliers.messages import KNOWN_AS_MAX
 from payhub_engines.core.commands import CorrelateMessage, ForgetInstances
 from payhub_engines.core.events import LogEntry, MessageCorrelated, decode_entry
 from payhub_engines.core.memory_store import MemoryStore, write
@@ -116,6 +117,23 @@ def test_who_takes_a_kept_message_is_known_by_its_key_too(house):
     assert house.state.find_key("default", "p", ":transfer/1") is None
     house.on_job("a", lambda _variables: {})
     assert house.state.find_key("default", "p", ":transfer/1") == key
+
+
+def test_an_instance_has_a_bounded_number_of_further_keys(engine, model):
+    waits = [f"r{number}" for number in range(KNOWN_AS_MAX + 1)]
+    chain = model().start()
+    for wait in waits:
+        chain = chain.receive(wait, "answer")
+    engine.deploy(chain.end().path("start", *waits, "end").xml())
+    key = engine.start("p", {"key": "k"})
+    for number in range(KNOWN_AS_MAX + 1):
+        callback = Callback(
+            tenant="default", name="answer", correlation_key="k", variables={}, known_as=f":q/{number}"
+        )
+        engine.execute(CorrelateMessage(callback=callback))
+    assert engine.instance(key).state == "COMPLETED"
+    assert engine.state.find_key("default", "p", f":q/{KNOWN_AS_MAX - 1}") == key
+    assert engine.state.find_key("default", "p", f":q/{KNOWN_AS_MAX}") is None
 
 
 def test_a_log_of_before_has_no_further_keys(house):
