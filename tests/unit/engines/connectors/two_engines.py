@@ -78,10 +78,10 @@ class TwoEngines:
             ):
                 return
 
-    def wait(self, seconds: int) -> None:
-        for _ in range(seconds):
+    def wait(self, seconds: int, step: int = 1) -> None:
+        for _ in range(0, seconds, step):
             for house in self.houses.values():
-                house.engine.advance(1)
+                house.engine.advance(step)
             self.settle()
 
     def _hand_over(self, origin: str, owner: str) -> bool:
