@@ -16,6 +16,7 @@ from payhub_engines.processes import PAYEE_QUOTE_TRANSFER, PAYER_FUND_TRANSFER
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import PartyIdInfo
 from payhub_platform.contracts.engine import StartRefund
+from payhub_platform.errors import UnavailableError
 from payhub_platform.money import Money
 
 DIRECT = [
@@ -342,6 +343,36 @@ def test_an_engine_that_goes_down_after_any_job_does_it_again_and_both_books_agr
         pair.wait(130, step=5)
         outcomes.append(assert_agreed(pair))
     assert set(outcomes) == {"COMPLETED", "FAILED"}
+
+
+def test_a_refusal_while_an_earlier_try_is_on_its_way_releases_nothing(tenants, secrets, at_lion):
+    """The first try waits in the outbox, the second is refused, and the question overtakes the first."""
+    pair = TwoEngines(tenants, secrets, lambda said: said[::-1])
+    given, tries = pair.north.give, []
+
+    async def giving(engine_id, callback):
+        if callback.name != "transfer-prepare":
+            await given(engine_id, callback)
+            return
+        pair.is_bus_up = bool(tries)
+        tries.append(callback)
+        if len(tries) == 2:
+            pair.is_bus_up = False
+            raise FspiopRefusal(400, "3100", "no")
+        await given(engine_id, callback)
+        if len(tries) == 1:
+            raise UnavailableError("engine-stopping", "it is taken, but nobody hears so")
+
+    pair.north.give = giving
+    pair.north.pay(at_lion)
+    pair.settle()
+    pair.wait(12)
+    assert len(tries) == 2
+    pair.is_bus_up = True
+    pair.settle()
+    assert pair.handed_over.index("transfer-query") < pair.handed_over.index("transfer-prepare")
+    pair.wait(60)
+    assert assert_agreed(pair) == "COMPLETED"
 
 
 def test_what_is_answered_goes_to_the_engine_that_asked_wherever_the_payer_is_placed_by_now(
