@@ -347,7 +347,9 @@ def test_an_engine_that_goes_down_after_any_job_does_it_again_and_both_books_agr
 
 def test_a_refusal_while_an_earlier_try_is_on_its_way_releases_nothing(tenants, secrets, at_lion):
     """The first try waits in the outbox, the second is refused, and the question overtakes the first."""
-    pair = TwoEngines(tenants, secrets, lambda said: said[::-1])
+    pair = TwoEngines(
+        tenants, secrets, lambda said: sorted(said, key=lambda one: one.name != "transfer-query")
+    )
     given, tries = pair.north.give, []
 
     async def giving(engine_id, callback):
