@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import nats
 import pytest
 import pytest_asyncio
 from joserfc import jwt
@@ -16,7 +17,9 @@ from support.house import House, running_house
 
 from payhub_cli.demo import story
 from payhub_cli.demo.channel import Channel
+from payhub_platform.bus.directory import publish
 from payhub_platform.clock import iso, system_clock
+from payhub_platform.contracts.tenant import TenantConfig
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -266,3 +269,56 @@ async def test_one_trace_id_from_gateway_to_engine_to_operations(house: House) -
                 break
             await asyncio.sleep(0.2)
     assert {span["trace_id"] for span in spans} == {trace_id}
+
+
+async def agree_to_pay_directly(house: House, *fsps: str) -> None:
+    """Publish configurations in which institutions name each other, and wait until both engines have them."""
+    caches = [
+        house.installation.around.folder / f"engine-{name}" / "tenants.cache" for name in ("north", "south")
+    ]
+
+    def known(cache: Path) -> dict[str, TenantConfig]:
+        configs = msgspec.msgpack.decode(cache.read_bytes(), type=list[TenantConfig])
+        return {config.fsp_id: config for config in configs}
+
+    configs = known(caches[0])
+    bus = await nats.connect(house.installation.around.nats_url)
+    try:
+        for fsp in fsps:
+            others = [configs[other].tenant_id for other in fsps if other != fsp]
+            version = configs[fsp].version + 1
+            await publish(bus, msgspec.structs.replace(configs[fsp], direct_with=others, version=version))
+    finally:
+        await bus.close()
+    async with asyncio.timeout(30):
+        while not all(known(cache)[fsp].direct_with for cache in caches for fsp in fsps):
+            await asyncio.sleep(0.05)
+
+
+async def test_institutions_that_agreed_pay_each_other_without_the_switch(house: House) -> None:
+    """The last test here: one at the same engine, one at the other; the tenants' API would take it back."""
+    await house.pay(house.plan(1))  # what other tests have begun is over
+    await agree_to_pay_directly(house, "buffalo", "lion", "rhino")
+    before = await house.books()
+    planned = [(one, bank) for bank in ("lion", "rhino") for one in house.plan(1, bank)]
+    paid = []
+    for one, bank in planned:
+        payee = {"partyIdInfo": {**party(one.payee)["partyIdInfo"], "fspId": bank}}
+        answered, _, accepted = await send(house, body(payer=party(one.payer), payee=payee))
+        assert answered == 202
+        paid.append(f"/channel/transfer/{accepted['transactionId']}")
+    async with asyncio.timeout(30):
+        for path in paid:
+            while (status := (await house.raw("GET", path, headers=house.channel.headers))[2])[
+                "state"
+            ] == "PENDING":
+                await asyncio.sleep(0.1)
+            assert status["state"] == "COMPLETED", status
+    after = await house.books()
+    assert after.positions == before.positions
+    for one, bank in planned:
+        was, now = (
+            next(account.balance for account in read.ledgers[bank].accounts if account.msisdn == one.payee)
+            for read in (before, after)
+        )
+        assert now > was

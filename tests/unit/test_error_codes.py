@@ -32,7 +32,7 @@ COMPUTED = {
     "engines/payhub_engines/handover/recall.py",
     "engines/payhub_engines/server/stream.py",
     "engines/payhub_engines/core/deployment.py",
-    "engines/payhub_engines/server/fspiop_api.py",
+    "engines/payhub_engines/server/neighbours.py",
     "engines/payhub_engines/testkit.py",
     "platform/payhub_sandbox/switch/refusal.py",
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from payhub_engines.connectors.neighbours import Neighbours
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.security.secrets import SecretBox
@@ -20,3 +21,4 @@ class ConnectorContext:
     secrets: SecretBox
     clock: Clock
     tracing: Tracing
+    neighbours: Neighbours | None = None  # none where payments are made through the scheme alone

@@ -22,6 +22,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     headers: dict[str, str]  # zeebe:taskHeaders of the element
     attempt: int  # from 1
     trace: str  # W3C traceparent
+    started_at_ms: int = 0  # of the instance: what is sent again says the same time
 
 
 class BpmnError(Exception):

@@ -262,10 +262,13 @@ def transfer_status(
 def request_status(
     variables: dict[str, Any], started_at_ms: int, ended_at_ms: int | None
 ) -> TransactionRequestStatus:
-    """Tell a channel how its request to be paid stands."""
+    """Tell a channel how its request to be paid stands.
+
+    One that the payer's institution refused has FAILED at once; if it is paid all the same, it is COMPLETED.
+    """
     asked = msgspec.convert(variables, RequestToPay)
     outcome = msgspec.convert(variables, Outcome)
-    state: PaymentState = outcome.payment_state if ended_at_ms is not None else "PENDING"
+    state = outcome.payment_state
     error = outcome.error if state == "FAILED" else None
     return TransactionRequestStatus(
         transaction_request_id=asked.transaction_request_id,

@@ -119,15 +119,20 @@ class AnsweredTransfer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class TransferReference(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All that asking for a transfer's state needs."""
+    """All that asking for a transfer's state needs; a direct payment's payee is asked."""
 
     transfer_id: str
+    payee_fsp: str | None = None
 
 
 class PartySought(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whom a look-up is about; the process gives the job the payer where the payee asks to be paid."""
+    """Whom a look-up is about; the process gives the job the payer where the payee asks to be paid.
+
+    Then there is no transfer yet: a request to pay goes through the scheme.
+    """
 
     payee: PartyIdInfo
+    transfer_id: str | None = None
 
 
 class RequestToPay(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -235,6 +240,12 @@ class PricedQuote(PayeeQuote, frozen=True, kw_only=True, rename="camel"):
     payee_account: str
 
 
+class AgreedQuote(PricedQuote, frozen=True, kw_only=True, rename="camel"):
+    """Set by ``mojaloop-agree-quote``."""
+
+    own_quote: QuoteResponse | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How a payment stands, and what its channel calls it."""
 
@@ -258,10 +269,11 @@ class PayeeCredit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PreparedTransfer(PricedQuote, frozen=True, kw_only=True, rename="camel"):
-    """Set by ``mojaloop-answer-quote`` and the message ``transfer-prepare``."""
+    """Set by ``mojaloop-agree-quote`` and the message ``transfer-prepare``."""
 
     own_quote: QuoteResponse
     transfer: TransferPrepare
+    fulfilment: str | None = None  # of a direct payment, since it was accepted
 
 
 class RefusedQuestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

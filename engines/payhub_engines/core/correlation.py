@@ -1,6 +1,6 @@
 """Messages: to those who wait, to a new instance, into the buffer, or into the log as unmatched."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,7 +20,7 @@ from payhub_engines.core.limits import spend, units_of
 from payhub_engines.core.reply import Accepted, Rejected, Reply
 from payhub_engines.core.tables import NUMBER_MAX, fits_key
 from payhub_engines.core.variables import json_variables, plain_units
-from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.handover import Callback, Subject
 
 BUFFERED_PER_KEY_MAX: Final = 16
 TTL_MS_MAX: Final = 24 * 3_600_000
@@ -46,6 +46,8 @@ def _give(decision: Decision, callback: Callback, command: CorrelateMessage) -> 
     if taken is not None and not origin:
         return Accepted(taken, duplicate=True)
     waiting = _waiting(decision, callback)
+    if waiting is None and callback.subject is not None:
+        callback = _about(decision, callback, callback.subject)
     refusal = None if origin else _refusal(decision, callback, is_delivered=waiting is not None)
     if refusal is None and callback.start_process and waiting is None:
         refusal = _start_refusal(decision, callback) or _fenced(decision, callback, command.epoch)
@@ -84,16 +86,44 @@ def _taken_id(decision: Decision, callback: Callback) -> int | None:
     return found[1] if found is not None and found[0] > decision.now_ms else None
 
 
+def _about(decision: Decision, callback: Callback, subject: Subject) -> Callback:
+    """Return what becomes of a message about an instance that does not wait for it."""
+    found = decision.state.find_key(callback.tenant, subject.process, subject.key)
+    instance = None if found is None else decision.state.document(found)
+    known: dict[str, Any] | None = None
+    if instance is not None:
+        if instance.is_running and callback.ttl_ms > 0:
+            return msgspec.structs.replace(callback, start_process="")
+        known = {name: instance.variables.get(name) for name in subject.variables}
+        known |= {"startedAtMs": instance.started_at_ms, "ended": not instance.is_running}
+    elif not subject.or_unknown:
+        return callback
+    return msgspec.structs.replace(
+        callback,
+        variables={**callback.variables, **subject.given, "subject": known},
+        start_process=subject.answer_process,
+        payment=subject.answer_key,
+        known_as="",
+    )
+
+
 def checked(callback: Callback) -> Callback | Rejected:
     """Return a callback as it may enter the log: bounded texts, variables that are JSON."""
     named = (callback.tenant, callback.name, callback.correlation_key)
     others = (callback.payment, callback.fingerprint, callback.start_process, callback.trace)
-    if not fits_key(*named, *others, callback.message_id):
+    if not fits_key(*named, *others, callback.message_id, callback.known_as):
         return Rejected("invalid-key", "Names and keys have at most 512 characters of valid Unicode.")
-    if plain_units(callback.variables) is not None:
+    subject = callback.subject
+    if subject is not None and not fits_key(subject.process, subject.answer_process, subject.answer_key):
+        return Rejected("invalid-key", "Names and keys have at most 512 characters of valid Unicode.")
+    given = {} if subject is None else subject.given
+    if plain_units(callback.variables) is not None and plain_units(given) is not None:
         return callback
     try:
-        return msgspec.structs.replace(callback, variables=json_variables(callback.variables))
+        variables = json_variables(callback.variables)
+        if subject is not None:
+            subject = msgspec.structs.replace(subject, given=json_variables(given))
+        return msgspec.structs.replace(callback, variables=variables, subject=subject)
     except ExpressionError as error:
         return Rejected("invalid-variables", error.detail)
 
@@ -216,7 +246,9 @@ def _deliver(decision: Decision, callback: Callback, waiting: tuple[int, Place],
     active = run.instance.elements[host]
     found = next(one for one in active.subscriptions if one.key == subscription)
     decision.append(
-        events.MessageCorrelated(instance, subscription, found.element, callback.name, via=origin)
+        events.MessageCorrelated(
+            instance, subscription, found.element, callback.name, via=origin, known_as=callback.known_as
+        )
     )
     waits.trigger(run, host, found.element, callback.variables)
     return Accepted(instance)
@@ -247,7 +279,9 @@ def _start(
             continue
         identity = (callback.tenant, payment, callback.fingerprint)
         run = decision.start(definition, identity, callback.trace, callback.variables)
-        decision.append(events.MessageCorrelated(run.key, 0, start, callback.name, via=origin))
+        decision.append(
+            events.MessageCorrelated(run.key, 0, start, callback.name, via=origin, known_as=callback.known_as)
+        )
         run.start(start)
         key = key or run.key
     return Accepted(key)

@@ -139,6 +139,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
         parent: instance that called it, with its call activity; 0 where none did.
         incidents: how many are open.
         allowance: what it has taken of its tenant's limits, unless it gave it back.
+        known_as: further business keys that it is found under.
     """
 
     key: int
@@ -157,6 +158,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     parent: int = 0
     parent_element: int = 0
     allowance: Allowance | None = None
+    known_as: tuple[str, ...] = ()
 
     @property
     def variables(self) -> dict[str, Any]:

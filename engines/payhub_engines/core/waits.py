@@ -195,7 +195,13 @@ def _kept_message(run: "InstanceRun", opened: events.SubscriptionOpened) -> Mess
 def _consume(run: "InstanceRun", key: int, opened: events.SubscriptionOpened, kept: MessageRecord) -> None:
     run.decision.append(
         events.MessageCorrelated(
-            run.key, opened.subscription, opened.element, opened.name, kept.key, kept.via
+            run.key,
+            opened.subscription,
+            opened.element,
+            opened.name,
+            kept.key,
+            kept.via,
+            kept.callback.known_as,
         )
     )
     trigger(run, key, opened.element, kept.callback.variables)

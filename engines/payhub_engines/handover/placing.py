@@ -9,7 +9,7 @@ from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.core.state import State
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.engine import RecallRequest
-from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.handover import Callback, Subject
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 
@@ -62,9 +62,19 @@ class Placing:
             return Belongs(here=True)
         if state.fence(callback.tenant) > tenant.epoch:
             raise placement_unknown()
-        if not callback.start_process:
-            owners = tenant.open_engines(but=self._here) if callback.hops < HOPS_MAX else []
-            return Belongs(here=not owners or self._may_wait(tenant), owners=tuple(owners))
+        if callback.subject is not None:
+            known = await self._who_knows(tenant, callback, callback.subject)
+            if known is not None:
+                return Belongs(here=known == self._here, owners=() if known == self._here else (known,))
+        is_answered = callback.subject is not None and callback.subject.or_unknown
+        if callback.start_process or is_answered:
+            return await self._of_new(tenant, callback)
+        owners = tenant.open_engines(but=self._here) if callback.hops < HOPS_MAX else []
+        return Belongs(here=not owners or self._may_wait(tenant), owners=tuple(owners))
+
+    async def _of_new(self, tenant: TenantConfig, callback: Callback) -> Belongs:
+        """Tell which engine begins what a message asks for: the home engine, unless another one has."""
+        state = self._state()
         if state.find_key(callback.tenant, callback.start_process, callback.payment) is not None:
             return Belongs(here=True)
         if tenant.home_engine != self._here:
@@ -72,9 +82,20 @@ class Placing:
                 raise placement_unknown()  # they do not agree yet on who begins it
             return Belongs(here=False, owners=(tenant.home_engine,))
         for engine in self._asked_first(tenant, callback.start_process):
-            if await self._ask(engine, _recall(tenant, callback)):
+            if await self._ask(engine, _recall(tenant, callback, callback.start_process, callback.payment)):
                 return Belongs(here=False, owners=(engine,))
         return Belongs(here=True, epoch=tenant.epoch)
+
+    async def _who_knows(self, tenant: TenantConfig, callback: Callback, subject: Subject) -> str | None:
+        """Return the engine that has the instance which a message is about; None where nobody told of one."""
+        if self._state().find_key(callback.tenant, subject.process, subject.key) is not None:
+            return self._here
+        if callback.hops < HOPS_MAX:
+            asked = _recall(tenant, callback, subject.process, subject.key)
+            for engine in tenant.formers(self._clock(), but=self._here):
+                if await self._ask(engine, asked):
+                    return engine
+        return None
 
     def _may_wait(self, tenant: TenantConfig) -> bool:
         return self._here in tenant.open_engines(but="")
@@ -83,8 +104,6 @@ class Placing:
         """Return the engines that may have begun it, or run what it is about."""
         if process in _LOOK_UPS:
             return []
-        if process == names.REFUSE_QUERY:
-            return tenant.open_engines(but=self._here)
         if process == names.PAYER_TRANSACTION_REQUEST:
             # It makes our member pay: no repetition of it may begin again, however late it comes.
             return tenant.formers(self._clock(), but=self._here)
@@ -95,12 +114,12 @@ class Placing:
         ]
 
 
-def _recall(tenant: TenantConfig, callback: Callback) -> RecallRequest:
+def _recall(tenant: TenantConfig, callback: Callback, process: str, payment: str) -> RecallRequest:
     return RecallRequest(
         tenant=callback.tenant,
         epoch=tenant.epoch,
-        process=callback.start_process,
-        payment=callback.payment,
+        process=process,
+        payment=payment,
         name=callback.name,
         correlation_key=callback.correlation_key,
     )

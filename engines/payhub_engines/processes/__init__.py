@@ -10,6 +10,7 @@ PAYER_TRANSACTION_REQUEST: Final = "payer-transaction-request"
 PAYEE_TRANSACTION_REQUEST: Final = "payee-transaction-request"
 PAYEE_PARTICIPANT_LOOKUP: Final = "payee-participant-lookup"
 REFUSE_QUERY: Final = "refuse-query"
+ANSWER_AGAIN: Final = "answer-again"
 ACCOUNT_LOOKUP: Final = "account-lookup"
 PARTY_REGISTRATION: Final = "party-registration"
 PARTY_LOOKUP: Final = "party-lookup"
@@ -22,6 +23,7 @@ _NAMES: Final = (
     PAYEE_TRANSACTION_REQUEST,
     PAYEE_PARTICIPANT_LOOKUP,
     REFUSE_QUERY,
+    ANSWER_AGAIN,
     ACCOUNT_LOOKUP,
     PARTY_REGISTRATION,
     PARTY_LOOKUP,

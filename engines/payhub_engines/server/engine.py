@@ -29,6 +29,7 @@ from payhub_engines.server.disk_space import DiskSpace, Level
 from payhub_engines.server.jobs import JobWorker
 from payhub_engines.server.leadership import LeadershipWatch
 from payhub_engines.server.maintenance import Maintenance, folder_bytes
+from payhub_engines.server.neighbours import EngineNeighbours
 from payhub_engines.server.settings import EngineSettings
 from payhub_engines.server.stream import StreamProcessor
 from payhub_engines.server.timers import TimerWorker
@@ -144,6 +145,7 @@ class Engine:
             secrets=self._secrets,
             clock=self.clock,
             tracing=self.tracing,
+            neighbours=EngineNeighbours(engine_id, self.directory, self.stream),
         )
         self._jobs = JobWorker(self.stream, handlers(), context, self.clock)
         timers = TimerWorker(self.stream, self.clock, ENDED_KEPT_MS)

@@ -21,22 +21,15 @@ from payhub_engines.connectors.mojaloop.ingress import (
     translate,
     verify_signature,
 )
-from payhub_engines.connectors.mojaloop.received import names
-from payhub_engines.connectors.mojaloop.received.payments import refuse_unquoted
-from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing, not_served
-from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
-from payhub_engines.core.reply import Rejected
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing
 from payhub_engines.handover.placing import sent_on
 from payhub_engines.server.engine import Engine
+from payhub_engines.server.neighbours import commit
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 
 PREFIX: Final = "/fspiop"
-
-_MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
-_TRANSFER: Final = "transfer"  # the variable of a process that has taken one
-_NOT_SERVED: Final = frozenset(("unknown-process", "no-start"))
 
 _METHODS: Final = [HttpMethod(method) for method in METHODS]
 
@@ -58,7 +51,7 @@ async def fspiop(
             tenant = _tenant(engine, path, headers)
             inbound = _read(engine, request, path, headers, body, tenant)
             if inbound.callback is not None:
-                await commit_callback(engine, tenant, _of_known_quote(engine, tenant, inbound.callback))
+                await commit_callback(engine, tenant, inbound.callback)
         except FspiopRefusal as refusal:
             return _answer(refusal)
         except UnavailableError as error:
@@ -103,51 +96,13 @@ def _read(
     return translate(method, path, headers, body, tenant, now_ms, request.url.query)
 
 
-def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) -> Callback:
-    """Have a transfer refused whose quote nobody here gave, so that its payer does not wait for nothing.
-
-    One whose quote is being answered is kept until the process waits for it, and what is sent again of a
-    transfer that was taken is left to what became of that.
-    """
-    has_moved = any(former.until_ms is None for former in tenant.former)
-    is_elsewhere = tenant.home_engine != engine.settings.engine_id or has_moved
-    if callback.name != names.TRANSFER_PREPARE or is_elsewhere:
-        return callback
-    state = engine.stream.machine.state
-    if state.has_subscription(callback.tenant, callback.name, callback.correlation_key):
-        return callback
-    transaction_id = callback.correlation_key.rpartition("/")[2]
-    found = state.find_instance(callback.tenant, names.PAYEE_QUOTE_TRANSFER, transaction_id)
-    if found is not None and (found.ended_at_ms is None or _TRANSFER in found.variables):
-        return callback
-    return refuse_unquoted(callback, engine.clock()) or callback
-
-
 async def commit_callback(engine: Engine, tenant: TenantConfig, callback: Callback) -> None:
     """Give the callback to who waits for it: an instance here, or one at another engine of the tenant."""
     belongs = await engine.placing.of(tenant, callback)
-    commands: list[Command] = [
-        QueueHandover(owner=owner, callback=sent_on(callback)) for owner in belongs.owners
-    ]
+    for owner in belongs.owners:
+        await commit(engine.stream, sent_on(callback), owner)
     if belongs.here:
-        commands.append(CorrelateMessage(callback=callback, epoch=belongs.epoch))
-    for command in commands:
-        reply = await engine.stream.submit(command, tenant.tenant_id)
-        if isinstance(reply, Rejected):
-            raise _refusal_of(reply)
-
-
-def _refusal_of(reply: Rejected) -> FspiopRefusal | UnavailableError:
-    """Tell the switch whether sending the same message again may help; what is refused is gone for good."""
-    if reply.code == "key-reused":
-        return FspiopRefusal(400, refusals.MODIFIED_REQUEST, "The same id was used before with another body.")
-    if reply.code == "command-too-large":
-        return too_large()
-    if reply.code in _NOT_SERVED:
-        return not_served("Nobody here serves this resource.")
-    if reply.code in _MALFORMED:
-        return FspiopRefusal(400, refusals.MALFORMED_SYNTAX, reply.detail)
-    return UnavailableError(reply.code, reply.detail)
+        await commit(engine.stream, callback, epoch=belongs.epoch)
 
 
 def _answer(refusal: FspiopRefusal, headers: Mapping[str, str] | None = None) -> Response[bytes]:

@@ -279,4 +279,5 @@ def open_job(state: State, key: int) -> Job | None:
         headers=dict(job.headers),
         attempt=job.attempt,
         trace=instance.trace,
+        started_at_ms=instance.started_at_ms,
     )

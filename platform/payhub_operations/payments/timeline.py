@@ -28,6 +28,7 @@ _DONE: Final = {
     "commit-funds": "Payer's account debited",
     "release-funds": "Reservation on the payer's account released",
     "quote-payee": "Payee's account checked",
+    "agree-quote": "Terms committed to",
     "answer-quote": "Terms sent to the payer's institution",
     "refuse-quote": "Refusal sent to the payer's institution",
     "accept-transfer": "Transfer compared with the agreed terms",
@@ -35,6 +36,8 @@ _DONE: Final = {
     "reserve-at-scheme": "Proof of acceptance given to the switch",
     "refuse-transfer": "Refusal of the transfer sent to the switch",
     "credit-payee": "Payee's account credited",
+    "credit-directly": "Payee's account credited",
+    "tell-committed": "The payer's institution was told so",
 }
 _ARRIVED: Final = {
     "party-response": "The answer about the payee arrived",

@@ -5,6 +5,24 @@ from typing import Any
 from payhub_platform.contracts.base import Contract
 
 
+class Subject(Contract, frozen=True, kw_only=True):
+    """The instance that a message is about, running or ended, whether or not it waits for the message.
+
+    Where it does not wait, ``answer_process`` starts, with what the message brings, ``given``, and a variable
+    ``subject``: ``{startedAtMs, ended}`` and those of the instance's own variables that are asked for. But a
+    message with a ``ttl_ms`` is kept for an instance that still runs. Where no such instance is known, the
+    message is as any other, or (``or_unknown``) is answered, too, with ``subject`` null.
+    """
+
+    process: str
+    key: str  # the instance's business key, or what it is also known as
+    variables: list[str]
+    answer_process: str
+    answer_key: str  # business key of the instance that answers: a message that comes twice is answered once
+    given: dict[str, Any] = {}
+    or_unknown: bool = False
+
+
 class Callback(Contract, frozen=True, kw_only=True):
     """A scheme message as the engine correlates it, whichever engine it reached."""
 
@@ -20,6 +38,8 @@ class Callback(Contract, frozen=True, kw_only=True):
     trace: str = ""
     message_id: str = ""  # the same id again, while the message lives, is a duplicate and has no effect
     hops: int = 0  # how many engines have sent it on
+    known_as: str = ""  # who takes the message is found under this business key, too, unless another one is
+    subject: Subject | None = None
 
 
 class HandoverRequest(Contract, frozen=True, kw_only=True):

@@ -228,6 +228,7 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     channel_authorities: list[
         str
     ] = []  # PEM of who issues its channels' certificates; none: the installation's
+    direct_with: list[str] = []  # tenants that it pays and is paid by without the scheme, where both say so
     limits: PaymentLimits | None = None  # none in the sandbox, until they are set
     webhooks: list[WebhookEndpoint] = []
     former: list[FormerEngine] = []  # of earlier epochs, also where they are in the placement again

@@ -12,7 +12,7 @@ from payhub_engines.core.audit import audit_records
 from payhub_engines.export.schema import SCHEMA, event_shapes
 from payhub_operations.audit.entries import RecordReader
 from payhub_platform.contracts.audit import AuditRecord, EntryShape, EventShape, ScopeShape
-from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.handover import Callback, Subject
 
 KINDS = typing.get_args(events.AnyEvent)
 WORDS = ("", "a", "naïve", "\0", "x" * 300, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
@@ -42,13 +42,13 @@ def made(kind: Any, dice: random.Random, depth: int = 0) -> Any:
         return {made(key, dice): made(value, dice, depth + 1) for _ in range(dice.randrange(3))}
     if origin in (typing.Union, types.UnionType):
         return made(dice.choice(arguments), dice, depth)
-    return made_callback(dice) if kind is Callback else PLAIN[kind](dice)
+    return made_struct(kind, dice) if kind in (Callback, Subject) else PLAIN[kind](dice)
 
 
-def made_callback(dice: random.Random) -> Callback:
-    fields = msgspec.structs.fields(Callback)
+def made_struct(kind: type[msgspec.Struct], dice: random.Random) -> msgspec.Struct:
+    fields = msgspec.structs.fields(kind)
     given = [field for field in fields if field.required or dice.random() < 0.5]
-    return Callback(**{field.name: made(field.type, dice) for field in given})
+    return kind(**{field.name: made(field.type, dice) for field in given})
 
 
 def made_entry(dice: random.Random) -> events.LogEntry:

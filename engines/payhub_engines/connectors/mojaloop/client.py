@@ -1,7 +1,6 @@
 """Messages to the switch: FSPIOP headers, signature, and what the switch's immediate answer means."""
 
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 from opentelemetry.trace import SpanKind
@@ -11,20 +10,16 @@ from payhub_engines.connectors.access import Access, Side
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import UNREADABLE, HttpAnswer, HttpFactory
 from payhub_engines.connectors.job import Job, JobFailedError
-from payhub_engines.connectors.mojaloop import headers as fspiop_headers
-from payhub_engines.connectors.mojaloop import media_types, ulids
-from payhub_engines.connectors.mojaloop.iso20022.writing import Frame, write
+from payhub_engines.connectors.mojaloop import envelope
 from payhub_engines.connectors.mojaloop.keys import KeyRing
-from payhub_engines.connectors.mojaloop.outgoing import Outgoing, fitted
+from payhub_engines.connectors.mojaloop.outgoing import Outgoing
 from payhub_platform.contracts.fspiop import ErrorResponse
-from payhub_platform.contracts.tenant import SchemeConnection, TenantConfig
+from payhub_platform.contracts.tenant import SchemeConnection
 from payhub_platform.security import jws
 
 TIMEOUT_S: Final = 5.0
 RETRY_AFTER_MS: Final = 500
 
-_SEGMENT_SAFE: Final = "!$&'()*+,;=:@"  # RFC 3986 pchar: written as they are
-_REQUESTS: Final = frozenset(("GET", "POST", "DELETE"))
 _SUCCESS: Final = frozenset((200, 202))
 _BUSINESS_STATUSES: Final = frozenset((400, 404, 405, 406, 501))
 _UNAUTHORIZED: Final = 401
@@ -72,8 +67,11 @@ class FspiopClient:
         with context.tracing.span(
             f"{message.method} {resource}", job.trace, SpanKind.CLIENT, element=job.element
         ) as span:
-            uri, data = _uri_of(message, tenant.scheme), _data_of(message, tenant, context.clock())
-            headers = _headers_of(message, tenant, context.clock())
+            uri, data = (
+                envelope.uri_of(message, tenant.scheme),
+                envelope.data_of(message, tenant, job.started_at_ms),
+            )
+            headers = envelope.headers_of(message, tenant, context.clock())
             if job.trace:
                 headers["traceparent"] = span.traceparent
             if data and _is_signed(message, tenant.scheme):
@@ -94,47 +92,6 @@ class FspiopClient:
         if answer.status == _UNAUTHORIZED and token is not None:
             self._access.refused(tenant.tenant_id, tenant.scheme, context, token)
         _judge(answer, f"{message.method} /{resource}")
-
-
-def _uri_of(message: Outgoing, scheme: SchemeConnection) -> str:
-    resource = message.path[0]
-    # The path of a party is its identifier, which may look like an id of ours and is none.
-    has_ids = media_types.is_iso(resource, scheme) and resource != _PARTIES
-    segments = (ulids.written(segment) for segment in message.path) if has_ids else message.path
-    return "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
-
-
-def _data_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> bytes:
-    """Return compact JSON: validators read it and write it again before they verify the signature."""
-    if message.body is None:
-        return b""
-    resource, *path = message.path
-    data = msgspec.json.encode(fitted(message.body, media_types.version_sent(tenant.scheme)))
-    if not media_types.is_iso(resource, tenant.scheme):
-        return data
-    frame = Frame(
-        source=tenant.fsp_id,
-        destination=message.destination,
-        resource=resource,
-        path=path,
-        identity=data.decode(),
-        at_ms=now_ms,
-    )
-    return msgspec.json.encode(write(message.body, frame))
-
-
-def _headers_of(message: Outgoing, tenant: TenantConfig, now_ms: int) -> dict[str, str]:
-    media_type = media_types.written(message.path[0], tenant.scheme)
-    headers = {
-        "Content-Type": media_type,
-        "Date": fspiop_headers.format_date(now_ms),
-        "FSPIOP-Source": tenant.fsp_id,
-    }
-    if message.method in _REQUESTS:
-        headers["Accept"] = media_type
-    if message.destination:
-        headers["FSPIOP-Destination"] = message.destination
-    return headers
 
 
 def _is_signed(message: Outgoing, scheme: SchemeConnection) -> bool:

@@ -88,6 +88,7 @@ def translate(
     tenant: TenantConfig,
     now_ms: int,
     query: str = "",
+    direct: str = "",
 ) -> Inbound:
     """Translate one message of the switch.
 
@@ -99,6 +100,7 @@ def translate(
         tenant: the institution that the path or FSPIOP-Destination names.
         now_ms: when it was received.
         query: the URL's query, not decoded.
+        direct: the engine that it comes from where no switch is between; never so from outside.
 
     Raises:
         FspiopRefusal: it is answered at once with FSPIOP's error body; nothing is to be correlated.
@@ -127,6 +129,7 @@ def translate(
         source=fspiop_headers.source_of(headers),
         tenant=tenant,
         now_ms=now_ms,
+        direct=direct,
     )
     return _READERS[route.resource](received)
 

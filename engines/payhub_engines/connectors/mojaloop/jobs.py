@@ -2,6 +2,8 @@
 
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
+from payhub_engines.connectors.mojaloop.direct import DirectLine
+from payhub_engines.connectors.mojaloop.jobs_again import AgainJobs
 from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
@@ -15,11 +17,12 @@ class MojaloopJobs:
     """The jobs of both sides, with one client."""
 
     def __init__(self, client: FspiopClient, keys: KeyRing) -> None:
-        sender = Sender(client)
+        sender = Sender(client, DirectLine(keys))
         self.payer = PayerJobs(sender)
         self.payee = PayeeJobs(sender, keys)
         self.requests = RequestJobs(sender)
         self.authorizations = AuthorizationJobs(sender, keys)
+        self.again = AgainJobs(sender, keys)
         self.registration = RegistrationJobs(sender)
 
     def handlers(self) -> dict[str, Handler]:
@@ -29,5 +32,6 @@ class MojaloopJobs:
             **self.payee.handlers(),
             **self.requests.handlers(),
             **self.authorizations.handlers(),
+            **self.again.handlers(),
             **self.registration.handlers(),
         }

@@ -3,14 +3,20 @@
 import logging
 from typing import Any, Final
 
+import msgspec
+
+from payhub_engines.connectors import refusals
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Handler, Job, JobFailedError
-from payhub_engines.connectors.mojaloop import ilp, terms
+from payhub_engines.connectors.mojaloop import clearing, ilp, terms
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
+from payhub_engines.connectors.mojaloop.direct import is_direct
 from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import answer, party_path, refuse
+from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import (
+    AgreedQuote,
     PartyQuestion,
     PayeeQuote,
     PreparedTransfer,
@@ -51,6 +57,7 @@ class PayeeJobs:
             "mojaloop-answer-participant": self.answer_participant,
             "mojaloop-refuse-participant": self.refuse_participant,
             "mojaloop-refuse-query": self.refuse_query,
+            "mojaloop-agree-quote": self.agree_quote,
             "mojaloop-answer-quote": self.answer_quote,
             "mojaloop-refuse-quote": self.refuse_quote,
             "mojaloop-check-prepare": self.check_prepare,
@@ -101,15 +108,33 @@ class PayeeJobs:
         await self._sender.answer(job, context, message)
         return {}
 
+    async def agree_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
+        """Commit to the terms of the quote: packet and condition, and how long a transfer is waited for.
+
+        They are in the log before they are told, so that a secret that is replaced meanwhile changes nothing.
+        """
+        own_quote = self._agreed(read(job, PricedQuote), job, context)
+        wait_ms = max(0, parse_iso(own_quote.expiration) - context.clock()) + PREPARE_GRACE_MS
+        return {"ownQuote": builtin(own_quote), "prepareWait": f"PT{wait_ms // 1000}.{wait_ms % 1000:03d}S"}
+
     async def answer_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Commit to the terms of the quote: PUT /quotes/{ID} with packet and condition."""
-        priced = read(job, PricedQuote)
-        given = priced.quote_terms
+        """Tell the terms: PUT /quotes/{ID} with packet and condition."""
+        agreed = read(job, AgreedQuote)
+        if agreed.own_quote is None:  # the process is of a release that did both at once
+            variables = await self.agree_quote(job, context)
+            own_quote = msgspec.convert(variables["ownQuote"], QuoteResponse)
+        else:
+            variables, own_quote = {}, agreed.own_quote
+        message = answer(own_quote, agreed.quote.quote_id, to=agreed.requester_fsp)
+        await self._sender.answer(job, context, message)
+        return variables
+
+    def _agreed(self, priced: PricedQuote, job: Job, context: ConnectorContext) -> QuoteResponse:
+        given, tenant = priced.quote_terms, context.tenant(job.tenant)
         transaction = ilp.transaction_of(priced.quote, given.transfer_amount, given.expiration)
-        tenant = context.tenant(job.tenant)
         secret = self._keys.of(tenant, context.secrets).ilp_secret
         agreed = ilp.agree(transaction, secret, tenant.scheme)
-        body = QuoteResponse(
+        return QuoteResponse(
             transfer_amount=given.transfer_amount,
             payee_receive_amount=given.payee_receive_amount,
             payee_fsp_fee=given.payee_fsp_fee
@@ -118,10 +143,6 @@ class PayeeJobs:
             ilp_packet=agreed.packet,
             condition=agreed.condition,
         )
-        message = answer(body, priced.quote.quote_id, to=priced.requester_fsp)
-        await self._sender.answer(job, context, message)
-        wait_ms = max(0, parse_iso(given.expiration) - context.clock()) + PREPARE_GRACE_MS
-        return {"ownQuote": builtin(body), "prepareWait": f"PT{wait_ms // 1000}.{wait_ms % 1000:03d}S"}
 
     async def refuse_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Refuse to quote: PUT /quotes/{ID}/error."""
@@ -130,23 +151,37 @@ class PayeeJobs:
         return {}
 
     async def check_prepare(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Accept or refuse the transfer: it must be what this institution quoted."""
-        terms.check_prepare(read(job, PreparedTransfer), context.tenant(job.tenant).fsp_id, context.clock())
-        return {}
+        """Accept or refuse the transfer: it must be what this institution quoted.
+
+        One that is paid directly is credited before its fulfilment is told, so that is made first.
+        """
+        prepared, tenant = read(job, PreparedTransfer), context.tenant(job.tenant)
+        terms.check_prepare(prepared, tenant.fsp_id, context.clock())
+        if not is_direct(job):
+            return {}
+        transfer, secrets = prepared.transfer, self._keys.of(tenant, context.secrets).ilp_secrets
+        secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets)
+        if secret is None:
+            what = "The quote can no longer be fulfilled."
+            raise refusal(refusals.TRANSFER_REFUSED, refusals.QUOTE_EXPIRED, what)
+        return {"fulfilment": ilp.fulfilment_of(transfer.ilp_packet, secret)}
 
     async def answer_transfer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Release the fulfilment: PUT /transfers/{ID} RESERVED. The scheme decides from here on.
+        """Release the fulfilment: PUT /transfers/{ID} RESERVED, or COMMITTED where no scheme decides.
 
-        The fulfilment is made anew each time and kept nowhere, so that no log holds it before the scheme
-        does. Whether it arrived is asked for by the process, so that giving up here loses nothing.
+        Of a scheme's transfer it is made anew each time and kept nowhere, so that no log holds it before the
+        scheme does. Whether it arrived is asked for, so that giving up here loses nothing.
         """
         prepared = read(job, PreparedTransfer)
         transfer = prepared.transfer
-        secrets = self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secrets
-        # Where no secret fits any more, the newest makes a fulfilment that the scheme refuses: nothing moves.
-        secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets) or secrets[0]
-        fulfilment = ilp.fulfilment_of(transfer.ilp_packet, secret)
-        body = TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
+        if prepared.fulfilment is not None and is_direct(job):
+            body = TransferFulfil(transfer_state="COMMITTED", fulfilment=prepared.fulfilment)
+        else:
+            secrets = self._keys.of(context.tenant(job.tenant), context.secrets).ilp_secrets
+            # Where no secret fits any more, the newest makes a fulfilment that the scheme refuses.
+            secret = ilp.secret_for(transfer.ilp_packet, transfer.condition, secrets) or secrets[0]
+            fulfilment = ilp.fulfilment_of(transfer.ilp_packet, secret)
+            body = TransferFulfil(transfer_state="RESERVED", fulfilment=fulfilment)
         try:
             message = answer(body, transfer.transfer_id, to=transfer.payer_fsp)
             await self._sender.send(job, context, message)
@@ -156,7 +191,7 @@ class PayeeJobs:
             if job.attempt < SEND_ATTEMPTS_MAX:
                 raise
             _logger.warning("transfer %s: fulfilment not delivered: %s", transfer.transfer_id, error.message)
-        return {}
+        return clearing.due(prepared) if is_direct(job) else {}
 
     async def refuse_transfer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Refuse the transfer: PUT /transfers/{ID}/error."""

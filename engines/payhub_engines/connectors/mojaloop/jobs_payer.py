@@ -6,8 +6,9 @@ from typing import Any
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import BpmnError, Handler, Job, JobFailedError
-from payhub_engines.connectors.mojaloop import ilp, terms
+from payhub_engines.connectors.mojaloop import clearing, ilp, terms
 from payhub_engines.connectors.mojaloop.client import SchemeRefusalError
+from payhub_engines.connectors.mojaloop.direct import DIRECT, is_direct, on_the_way, way_to
 from payhub_engines.connectors.mojaloop.jobs_sending import SEND_ATTEMPTS_MAX, Sender
 from payhub_engines.connectors.mojaloop.outgoing import ask, party_path, request
 from payhub_engines.connectors.refusals import refusal
@@ -43,13 +44,21 @@ class PayerJobs:
         }
 
     async def request_party(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Ask the scheme who the payee is: GET /parties."""
-        payee = read(job, PartySought).payee
-        await self._sender.ask(job, context, ask("parties", *party_path(payee)))
-        return {}
+        """Ask who the payee is: GET /parties, of the institution that is named, where it is paid directly."""
+        sought = read(job, PartySought)
+        payee, way = (
+            sought.payee,
+            {} if sought.transfer_id is None else way_to(sought.payee.fsp_id, job, context),
+        )
+        message = ask("parties", *party_path(payee), to=(payee.fsp_id or "") if way.get(DIRECT) else "")
+        await self._sender.ask(on_the_way(job, way), context, message)
+        return way
 
     async def request_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Ask the payee's institution for its terms: POST /quotes."""
+        """Ask the payee's institution for its terms: POST /quotes.
+
+        By which way it is paid is decided here: through the scheme, or directly.
+        """
         payment = read(job, FoundParty)
         if payment.payee.fsp_id not in (None, payment.payee_fsp):
             # The channel said where the payee is; paying somebody elsewhere is not what it asked for.
@@ -76,8 +85,9 @@ class PayerJobs:
             transaction_request_id=payment.transaction_request_id,
             note=payment.note,
         )
-        await self._sender.ask(job, context, request(body, to=payment.payee_fsp))
-        return {}
+        way = way_to(payment.payee_fsp, job, context)
+        await self._sender.ask(on_the_way(job, way), context, request(body, to=payment.payee_fsp))
+        return way
 
     async def check_quote(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Accept or refuse the payee's terms, and fix when a transfer sent now expires.
@@ -107,6 +117,10 @@ class PayerJobs:
         try:
             await self._sender.send(job, context, request(body, to=payment.payee_fsp))
         except SchemeRefusalError as error:
+            if is_direct(job):
+                # An earlier try may be on its way, and no scheme would ever end it: the payee is asked.
+                _logger.warning("transfer %s: not taken with %s", payment.transfer_id, error.code)
+                return {}
             kept = {"sendRefusal": refusals.error_value(error.code, error.description)}
             raise BpmnError(refusals.TRANSFER_REFUSED, error.description, kept) from error
         except JobFailedError as error:
@@ -116,14 +130,15 @@ class PayerJobs:
         return {}
 
     async def query_transfer(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
-        """Ask the scheme how a transfer stands: GET /transfers/{ID}.
+        """Ask the scheme, or the payee of a direct payment, how a transfer stands: GET /transfers/{ID}.
 
         Asking in vain is no failure: the process waits for the answer with a timer and asks again.
         """
-        transfer_id = read(job, TransferReference).transfer_id
-        switch = context.tenant(job.tenant).scheme.switch_fsp_id
+        asked = read(job, TransferReference)
+        transfer_id, switch = asked.transfer_id, context.tenant(job.tenant).scheme.switch_fsp_id
+        to = (asked.payee_fsp or "") if is_direct(job) else switch
         try:
-            await self._sender.send(job, context, ask("transfers", transfer_id, to=switch))
+            await self._sender.send(job, context, ask("transfers", transfer_id, to=to))
         except SchemeRefusalError as error:
             _logger.warning("transfer %s: the scheme does not tell its state: %s", transfer_id, error.code)
         except JobFailedError as error:
@@ -139,7 +154,7 @@ class PayerJobs:
         answered = read(job, AnsweredTransfer)
         fulfilment = answered.transfer_result.fulfilment
         if fulfilment is not None and ilp.fulfils(fulfilment, answered.quote_response.condition):
-            return {}
+            return clearing.owed(read(job, QuotedPayment)) if is_direct(job) else {}
         _logger.error("tenant %s, payment %s: the fulfilment does not fit", job.tenant, job.payment)
         raise refusal(
             refusals.FULFILMENT_MISMATCH, refusals.SERVER_ERROR, "The fulfilment does not fit the condition."

@@ -1,4 +1,4 @@
-"""How the jobs speak to the switch: what they ask may be given up, what they answer may not."""
+"""How the jobs speak to others: what they ask may be given up, what they answer may not."""
 
 import logging
 from typing import Final
@@ -8,6 +8,7 @@ from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.job import Job, JobFailedError
 from payhub_engines.connectors.mojaloop import outgoing
 from payhub_engines.connectors.mojaloop.client import RETRY_AFTER_MS, FspiopClient, SchemeRefusalError
+from payhub_engines.connectors.mojaloop.direct import RESOURCES, DirectLine, is_direct
 from payhub_engines.connectors.mojaloop.outgoing import Outgoing
 from payhub_engines.connectors.refusals import refusal
 from payhub_engines.connectors.variables import RefusedQuestion, read
@@ -21,12 +22,19 @@ _logger = logging.getLogger(__name__)
 class Sender:
     """Sends in the name of a job's tenant."""
 
-    def __init__(self, client: FspiopClient) -> None:
+    def __init__(self, client: FspiopClient, line: DirectLine) -> None:
         self._client = client
+        self._line = line
 
     async def send(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
-        """Send once; errors as ``FspiopClient.deliver``."""
-        await self._client.deliver(job, context, message)
+        """Send once, to the switch or, of a direct payment, to the other institution's engine.
+
+        Errors as ``FspiopClient.deliver`` and ``DirectLine.deliver``.
+        """
+        if is_direct(job) and message.path[0] in RESOURCES:
+            await self._line.deliver(job, context, message)
+        else:
+            await self._client.deliver(job, context, message)
 
     async def ask(self, job: Job, context: ConnectorContext, message: Outgoing) -> None:
         """Ask before any money has moved: after some attempts the payment had better fail than wait.

@@ -18,6 +18,7 @@ class TenantKey(msgspec.Struct, frozen=True, kw_only=True):
 
     sealed: list[str]
     private_key: jws.PrivateKey
+    public_key: jws.PublicKey
     ilp_secrets: list[str]
 
     @property
@@ -47,6 +48,7 @@ class KeyRing:
         opened = TenantKey(
             sealed=sealed,
             private_key=jws.load_private_key(pem),
+            public_key=jws.load_public_key(tenant.signing_key.public_key_pem),
             # Quotes answered before the tenant had a secret of its own are still open for a while.
             ilp_secrets=[*own, ilp.secret_of(pem)],
         )

@@ -12,9 +12,14 @@ from payhub_engines.core.records import Deployed, ElementInstance, Instance, Sta
 from payhub_engines.core.state import State
 
 
-def business_key(instance: Instance | events.InstanceStarted) -> bytes:
+def business_key_row(tenant: str, process: str, payment: str) -> bytes:
     """Return the row that finds an instance by tenant, process and business key."""
-    return tables.BUSINESS_KEY + tables.texts(instance.tenant, instance.process, instance.payment)
+    return tables.BUSINESS_KEY + tables.texts(tenant, process, payment)
+
+
+def business_key(instance: Instance | events.InstanceStarted) -> bytes:
+    """Return the row of an instance's own business key."""
+    return business_key_row(instance.tenant, instance.process, instance.payment)
 
 
 @applier(events.InstanceStarted)
@@ -117,6 +122,16 @@ def _forgotten(event: events.InstancesForgotten, state: State) -> None:
         state.rows.delete(tables.ENDED_AT + tables.number(instance.ended_at_ms) + number)
         if not instance.parent:
             state.rows.delete(business_key(instance))
+
+
+@applier(events.InstancesForgotten, version=4)
+def _forgotten_4(event: events.InstancesForgotten, state: State) -> None:
+    for key in event.instances:
+        instance = state.document(key)
+        if instance is not None:
+            for known_as in instance.known_as:
+                state.rows.delete(business_key_row(instance.tenant, instance.process, known_as))
+    _forgotten(event, state)
 
 
 @applier(events.ProcessDeployed)

@@ -5,12 +5,14 @@ from typing import Final
 from msgspec.structs import replace
 
 from payhub_engines.core import events, tables
+from payhub_engines.core.appliers.instances import business_key_row
 from payhub_engines.core.appliers.registry import applier
 from payhub_engines.core.errors import ReplayError
 from payhub_engines.core.records import BroadcastRecord, MessageRecord, OutboxRecord
 from payhub_engines.core.state import State
 
 IDS_FORGOTTEN_AT_ONCE: Final = 4  # expired message ids that a new one takes away
+KNOWN_AS_MAX: Final = 8  # further business keys of an instance
 
 
 def _forget_message(state: State, key: int) -> None:
@@ -33,6 +35,18 @@ def _message_correlated(event: events.MessageCorrelated, state: State) -> None:
         _forget_message(state, event.message)
     if event.via:
         state.instances.change(event.instance).handed_over = True
+
+
+@applier(events.MessageCorrelated, version=4)
+def _message_correlated_4(event: events.MessageCorrelated, state: State) -> None:
+    _message_correlated(event, state)
+    if event.known_as:
+        instance = state.instances.change(event.instance)
+        key = business_key_row(instance.tenant, instance.process, event.known_as)
+        # Nobody takes another's name away, or as many as there are.
+        if len(instance.known_as) < KNOWN_AS_MAX and state.rows.get(key) is None:
+            state.rows.put(key, tables.number(event.instance))
+            instance.known_as = (*instance.known_as, event.known_as)
 
 
 @applier(events.MessageExpired)

@@ -18,7 +18,8 @@ class MessageBuffered(Event, frozen=True, tag=18):
 class MessageCorrelated(Event, frozen=True, tag=19):
     """A message reached an instance, ``via`` another engine when that is set.
 
-    ``subscription`` is 0 when the message started the instance; ``message`` is set when it was kept.
+    ``subscription`` is 0 when the message started the instance; ``message`` is set when it was kept. Where
+    ``known_as`` is set, the instance is found under that business key from here on, too.
     """
 
     instance: int
@@ -27,6 +28,7 @@ class MessageCorrelated(Event, frozen=True, tag=19):
     name: str
     message: int = 0
     via: str = ""
+    known_as: str = ""
 
 
 class MessageExpired(Event, frozen=True, tag=20):

@@ -124,7 +124,7 @@ def run(
     for _ in range(TURNS_MAX):
         flow.go_on(house)
         house.run_until_all_ended(limit_s=20)
-        if not house.running() and not house.switch.waiting:
+        if not house.running() and not house.switch.waiting and not house.line:
             break
     house.run_until_all_ended()
     return house, _look_at(house, before)
@@ -250,6 +250,11 @@ def _expect(house: House, payment: Any, expected: dict[tuple[str, str], Decimal]
     said = {one.variables.get("paymentState") for one in theirs} - {None}
     transfer = house.transfers.get(variables["transferId"])
     settled = transfer is not None and transfer.state == "COMMITTED"
+    if variables.get("direct"):
+        settled = "COMPLETED" in said  # what the payee's engine has committed is the outcome
+        entries = [payment.variables.get("clearing"), *(one.variables.get("clearing") for one in theirs)]
+        if entries != [entries[0]] * len(entries) or (state == "COMPLETED") is (entries[0] is None):
+            wrong.append(f"payer {state}, clearing: {entries}")
     if transfer is not None and transfer.state not in ("COMMITTED", "ABORTED"):
         wrong.append(f"the scheme has left the transfer {transfer.state}")
     is_on_us = variables.get("payeeFsp") == variables["payer"]["fspId"]

@@ -32,6 +32,11 @@ def _with_fees(house: House) -> None:
     house.banks["buffalo"].payee_fee = "0.750000"
 
 
+def _directly(house: House) -> None:
+    _with_fees(house)
+    house.agree_to_pay_directly()
+
+
 def _accept(house: House) -> None:
     for payment in house.unconfirmed():
         house.confirm(accepted=True, payment=payment)
@@ -137,6 +142,12 @@ FLOWS = [
         go_on=_reject,
     ),
     Flow("refund", "A part of a payment is paid back", _pay_back, prepare=_paid_before, payer="lion"),
+    Flow(
+        "direct",
+        "Payer and payee bank at two institutions that pay each other directly",
+        lambda house: _pay(house, payee=msgspec.structs.replace(REQUEST.payee, fsp_id="lion")),
+        prepare=_directly,
+    ),
     Flow(
         "password",
         "Cash at an ATM: the payer enters a one-time password, wrong at first",

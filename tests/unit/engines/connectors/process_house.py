@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from unit.engines.connectors.connector_kit import PAYMENT, TRACE
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
-from unit.engines.connectors.switchboard import Message, Switchboard
+from unit.engines.connectors.switchboard import LATE_MS, VERY_LATE_MS, Message, Switchboard
 
 from payhub_engines.connectors.context import ConnectorContext
 from payhub_engines.connectors.http import HttpAnswer
@@ -21,6 +21,7 @@ from payhub_engines.connectors.job import BpmnError, Job, JobFailedError
 from payhub_engines.connectors.mojaloop.ingress import translate, verify_signature
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.one_time_password import password_of
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal
 from payhub_engines.connectors.payment import (
     DEVICE_AUTHORIZATION,
     PAYER_CONFIRMATION,
@@ -55,6 +56,7 @@ from payhub_platform.contracts.channel import Confirmation, DeviceAuthorization,
 from payhub_platform.contracts.engine import StartPayment, StartRefund, StartRequest
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.errors import UnavailableError
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
@@ -98,7 +100,7 @@ class House:
         self.payment = payment
         self._keys: list[int] = []  # of the instances of this house
         self._looked_to = self.engine.state.next_key
-        self.tenants = tenants
+        self.tenants = dict(tenants)
         self.banks = {fsp: FakeBank() for fsp in tenants}
         numbers: dict[str, str] = {}
         for fsp, members in MEMBERS.items():
@@ -115,12 +117,14 @@ class House:
         self.crashes: set[int] = set()
         self.jobs: list[tuple[str, str]] = []
         self.refused: list[Rejected] = []
+        self.line: list[tuple[int, Callback]] = []  # what is said directly, with the time of its arrival
         self.context = ConnectorContext(
-            tenant=tenants.__getitem__,
+            tenant=self.tenants.__getitem__,
             http=cast("aiohttp.ClientSession", None),
             secrets=secrets,
             clock=lambda: self.engine.now_ms,
             tracing=TRACING,
+            neighbours=self,
         )
         self.handlers = handlers(lambda _session: self)
 
@@ -150,6 +154,37 @@ class House:
         key = jws.load_public_key(source.signing_key.public_key_pem)
         verify_signature(method, message.path, message.headers, body, [key])
         return self.switch.take(message)
+
+    @property
+    def engine_id(self) -> str:
+        return "north"
+
+    def by_fsp(self, fsp_id: str) -> TenantConfig | None:
+        return self.tenants.get(fsp_id)
+
+    async def give(self, engine_id: str, callback: Callback) -> None:
+        """Take what is said directly; the weather knows it as ``direct POST quotes`` and the like."""
+        assert engine_id == self.engine_id
+        name = direct_name(callback)
+        self.sent.append(Message(name, f"/{callback.correlation_key}", {}, b""))
+        fate = self.switch.fate(name)
+        if fate == "refuse":
+            raise FspiopRefusal(400, "3100", "no")
+        if fate == "down":
+            raise UnavailableError("engine-overloaded", "down")
+        delay_ms = {"late": LATE_MS, "very-late": VERY_LATE_MS, "overtaken": 1}.get(fate, 0)
+        copies = {"drop": 0, "twice": 2}.get(fate, 1)
+        # As the hand-over does it: the log keeps JSON.
+        callback = msgspec.json.decode(msgspec.json.encode(callback), type=Callback)
+        self.line += [(self.engine.now_ms + delay_ms, callback)] * copies
+        if fate == "lose-answer":
+            raise UnavailableError("engine-stopping", "it is taken, but nobody hears so")
+
+    def agree_to_pay_directly(self, *fsp_ids: str) -> None:
+        """Let institutions name each other; all of them where none is said."""
+        for fsp_id in fsp_ids or tuple(self.tenants):
+            others = [other for other in self.tenants if other != fsp_id]
+            self.tenants[fsp_id] = msgspec.structs.replace(self.tenants[fsp_id], direct_with=others)
 
     def begin(self, process: str, tenant: str, payment: str, variables: dict[str, Any]) -> Reply:
         """Start an instance and run until everything waits."""
@@ -247,6 +282,11 @@ class House:
             if open_jobs:
                 self._do(open_jobs[0])
                 continue
+            said = next((one for one in self.line if one[0] <= self.engine.now_ms), None)
+            if said is not None:
+                self.line.remove(said)
+                self._correlate(said[1])
+                continue
             arrived = self.switch.due()
             if arrived is None:
                 return
@@ -262,8 +302,9 @@ class House:
         """Go from one thing that falls due to the next, until no instance runs and nothing is on its way."""
         until_ms = self.engine.now_ms + limit_s * 1000
         self.settle()
-        while self.running() or self.switch.waiting:
+        while self.running() or self.switch.waiting or self.line:
             wake_ups = [at_ms for at_ms, _, _ in self.switch.waiting]
+            wake_ups += [at_ms for at_ms, _ in self.line]
             wake_ups += [
                 job.retry_at_ms for job in self.engine.state.jobs() if not self._has_incident(job.key)
             ]
@@ -378,6 +419,23 @@ def _deployed() -> Engine:
     for _, xml in load():
         engine.deploy(xml)
     return engine
+
+
+_DIRECT_NAMES = {
+    "party-request": "GET parties",
+    "party-response": "PUT parties",
+    "quote-request": "POST quotes",
+    "quote-response": "PUT quotes",
+    "transfer-prepare": "POST transfers",
+    "transfer-response": "PUT transfers",
+    "transfer-query": "GET transfers",
+}
+
+
+def direct_name(callback: Callback) -> str:
+    """Return how a message that is said directly is called here."""
+    is_error = callback.name.endswith("response") and callback.variables.get("error") is not None
+    return f"direct {_DIRECT_NAMES[callback.name]}" + (" error" if is_error else "")
 
 
 def balances(house):

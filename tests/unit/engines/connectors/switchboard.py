@@ -29,6 +29,8 @@ class Message:
 
     @property
     def name(self) -> str:
+        if self.method.startswith("direct"):
+            return self.method
         resource = self.path.split("/")[1]
         return f"{self.method} {resource}" + (" error" if self.path.endswith("/error") else "")
 
@@ -78,7 +80,7 @@ class Switchboard:
     def take(self, message: Message) -> HttpAnswer:
         """Take a message from an institution."""
         self.sent.append(message)
-        fate = self._fate(message.name)
+        fate = self.fate(message.name)
         if fate == "refuse":
             return HttpAnswer(status=400, body=json.dumps(_NO).encode())
         if fate == "down":
@@ -145,7 +147,8 @@ class Switchboard:
                 return fsp, message
         return None
 
-    def _fate(self, name: str) -> str:
+    def fate(self, name: str) -> str:
+        """Return what happens to the next message of a name."""
         fates = self.weather.get(name, [])
         return fates.pop(0) if fates else ""
 
@@ -188,7 +191,7 @@ class Switchboard:
     def _fulfil(self, message: Message, body: dict[str, Any], fate: str) -> None:
         transfer_id = message.path.split("/")[2]
         transfer = self._current(transfer_id)
-        if transfer is None or not self.decides or transfer.state != "RESERVED":
+        if transfer is None or not self.decides or transfer.state != "RESERVED" or "fulfilment" not in body:
             return
         transfer.state, transfer.fulfilment = "COMMITTED", body["fulfilment"]
         if fate == "tamper":
@@ -201,7 +204,7 @@ class Switchboard:
     def _notify(self, transfer_id: str, fsp: str, method: str) -> None:
         name = f"notice {method} transfers"
         self.notices.append(name)
-        fate = self._fate(name)
+        fate = self.fate(name)
         if fate != "drop":
             self.tell(transfer_id, fsp, method, fate)
         if fate == "twice":

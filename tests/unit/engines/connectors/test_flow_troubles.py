@@ -54,6 +54,7 @@ ELSEWHERE = {
         "loan-not-repaid-to-release-funds",
     },
     "test_payment_neighbours.py": {
+        "party-found-to-await-party-not-believed",
         "quote-given-to-await-quote-not-the-payee",
         "settlement-outcome-to-await-settlement-not-known",
     },
@@ -71,6 +72,9 @@ ELSEWHERE = {
         "transfer-queried-to-reserve-at-scheme",
     },
     "test_requests_to_pay.py": {
+        "await-late-payment-to-paid-after-all",
+        "paid-after-all-to-request-paid",
+        "party-found-to-await-party-not-believed",
         "authorized-to-payment-refused-no",
         "authorized-to-await-authorization-not-the-payee",
         "request-not-accepted-to-refuse-request",

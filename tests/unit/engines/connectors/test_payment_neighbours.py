@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from unit.engines.connectors.process_house import (
     HAPPY,
@@ -121,3 +122,30 @@ def test_a_transfer_of_who_did_not_ask_for_the_quote_ends_nothing(house, request
     assert "PUT transfers error" not in house.names()
     house.wait(11)
     assert_completed(house)
+
+
+@pytest.mark.parametrize("kind", ["error", "party"])
+def test_where_the_payee_is_named_nobody_else_says_who_it_is(house, request_to_pay, kind):
+    house.weather["PUT parties"] = ["drop"]
+    at_lion = msgspec.structs.replace(request_to_pay.payee, fsp_id="lion")
+    house.pay(msgspec.structs.replace(request_to_pay, payee=at_lion))
+    path = "/parties/MSISDN/254700100001"
+    genuine = next(message for message in house.sent if message.name == "PUT parties")
+    body = {"party": {"partyIdInfo": {**genuine.content["party"]["partyIdInfo"], "fspId": "rhino"}}}
+    told = (f"{path}/error", refused("3204")) if kind == "error" else (path, body)
+    house.say("PUT", *told, "buffalo", source="rhino")
+    house.settle()
+    assert_nothing_held(house)
+    assert "POST quotes" not in house.names()
+    house.switch.forward("buffalo", genuine)
+    house.settle()
+    assert_completed(house)
+
+
+def test_the_switch_is_believed_that_a_named_payee_is_not_there(house, request_to_pay):
+    house.weather["PUT parties"] = ["drop"]
+    at_lion = msgspec.structs.replace(request_to_pay.payee, fsp_id="lion")
+    house.pay(msgspec.structs.replace(request_to_pay, payee=at_lion))
+    house.say("PUT", "/parties/MSISDN/254700100001/error", refused("3204"), "buffalo", source="switch")
+    house.settle()
+    assert_failed(house, "3204")

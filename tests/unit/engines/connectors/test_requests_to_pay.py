@@ -8,6 +8,7 @@ import pytest
 import yaml
 from unit.engines.connectors.process_house import House, balances
 
+from payhub_engines.connectors.payment import request_status
 from payhub_engines.processes import PAYEE_TRANSACTION_REQUEST, PAYER_FUND_TRANSFER
 from payhub_engines.processes import PAYER_TRANSACTION_REQUEST as REQUESTED
 from payhub_engines.server.received_requests import undecided
@@ -338,3 +339,23 @@ def test_a_request_that_is_over_is_told_no_more(house, wanted, answered):
         house.enter(DeviceAuthorization(response_type="REJECTED"))
     house.run_until_all_ended()
     assert received(house) == []
+
+
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_a_request_that_is_paid_after_it_was_refused_is_paid(house, wanted, is_paid):
+    """The refusal overtook the payment that was under way, or whoever sent it was mistaken."""
+    house.ask_to_be_paid(wanted)
+    rejected = {"transactionRequestState": "REJECTED"}
+    house.say("PUT", f"/transactionRequests/{house.payment}", rejected, "lion", source="buffalo")
+    house.settle()
+    told = request(house)
+    status = request_status(told.variables, told.started_at_ms, told.ended_at_ms)
+    assert (status.state, status.error.code) == ("FAILED", "4101")
+    if is_paid:
+        accept(house)
+    house.run_until_all_ended()
+    told = request(house)
+    status = request_status(told.variables, told.started_at_ms, told.ended_at_ms)
+    assert status.state == ("COMPLETED" if is_paid else "FAILED")
+    assert balances(house)[1] == (Decimal("100.50") if is_paid else 0)
+    assert told.ended_at_ms is not None

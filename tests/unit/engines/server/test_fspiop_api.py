@@ -220,7 +220,7 @@ def started(house, name):
     return [event for event in found if isinstance(event, InstanceStarted) and event.process == name]
 
 
-XMLS = (process("refuse-query", "refuse"), process("payee-quote-transfer", "quote"))
+XMLS = (process("answer-again", "answer"), process("payee-quote-transfer", "quote"))
 
 
 @pytest.mark.parametrize("house", [XMLS], indirect=True)
@@ -229,7 +229,8 @@ async def test_a_transfer_without_a_quote_is_refused_once(house):
     for _ in range(2):
         response = await send(house, "POST", "/transfers", body, key=LION, source="lion")
         assert response.status_code == 202
-    (refused,) = started(house, "refuse-query")
+    (refused,) = started(house, "answer-again")
+    assert refused.variables["subject"] is None
     assert refused.variables["query"] == {
         "resource": "transfers",
         "path": ["22222222-2222-4222-8222-222222222222"],
@@ -247,7 +248,7 @@ async def test_a_transfer_that_has_expired_or_whose_quote_is_being_answered_is_n
     await house.replica.stream.submit(quoting, "buffalo")
     early = await send(house, "POST", "/transfers", prepare(), key=LION, source="lion")
     assert early.status_code == 202
-    assert started(house, "refuse-query") == []
+    assert started(house, "answer-again") == []
 
 
 async def test_a_message_that_names_two_sources_is_of_nobody(house):

@@ -96,7 +96,7 @@ def _asked(received: Received) -> dict[str, Any]:
 
 def _broadcast(received: Received, name: str, key: str, variables: dict[str, Any]) -> Inbound:
     """Tell everyone who looks the same thing up: the answer carries no id of the question."""
-    told = {**variables, "answeredBy": received.source}
+    told = {**variables, "answeredBy": received.speaker}
     return Inbound(
         callback=received.callback(name, key, told, broadcast=True, ttl_ms=LOOKUP_TTL_MS), status=OK
     )

@@ -3,15 +3,12 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop import error_codes, ilp, messages
 from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received
 from payhub_engines.connectors.mojaloop.refusal import malformed
 from payhub_engines.connectors.variables import TransferResult, builtin
-from payhub_platform import ids
 from payhub_platform.clock import parse_iso
 from payhub_platform.contracts.fspiop import (
     AuthorizationQuestion,
@@ -24,12 +21,12 @@ from payhub_platform.contracts.fspiop import (
     TransferFulfil,
     TransferPrepare,
 )
-from payhub_platform.contracts.handover import Callback
 
 NOT_FOUND = "NOT_FOUND"
 UNKNOWN = "UNKNOWN"
 QUERY_FIELDS_MAX = 16
 ABORTED = "ABORTED"
+RESERVED = ":"  # no key of a client or a peer begins so
 
 
 def transaction_requests(received: Received) -> Inbound:
@@ -44,11 +41,12 @@ def transaction_requests(received: Received) -> Inbound:
             {"transactionRequest": builtin(request), "transactionRequestId": request_id},
             process=names.PAYER_TRANSACTION_REQUEST,
             payment=request_id,
+            subject=received.repeated(names.PAYER_TRANSACTION_REQUEST, request_id, request_id),
         )
     request_id = received.id("transactionRequestId")
     if received.method == "GET":
         received.require("GET")
-        return received.query(names.TRANSACTION_REQUEST_QUERY, request_id)
+        return received.query(names.TRANSACTION_REQUEST_QUERY, request_id, names.PAYER_TRANSACTION_REQUEST)
     return received.answer(
         names.TRANSACTION_REQUEST_RESPONSE,
         request_id,
@@ -87,11 +85,15 @@ def quotes(received: Received) -> Inbound:
             variables,
             process=names.PAYEE_QUOTE_TRANSFER,
             payment=quote.transaction_id,
+            known_as=_known_as("quote", quote.quote_id),
+            subject=received.repeated(names.PAYEE_QUOTE_TRANSFER, quote.transaction_id, quote.quote_id),
         )
     quote_id = received.id("quoteId")
     if received.method == "GET":
         received.require("GET")
-        return received.query(names.QUOTE_QUERY, quote_id)
+        return received.query(
+            names.QUOTE_QUERY, quote_id, names.PAYEE_QUOTE_TRANSFER, _known_as("quote", quote_id)
+        )
     return received.answer(names.QUOTE_RESPONSE, quote_id, "quoteResponse", QuoteResponse)
 
 
@@ -103,11 +105,13 @@ def transfers(received: Received) -> Inbound:
     transfer_id = received.id("transferId")
     if received.method == "GET":
         received.require("GET")
-        return received.query(names.TRANSFER_QUERY, transfer_id)
+        return received.query(
+            names.TRANSFER_QUERY, transfer_id, names.PAYEE_QUOTE_TRANSFER, _known_as("transfer", transfer_id)
+        )
     received.require("PUT", "PATCH")
     name = names.TRANSFER_SETTLED if received.method == "PATCH" else names.TRANSFER_RESPONSE
     variables = _transfer_error(received) if received.is_error else _transfer_state(received)
-    callback = received.callback(name, transfer_id, {**variables, "answeredBy": received.source})
+    callback = received.callback(name, transfer_id, {**variables, "answeredBy": received.speaker})
     return Inbound(callback=callback, status=OK)
 
 
@@ -116,7 +120,7 @@ def transactions(received: Received) -> Inbound:
     transaction_id = received.id("transactionId")
     if received.method == "GET":
         received.require("GET")
-        return received.query(names.TRANSACTION_QUERY, transaction_id)
+        return received.query(names.TRANSACTION_QUERY, transaction_id, names.PAYEE_QUOTE_TRANSFER)
     return received.answer(
         names.TRANSACTION_RESPONSE, transaction_id, "transactionResponse", TransactionResponse
     )
@@ -142,38 +146,28 @@ def _prepare(received: Received) -> Inbound:
         "transferFingerprint": received.fingerprint,
         "error": None,
     }
-    # Who asked for the quote is part of the key, so that nobody else's transfer reaches the one that waits.
-    key = f"{received.source}/{transaction_id}"
-    return Inbound(callback=received.callback(names.TRANSFER_PREPARE, key, variables), status=ACCEPTED)
-
-
-def refuse_unquoted(prepare: Callback, now_ms: int) -> Callback | None:
-    """Return what refuses a transfer that no quote here was asked for; None where it is over anyway.
-
-    The scheme itself ends a transfer that has expired; telling it more could only contradict it.
-
-    Args:
-        prepare: the callback of a ``transfer-prepare``.
-        now_ms: when it was received.
-    """
-    transfer = msgspec.convert(prepare.variables["transfer"], TransferPrepare)
-    if parse_iso(transfer.expiration) <= now_ms:
-        return None
-    source = prepare.correlation_key.rpartition("/")[0]  # an FSP's id may hold a slash itself
-    refusal = refusals.error_value(refusals.QUOTE_NOT_FOUND, "There is no such quote here, or it is over.")
-    fingerprint = prepare.variables["transferFingerprint"]
-    return msgspec.structs.replace(
-        prepare,
-        variables={
-            "query": {"resource": "transfers", "path": [transfer.transfer_id]},
-            "queriedBy": source,
-            "queryRefusal": refusal,
-        },
-        start_process=names.REFUSE_QUERY,
-        payment=ids.derive("unquoted", prepare.tenant, source, transfer.transfer_id, fingerprint),
-        fingerprint=fingerprint,
-        ttl_ms=0,
+    unquoted = refusals.error_value(refusals.QUOTE_NOT_FOUND, "There is no such quote here, or it is over.")
+    subject = received.repeated(
+        names.PAYEE_QUOTE_TRANSFER,
+        transaction_id,
+        prepare.transfer_id,
+        # A scheme itself ends a transfer that has expired; telling it more could only contradict it.
+        unknown=unquoted if received.direct or parse_iso(prepare.expiration) > received.now_ms else None,
     )
+    callback = received.callback(
+        names.TRANSFER_PREPARE,
+        # Who asked for the quote is part of the key: nobody else's transfer reaches the one that waits.
+        f"{received.speaker}/{transaction_id}",
+        variables,
+        known_as=_known_as("transfer", prepare.transfer_id),
+        subject=subject,
+    )
+    return Inbound(callback=callback, status=ACCEPTED)
+
+
+def _known_as(kind: str, given_id: str) -> str:
+    """Return what a payment is found under besides its transaction: an id that its payer's side chose."""
+    return f"{RESERVED}{kind}/{given_id}"
 
 
 def _transfer_state(received: Received) -> dict[str, Any]:
