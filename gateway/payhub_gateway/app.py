@@ -45,6 +45,7 @@ from payhub_gateway.openapi import PATH as PATH_DOCUMENT
 from payhub_gateway.openapi import openapi_document
 from payhub_gateway.rates.api import usage
 from payhub_gateway.rates.service import RateLimits
+from payhub_gateway.shortcuts import Shortcuts
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.tenant import ApiLimits
@@ -53,6 +54,7 @@ from payhub_platform.telemetry.tracing import Tracing
 
 PATH_LIVE: Final = "/health/live"
 PATH_READY: Final = "/health/ready"
+_MOST_ASKED: Final = (start_transfer, start_transfer_v1, transfer_status, transaction_state)
 _UNTRACED: Final = frozenset({PATH_LIVE, PATH_READY, PATH_DOCUMENT})
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -101,6 +103,8 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         parts.clock,
         parts.oauth_options,
     )
+    access = Access(oauth2.guard, oauth2.clients, parts.directory, parts.rates, parts.limits)
+    transfers = TransferService(parts.engines, parts.in_flight, parts.clock)
     app = Litestar(
         route_handlers=[
             token,
@@ -131,14 +135,12 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "inspection": _value(oauth2.inspection),
             "registrations": _value(oauth2.registrations),
             "certificates": _value(oauth2.certificates),
-            "access": _value(
-                Access(oauth2.guard, oauth2.clients, parts.directory, parts.rates, parts.limits)
-            ),
+            "access": _value(access),
             "rates": _value(parts.rates),
             "in_flight": _value(parts.in_flight),
             "clock": _value(parts.clock),
             "draining": _value(parts.draining),
-            "transfers": _after_access(TransferService(parts.engines, parts.in_flight, parts.clock)),
+            "transfers": _value(transfers),
         },
         exception_handlers=exception_handlers(),
         before_request=_check_head,
@@ -147,7 +149,8 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         openapi_config=None,
         logging_config=None,
     )
-    app.asgi_handler = Front(app.asgi_handler, parts.tracing, parts.draining, _UNTRACED)
+    inner = Shortcuts(app.asgi_handler, _MOST_ASKED, {"access": access, "transfers": transfers})
+    app.asgi_handler = Front(inner, parts.tracing, parts.draining, _UNTRACED)
     return app
 
 
@@ -171,12 +174,3 @@ def _following(shared: SharedState) -> Lifespan:
 
 def _value(value: Any) -> Provide:
     return Provide(lambda: value, use_cache=True, sync_to_thread=False)
-
-
-def _after_access(transfers: TransferService) -> Provide:
-    """Provide the service once ``access`` is there: for two at a time Litestar starts two tasks."""
-
-    def provided(access: NamedDependency[Access]) -> TransferService:  # noqa: ARG001 - for its order
-        return transfers
-
-    return Provide(provided, use_cache=True, sync_to_thread=False)

@@ -82,18 +82,34 @@ class InFlight:
 
 
 async def read_body(request: Request[Any, Any, Any]) -> bytes:
-    """Read a request's body; Litestar refuses more than ``BODY_BYTES_MAX`` before it is parsed.
+    """Read a request's body.
 
     Raises:
+        BodyTooLargeError: code ``body-too-large``; it has more than ``BODY_BYTES_MAX``.
         RequestTimeoutError: code ``request-timeout``; it did not arrive within ``BODY_WAIT_S``.
         InvalidInputError: code ``malformed-json``; it is nested too deeply.
     """
     try:
         async with asyncio.timeout(BODY_WAIT_S):
-            body = await request.body()
+            body = await _whole_body(request)
     except TimeoutError as error:
         raise RequestTimeoutError(
             "request-timeout", f"The body did not arrive within {BODY_WAIT_S:g} s."
         ) from error
     request_shape.check_depth(body)
+    return body
+
+
+async def _whole_body(request: Request[Any, Any, Any]) -> bytes:
+    body, has_more = b"", True
+    while has_more:
+        message: Any = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise RequestTimeoutError("request-timeout", "The connection ended before the body.")
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
+        if len(body) > BODY_BYTES_MAX:
+            raise request_shape.BodyTooLargeError(
+                "body-too-large", f"A body has at most {BODY_BYTES_MAX} bytes."
+            )
     return body
