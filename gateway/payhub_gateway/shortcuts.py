@@ -89,7 +89,7 @@ async def _send(send: Send, answer: Any, status: int) -> None:
             str(answer.media_type or media_type),
             answer.content,
         )
-        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     if not isinstance(body, bytes):
         body = _ENCODER.encode(body)
     headers += ((b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body)))

@@ -33,7 +33,7 @@ class TransferService:
         """
         payment = model.start_payment(request, caller.tenant, caller.client_id, key)
         with (
-            self._in_flight.slot(caller.tenant.tenant_id, caller.client_id),
+            self._in_flight.slot(caller.tenant.tenant_id, caller.client_id, caller.tenant.api_limits),
             self._at_work.mark(payment.payment_id, payment.fingerprint),
         ):
             await self._refuse_expired(caller, payment, traceparent)
@@ -48,7 +48,7 @@ class TransferService:
         """
         if not ids.is_uuid(payment_id):
             raise NotFoundError("unknown-payment", "There is no such transfer.")
-        with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id):
+        with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id, caller.tenant.api_limits):
             return await self._engines.status(caller.tenant, payment_id, traceparent)
 
     async def _refuse_expired(self, caller: Caller, payment: StartPayment, traceparent: str) -> None:
