@@ -28,6 +28,7 @@ _FINAL_FROM: Final = 200
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 Headers = Iterable[tuple[str, str]]
+_Key = tuple[str, ssl.SSLContext | None]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +58,7 @@ class AnswerTooLongError(UnansweredError):
 class Origin(msgspec.Struct, frozen=True):
     """Where connections lead to."""
 
+    base: str  # such as https://host:port
     host: str
     port: int
     is_secure: bool
@@ -76,7 +78,7 @@ class HttpClient:
     ) -> None:
         self._connect_timeout_s = connect_timeout_s
         self._places = asyncio.Semaphore(connections_max)
-        self._kept: dict[tuple[Origin, ssl.SSLContext | None], deque[_Connection]] = {}
+        self._kept: dict[_Key, deque[_Connection]] = {}
         self._open: set[_Connection] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -122,7 +124,7 @@ class HttpClient:
         """
         origin, target = _parts(url)
         written = _written(method, origin, target, headers, body)
-        key = (origin, tls)
+        key = (origin.base, tls)
         async with self._places:
             while True:
                 connection = self._take_kept(key)
@@ -138,7 +140,7 @@ class HttpClient:
                 finally:
                     self._keep(key, connection)
 
-    def _take_kept(self, key: "tuple[Origin, ssl.SSLContext | None]") -> "_Connection | None":
+    def _take_kept(self, key: _Key) -> "_Connection | None":
         kept = self._kept.get(key)
         while kept:
             connection = kept.pop()
@@ -146,13 +148,16 @@ class HttpClient:
                 return connection
         return None
 
-    def _keep(self, key: "tuple[Origin, ssl.SSLContext | None]", connection: "_Connection") -> None:
+    def _keep(self, key: _Key, connection: "_Connection") -> None:
         if not connection.is_usable:
             connection.close()
             return
         loop = asyncio.get_running_loop()
         connection.kept_at_s = loop.time()
-        self._kept.setdefault(key, deque()).append(connection)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = deque()
+        kept.append(connection)
         if self._sweep is None:
             self._sweep = loop.call_later(KEPT_S, self._sweep_kept, loop)
 
@@ -320,7 +325,7 @@ def _origin(scheme: str, name: str) -> Origin:
     number = int(port) if port else _PORTS[scheme]
     if not host or not name.isascii():
         raise ValueError("the address has no host")
-    return Origin(host.strip("[]"), number, scheme == "https", name)
+    return Origin(f"{scheme}://{name}", host.strip("[]"), number, scheme == "https", name)
 
 
 def _written(method: str, origin: Origin, target: str, headers: Headers, body: bytes) -> bytes:
