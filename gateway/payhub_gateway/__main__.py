@@ -26,6 +26,7 @@ from payhub_platform.bus.connection import connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import system_clock
 from payhub_platform.errors import PayhubError
+from payhub_platform.garbage import spare_what_lives
 from payhub_platform.serving import Server, server, start
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -103,6 +104,7 @@ def _server(settings: GatewaySettings, worker: str, draining: Draining) -> Serve
         store.open(bus)
         exchange.open(bus)
         await engines.open()
+        spare_what_lives()
         try:
             yield
         finally:

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency, Provide
 
 from payhub_gateway import request_shape
 from payhub_gateway.channel.access import Access
-from payhub_gateway.channel.routes import CHANNEL_ROUTES
+from payhub_gateway.channel.routes import CHANNEL_ROUTES, MOST_ASKED
 from payhub_gateway.channel.service import FlowService
 from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
@@ -40,6 +40,7 @@ from payhub_gateway.openapi import PATH as PATH_DOCUMENT
 from payhub_gateway.openapi import openapi_document
 from payhub_gateway.rates.api import usage
 from payhub_gateway.rates.service import RateLimits
+from payhub_gateway.shortcuts import Shortcuts
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.tenant import ApiLimits
@@ -96,6 +97,8 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         parts.clock,
         parts.oauth_options,
     )
+    access = Access(oauth2.guard, oauth2.clients, parts.directory, parts.rates, parts.limits)
+    flows = FlowService(parts.engines, parts.in_flight, parts.clock)
     app = Litestar(
         route_handlers=[
             token,
@@ -123,14 +126,12 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "inspection": _value(oauth2.inspection),
             "registrations": _value(oauth2.registrations),
             "certificates": _value(oauth2.certificates),
-            "access": _value(
-                Access(oauth2.guard, oauth2.clients, parts.directory, parts.rates, parts.limits)
-            ),
+            "access": _value(access),
             "rates": _value(parts.rates),
             "in_flight": _value(parts.in_flight),
             "clock": _value(parts.clock),
             "draining": _value(parts.draining),
-            "flows": _after_access(FlowService(parts.engines, parts.in_flight, parts.clock)),
+            "flows": _value(flows),
         },
         exception_handlers=exception_handlers(),
         before_request=_check_head,
@@ -139,7 +140,8 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         openapi_config=None,
         logging_config=None,
     )
-    app.asgi_handler = Front(app.asgi_handler, parts.tracing, parts.draining, _UNTRACED)
+    inner = Shortcuts(app.asgi_handler, MOST_ASKED, {"access": access, "flows": flows})
+    app.asgi_handler = Front(inner, parts.tracing, parts.draining, _UNTRACED)
     return app
 
 
@@ -163,12 +165,3 @@ def _following(shared: SharedState) -> Lifespan:
 
 def _value(value: Any) -> Provide:
     return Provide(lambda: value, use_cache=True, sync_to_thread=False)
-
-
-def _after_access(flows: FlowService) -> Provide:
-    """Provide the service once ``access`` is there: for two at a time Litestar starts two tasks."""
-
-    def provided(access: NamedDependency[Access]) -> FlowService:  # noqa: ARG001 - for its order
-        return flows
-
-    return Provide(provided, use_cache=True, sync_to_thread=False)

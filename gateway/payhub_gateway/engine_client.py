@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
-import aiohttp
 import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
@@ -32,6 +31,7 @@ from payhub_platform.errors import (
     Problem,
     UnavailableError,
 )
+from payhub_platform.http_client import AnswerTooLongError, HttpClient, UnansweredError
 from payhub_platform.security.internal import internal_headers
 
 _logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ CONNECTIONS_MAX: Final = 256
 ANSWER_BYTES_MAX: Final = 64 * 1024
 RETRY_AFTER_MAX_S: Final = 60
 
+_LEADER: Final = HEADER_LEADER.lower()
 _OK: Final = 200
 _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
@@ -168,24 +169,20 @@ class HttpEngineClient:
     ) -> None:
         self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
         self._breakers = {engine: CircuitBreaker() for engine in engines}
-        self._credential = internal_headers(internal_token)
+        self._credential = internal_headers(internal_token).items()
         self._call_timeout_s = call_timeout_s
         self._present = present
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
+        self._http: HttpClient | None = None
 
     async def open(self) -> None:
         """Prepare for calls; needs the running event loop."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
-        )
+        self._http = HttpClient(CONNECTIONS_MAX, CONNECT_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._http is not None:
+            await self._http.close()
 
     async def start(
         self, tenant: TenantConfig, payment: Begun, traceparent: str, path: str = PATH_PAYMENTS
@@ -255,7 +252,7 @@ class HttpEngineClient:
         for engine in tenant.known_engines():
             asked = self._asked(tenant, "POST", path, traceparent, content)
             if act:
-                asked.headers[HEADER_ACT] = act
+                asked.headers.append((HEADER_ACT, act))
             try:
                 answer = await self._call(engine, asked)
                 return answer.decode(_ACCEPTED, TransferAccepted)
@@ -272,15 +269,15 @@ class HttpEngineClient:
         raise refused or EngineUnavailableError
 
     def _asked(
-        self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes | None = None
+        self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes = b""
     ) -> "_Asked":
-        headers = {
-            **self._credential,
-            HEADER_TENANT: tenant.tenant_id,
-            HEADER_EPOCH: str(tenant.epoch),
-            "traceparent": traceparent,
-            "content-type": "application/json",
-        }
+        headers = [
+            *self._credential,
+            (HEADER_TENANT, tenant.tenant_id),
+            (HEADER_EPOCH, str(tenant.epoch)),
+            ("traceparent", traceparent),
+            ("content-type", "application/json"),
+        ]
         return _Asked(method, path, headers, body)
 
     async def _newer(self, tenant: TenantConfig, until_s: float, *, can_be_same: bool) -> TenantConfig:
@@ -302,7 +299,7 @@ class HttpEngineClient:
 
     async def _call(self, engine: str, asked: "_Asked") -> "_Answer":
         replicas = self._engines.get(engine)
-        if replicas is None or self._session is None:
+        if replicas is None or self._http is None:
             _logger.error("no address for engine %s", engine)
             raise EngineUnavailableError
         breaker, loop = self._breakers[engine], asyncio.get_running_loop()
@@ -310,8 +307,8 @@ class HttpEngineClient:
         if wait_s:
             raise EngineUnavailableError(retry_after_s=math.ceil(wait_s))
         try:
-            answer = await self._ask_all(self._session, replicas, asked)
-        except (aiohttp.ClientError, TimeoutError) as error:
+            answer = await self._ask_all(self._http, replicas, asked)
+        except (UnansweredError, TimeoutError) as error:
             breaker.failed(loop.time())
             _logger.warning("engine %s: %s", engine, type(error).__name__)
             raise EngineUnavailableError from error
@@ -324,13 +321,11 @@ class HttpEngineClient:
             breaker.succeeded()
         return answer
 
-    async def _ask_all(
-        self, session: aiohttp.ClientSession, replicas: EngineReplicas, asked: "_Asked"
-    ) -> "_Answer":
+    async def _ask_all(self, http: HttpClient, replicas: EngineReplicas, asked: "_Asked") -> "_Answer":
         """Ask one replica after the other until one answers for the leader; the last one's word counts.
 
         Raises:
-            aiohttp.ClientError, TimeoutError: the last one gave no answer.
+            UnansweredError, TimeoutError: the last one gave no answer.
         """
         loop = asyncio.get_running_loop()
         end_s = loop.time() + self._call_timeout_s
@@ -343,8 +338,10 @@ class HttpEngineClient:
             is_last = left_s <= pause_s
             try:
                 async with asyncio.timeout(min(attempt_s, left_s)):
-                    answer = await _exchange(session, asked, url)
-            except (aiohttp.ClientConnectionError, TimeoutError):
+                    answer = await _exchange(http, asked, url)
+            except AnswerTooLongError:
+                raise
+            except (UnansweredError, TimeoutError):
                 if is_last or end_s - loop.time() <= pause_s:
                     raise
             else:
@@ -360,8 +357,8 @@ class HttpEngineClient:
 class _Asked(msgspec.Struct):
     method: str
     path: str
-    headers: dict[str, str]
-    body: bytes | None
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -421,17 +418,15 @@ class _Answer(msgspec.Struct, frozen=True):
             return None
 
 
-async def _exchange(session: aiohttp.ClientSession, asked: _Asked, url: str) -> _Answer:
-    async with session.request(
-        asked.method, url + asked.path, data=asked.body, headers=asked.headers, allow_redirects=False
-    ) as response:
-        content = bytearray()
-        async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) > ANSWER_BYTES_MAX:
-                raise aiohttp.ClientPayloadError("the answer is too long")
-        retry_after, leader = (response.headers.get(name, "") for name in ("Retry-After", HEADER_LEADER))
-        return _Answer(response.status, response.content_type, retry_after, leader, bytes(content))
+async def _exchange(http: HttpClient, asked: _Asked, url: str) -> _Answer:
+    answer = await http.request(
+        asked.method, url + asked.path, asked.headers, asked.body, answer_bytes_max=ANSWER_BYTES_MAX
+    )
+    media_type, retry_after, leader = (
+        answer.headers.get(name, "") for name in ("content-type", "retry-after", _LEADER)
+    )
+    media_type = media_type.partition(";")[0].strip().lower()
+    return _Answer(answer.status, media_type, retry_after, leader, answer.body)
 
 
 def _retry_after_s(text: str) -> int | None:

@@ -44,7 +44,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         rate_per_s: requests a second that one client of a tenant may send, to all copies together.
         burst: how many of them at once.
         quota_per_day: how many in a day of UTC; a tenant's own ``api_limits`` go before these three.
-        in_flight_max: how many of one client may be at work at once.
+        in_flight_max: how many of one client may be at work at once, in all copies together; a tenant's own
+            ``api_limits`` may say otherwise.
         trace_file: where spans are written; empty records none.
         trace_ratio: how much of the traces that begin here is written, 0 to 1; everywhere or nowhere.
         log_level: name of a level of the standard library.
@@ -70,7 +71,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: _Count = 500
     burst: _Count = 1000
     quota_per_day: _Count = 10_000_000
-    in_flight_max: _Count = 64
+    in_flight_max: _Count = 128
     trace_file: str = ""
     trace_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     log_level: str = "INFO"

@@ -59,7 +59,7 @@ def decode_body(body: bytes, decode: Callable[[bytes], Any]) -> Any:
     try:
         decoded = decode(body)
         # Of two amounts msgspec takes the last one, another reader the first: which one is meant is unknown.
-        repeated = _repeated_in(json.loads(body, object_pairs_hook=_object, parse_int=str, parse_float=str))
+        repeated = _repeated_in(_PAIRS.decode(body.decode()))
     except msgspec.ValidationError as error:
         raise _misfit(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -116,6 +116,9 @@ def _repeated_in(value: Any) -> str:
             if inside := _repeated_in(item):
                 return f"/{index}{inside}"
     return ""
+
+
+_PAIRS: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=str, parse_float=str)
 
 
 def _on_payhub(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -2,7 +2,6 @@
 
 import ssl
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -11,8 +10,9 @@ from support.authority import Authority
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankRequest, BankTransport
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import AiohttpClient, UnreachableError
+from payhub_engines.connectors.http import SharedConnections, UnreachableError
 from payhub_platform.contracts.tenant import AmsConnection, AmsTls
+from payhub_platform.http_client import HttpClient
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -54,7 +54,7 @@ async def ask(bank, tls: AmsTls | None, transport: BankTransport | None = None):
         kind="contract",
         tls=tls,
     )
-    async with aiohttp.ClientSession() as session:
+    async with HttpClient() as session:
         context = ConnectorContext(
             tenant=lambda _name: None, http=session, secrets=SECRETS, clock=lambda: 0, tracing=Tracing("test")
         )
@@ -62,7 +62,7 @@ async def ask(bank, tls: AmsTls | None, transport: BankTransport | None = None):
             context=context, tenant_id="buffalo", connection=connection, payment="p", element="e", trace=""
         )
         request = BankRequest(method="GET", path=("accounts", "A1"), name="GET accounts")
-        return await (transport or BankTransport(AiohttpClient)).send(call, request)
+        return await (transport or BankTransport(SharedConnections)).send(call, request)
 
 
 def settings(authority: Authority, certificate: str = "", key: str = "") -> AmsTls:
@@ -72,7 +72,7 @@ def settings(authority: Authority, certificate: str = "", key: str = "") -> AmsT
 
 async def test_both_sides_know_one_another(bank, authority):
     tls = settings(authority, *authority.issue("payhub"))
-    transport = BankTransport(AiohttpClient)
+    transport = BankTransport(SharedConnections)
     for _ in range(2):
         answer = await ask(bank, tls, transport)
         assert (answer.status, answer.body) == (200, b'{"subject": "payhub"}')

@@ -4,7 +4,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from payhub_engines.connectors.http import ANSWER_BYTES_MAX, AiohttpClient, UnreachableError, client_session
+from payhub_engines.connectors.http import ANSWER_BYTES_MAX, SharedConnections, UnreachableError
+from payhub_platform.http_client import HttpClient
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -45,8 +46,8 @@ async def server():
 
 @pytest.fixture
 async def client():
-    async with client_session() as session:
-        yield AiohttpClient(session)
+    async with HttpClient() as shared:
+        yield SharedConnections(shared)
 
 
 async def test_a_request_keeps_its_encoded_path_and_body(server, client):

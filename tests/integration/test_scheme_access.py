@@ -3,7 +3,6 @@
 import ssl
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -12,13 +11,14 @@ from support.authority import Authority
 from unit.engines.connectors.connector_kit import NOW_MS, job, make_tenant
 
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import AiohttpClient
+from payhub_engines.connectors.http import SharedConnections
 from payhub_engines.connectors.job import JobFailedError
 from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.mojaloop.outgoing import answer, ask
 from payhub_platform.contracts.fspiop import TransferFulfil
 from payhub_platform.contracts.tenant import SchemeOAuth, SchemeTls
+from payhub_platform.http_client import HttpClient
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
@@ -83,7 +83,7 @@ async def house(tmp_path):
             ),
         )
         tenants[fsp] = msgspec.structs.replace(tenant, scheme=scheme)
-    session = aiohttp.ClientSession()
+    session = HttpClient()
     context = ConnectorContext(
         tenant=tenants.__getitem__,
         http=session,
@@ -91,7 +91,7 @@ async def house(tmp_path):
         clock=lambda: NOW_MS,
         tracing=Tracing("test"),
     )
-    client = FspiopClient(AiohttpClient, KeyRing())
+    client = FspiopClient(SharedConnections, KeyRing())
 
     async def deliver(fsp, message):
         await client.deliver(job("any", {}, fsp), context, message)

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import aiohttp
-
 from payhub_engines.connectors.neighbours import Neighbours
 from payhub_platform.clock import Clock
 from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.http_client import HttpClient
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -17,7 +16,7 @@ class ConnectorContext:
     """Connectors are stateless; this is all they hold."""
 
     tenant: Callable[[str], TenantConfig]  # raises UnavailableError where the tenant is not known
-    http: aiohttp.ClientSession
+    http: HttpClient
     secrets: SecretBox
     clock: Clock
     tracing: Tracing

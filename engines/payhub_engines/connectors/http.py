@@ -1,19 +1,18 @@
 """HTTP as connectors use it: one bounded request, one bounded answer; failures are failed jobs."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-import aiohttp
 import msgspec
-from yarl import URL
 
 from payhub_engines.connectors.job import JobFailedError
+from payhub_platform import http_client
 
 ANSWER_BYTES_MAX: Final = 1024 * 1024
-CHUNK_BYTES: Final = 64 * 1024
 CONNECTIONS_MAX: Final = 256  # of all tenants
-TIMEOUT_S: Final = 10.0  # where a request names none
+_PLAIN: Final = ("Accept-Encoding", "identity")
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that is not of the agreed shape, or nested beyond measure."""
 
@@ -64,23 +63,14 @@ class HttpClient(Protocol):
         """
 
 
-def client_session() -> aiohttp.ClientSession:
-    """Open the session that all tenants' connectors share: bounded, and without cookies.
+class SharedConnections:
+    """The engine's connections, which all tenants' connectors share, as an ``HttpClient``.
 
-    Two tenants' banks may be one host; a cookie of one tenant would speak for the other there.
+    Nothing is kept of an answer, such as a cookie: two tenants' banks may be one host.
     """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
 
-
-class AiohttpClient:
-    """The engine's shared aiohttp session as an ``HttpClient``."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, client: http_client.HttpClient) -> None:
+        self._client = client
 
     async def request(
         self,
@@ -94,36 +84,19 @@ class AiohttpClient:
         answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> HttpAnswer:
         """Send one request; redirects are not followed, because they would leave the agreed host."""
+        sent = [*headers.items(), _PLAIN]
         try:
-            async with self._session.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body or None,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-                allow_redirects=False,
-                ssl=True if tls is None else tls,
-            ) as response:
-                return HttpAnswer(
-                    status=response.status,
-                    body=await _read(response, answer_bytes_max),
-                    headers={name.lower(): value for name, value in response.headers.items()},
+            async with asyncio.timeout(timeout_s):
+                answer = await self._client.request(
+                    method, url, sent, body, tls=tls, answer_bytes_max=answer_bytes_max
                 )
         except TimeoutError as error:
             raise UnreachableError(f"{method}: no answer within {timeout_s} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UnreachableError(f"{method}: {type(error).__name__}") from error
+        except http_client.AnswerTooLongError as error:
+            raise AnswerTooLongError(str(error)) from error
+        except (http_client.UnansweredError, ValueError) as error:  # or it cannot be written as it is
+            raise UnreachableError(f"{method}: {error}") from error
+        return HttpAnswer(status=answer.status, body=answer.body, headers=answer.headers)
 
 
-HttpFactory = Callable[[aiohttp.ClientSession], HttpClient]
-
-
-async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-        size += len(chunk)
-        if size > bytes_max:
-            raise AnswerTooLongError(f"the answer is longer than {bytes_max} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
+HttpFactory = Callable[[http_client.HttpClient], HttpClient]

@@ -2,7 +2,7 @@
 
 from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.jobs import AmsJobs
-from payhub_engines.connectors.http import AiohttpClient, HttpFactory
+from payhub_engines.connectors.http import HttpFactory, SharedConnections
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.ingress import MESSAGE_NAMES
@@ -11,13 +11,13 @@ from payhub_engines.connectors.mojaloop.keys import KeyRing
 from payhub_engines.connectors.payment import DEVICE_AUTHORIZATION, PAYER_CONFIRMATION
 
 
-def handlers(http: HttpFactory = AiohttpClient) -> dict[str, Handler]:
+def handlers(http: HttpFactory = SharedConnections) -> dict[str, Handler]:
     """Return every job type of the process files with what does it.
 
     Call it once per engine process: opened keys and the bounds on each core bank live as long as the result.
 
     Args:
-        http: how to send with the context's session; tests give another client.
+        http: how to send with the context's connections; tests give another client.
     """
     keys = KeyRing()
     mojaloop = MojaloopJobs(FspiopClient(http, keys), keys)

@@ -6,10 +6,8 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any, Final, Literal
 
-import aiohttp
-
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import client_session
+from payhub_engines.connectors.http import CONNECTIONS_MAX
 from payhub_engines.connectors.mojaloop.keys import KeyRing, PublicKeys
 from payhub_engines.connectors.mojaloop.one_time_password import password_of
 from payhub_engines.connectors.registry import handlers
@@ -42,6 +40,7 @@ from payhub_platform.contracts.engine import ENDED_KEPT_MS, EngineLimits, Recall
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
+from payhub_platform.http_client import HttpClient
 from payhub_platform.security.jws import PublicKey
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
@@ -73,7 +72,7 @@ class Engine:
         self._ending: set[asyncio.Task[None]] = set()
         self._worker_failure: asyncio.Future[BaseException] | None = None
         self._bus: Bus | None = None
-        self._http: aiohttp.ClientSession | None = None
+        self._http: HttpClient | None = None
         self._jobs: JobWorker | None = None
         self._receiver: HandoverReceiver | None = None
         self._recalls: RecallServer | None = None
@@ -136,7 +135,7 @@ class Engine:
     async def start(self) -> None:
         """Replay the log, take part in the group, and start the workers. Needs nobody else."""
         engine_id = self.settings.engine_id
-        self._http = client_session()
+        self._http = HttpClient(CONNECTIONS_MAX)
         bus = self._bus = await connect(self.settings.nats_url, f"engine-{engine_id}")
         self.directory.watch(bus)
         context = ConnectorContext(

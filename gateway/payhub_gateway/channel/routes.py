@@ -4,6 +4,13 @@ from typing import Any, Final
 
 from payhub_gateway.channel import api, members_api, payment_hub_api, requests_api
 
+MOST_ASKED: Final[tuple[Any, ...]] = (
+    api.start_transfer,
+    api.transfer_status,
+    payment_hub_api.start_hub_transfer,
+    payment_hub_api.hub_transfer_status,
+    payment_hub_api.transaction_state,
+)
 CHANNEL_ROUTES: Final[tuple[Any, ...]] = (
     api.start_transfer,
     api.transfer_status,

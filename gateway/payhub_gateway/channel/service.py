@@ -1,5 +1,6 @@
 """Flows: begun under an id that makes retries harmless, and asked for, at the tenant's engine."""
 
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import msgspec
@@ -36,7 +37,7 @@ class FlowService:
         """
         command, tenant = act.command, caller.tenant
         with (
-            self._in_flight.slot(tenant.tenant_id, caller.client_id),
+            self._slot(caller),
             self._at_work.mark(command.payment_id, command.fingerprint),
         ):
             if act.is_below:
@@ -61,7 +62,7 @@ class FlowService:
             PayhubError: the engine cannot answer now (503).
         """
         require_id(own_id)
-        with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id):
+        with self._slot(caller):
             return await self._engines.find(caller.tenant, f"{path}/{own_id}", kind, traceparent)
 
     async def find_all(
@@ -72,7 +73,7 @@ class FlowService:
         Raises:
             PayhubError: none can answer now (503).
         """
-        with self._in_flight.slot(caller.tenant.tenant_id, caller.client_id):
+        with self._slot(caller):
             return await self._engines.find_all(caller.tenant, path, kind, traceparent)
 
     async def tell(
@@ -85,10 +86,14 @@ class FlowService:
                 ``request-in-progress``), or the engine cannot take it now (503).
         """
         with (
-            self._in_flight.slot(caller.tenant.tenant_id, caller.client_id),
+            self._slot(caller),
             self._at_work.mark(f"{path} {act}", checks.fingerprint(decision)),
         ):
             return await self._engines.tell(caller.tenant, path, decision, traceparent, act)
+
+    def _slot(self, caller: Caller) -> AbstractContextManager[None]:
+        tenant = caller.tenant
+        return self._in_flight.slot(tenant.tenant_id, caller.client_id, tenant.api_limits)
 
     async def _refuse_expired(self, caller: Caller, act: Act, traceparent: str) -> None:
         """Refuse what came too late, unless it is a retry of what came in time.

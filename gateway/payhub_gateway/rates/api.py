@@ -36,6 +36,6 @@ async def usage(
         used_today=verdict.used,
         remaining_today=verdict.quota_left,
         resets_in_seconds=verdict.reset_s,
-        in_flight_max=in_flight.per_client_max,
+        in_flight_max=in_flight.most_of(caller.tenant.api_limits),
         copies=rates.copies,
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import click
 import msgspec
 
@@ -23,11 +22,12 @@ from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.model import BankCall
 from payhub_engines.connectors.ams.transport import BankTransport
 from payhub_engines.connectors.context import ConnectorContext
-from payhub_engines.connectors.http import AiohttpClient, HttpFactory
+from payhub_engines.connectors.http import HttpFactory, SharedConnections
 from payhub_platform.clock import system_clock
 from payhub_platform.contracts.fspiop import PartyIdInfo
 from payhub_platform.contracts.tenant import AmsConnection, AmsKind, AmsOAuth, AmsTls, TenantConfig
 from payhub_platform.errors import UnavailableError
+from payhub_platform.http_client import HttpClient
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
 
@@ -84,19 +84,19 @@ def run(options: Options, *, as_json: bool) -> int:
 
 
 async def _examined(options: Options, told: Callable[[Finding], None]) -> Report:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        return await check(options, AiohttpClient, session, told)
+    async with HttpClient() as client:
+        return await check(options, SharedConnections, client, told)
 
 
 async def check(
-    options: Options, http: HttpFactory, session: aiohttp.ClientSession, told: Callable[[Finding], None]
+    options: Options, http: HttpFactory, client: HttpClient, told: Callable[[Finding], None]
 ) -> Report:
     """Examine a bank.
 
     Args:
         options: which, and how to reach it.
-        http: how to send with the session.
-        session: for ``http``.
+        http: how to send with the client.
+        client: for ``http``.
         told: is given each finding as soon as it is known.
 
     Raises:
@@ -104,7 +104,7 @@ async def check(
     """
     secrets = SecretBox(SecretBox.new_key())
     context = ConnectorContext(
-        tenant=_no_tenant, http=session, secrets=secrets, clock=system_clock, tracing=Tracing("ams-check")
+        tenant=_no_tenant, http=client, secrets=secrets, clock=system_clock, tracing=Tracing("ams-check")
     )
     call = BankCall(
         context=context,

@@ -36,6 +36,7 @@ WIDE_LIMITS: Final = {
     "PAYHUB_RATE_PER_S": "1000000",
     "PAYHUB_BURST": "1000000",
     "PAYHUB_QUOTA_PER_DAY": "1000000000",
+    "PAYHUB_IN_FLIGHT_MAX": "1000000",
 }
 """Settings of a gateway under which limits are on, and never reached."""
 

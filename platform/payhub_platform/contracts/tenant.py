@@ -118,6 +118,7 @@ class ApiLimits(Contract, frozen=True, kw_only=True):
     rate_per_s: Count
     burst: Count
     quota_per_day: Count  # of a day in UTC
+    in_flight_max: Count | None = None  # at work at once; none: the gateway's own
 
 
 class PaymentLimits(Contract, frozen=True, kw_only=True):

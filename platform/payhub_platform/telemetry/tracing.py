@@ -4,8 +4,8 @@ Spans are written as one JSON document a line to ``PAYHUB_TRACE_FILE``; without 
 sampled, nothing is recorded and only the ids travel. A collector reads the file or takes its place.
 """
 
+import os
 import re
-import secrets
 from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -131,7 +131,7 @@ class Tracing:
     ) -> Span:
         """Return a span that continues ``traceparent``, or begins a trace when that is empty or malformed."""
         parent = _TRACEPARENT.fullmatch(traceparent)
-        random = secrets.token_hex(_TRACE_BYTES + _SPAN_BYTES)
+        random = os.urandom(_TRACE_BYTES + _SPAN_BYTES).hex()
         trace_id, span_id = random[: 2 * _TRACE_BYTES], random[2 * _TRACE_BYTES :]
         if parent is not None:
             trace_id, flags = parent[1], parent[3]

@@ -196,7 +196,7 @@ async def test_nobody_waits_for_a_silent_core_system_for_ever(gateway: Gateway):
     begun = await gateway.call(
         "POST", "/v1/account-lookups", {"party": asked()["payee"]["partyIdInfo"]}, Idempotency_Key="k"
     )
-    flows: FlowService = gateway.app.dependencies["flows"].dependency(access=None)
+    flows: FlowService = gateway.app.dependencies["flows"].dependency()
     access, tenant = gateway.app.dependencies["access"].dependency(), gateway.parts.directory.get("buffalo")
     assert access
     assert tenant

@@ -3,10 +3,11 @@ import pytest
 from unit.gateway.gateway_kit import transfer
 
 from payhub_gateway.channel import checks
-from payhub_gateway.limits import InFlight
+from payhub_gateway.limits import InFlight, TooManyRequestsError
 from payhub_gateway.oauth2.replay import HOLD_MS, ReplayStore
 from payhub_gateway.settings import GatewaySettings
 from payhub_platform.contracts.channel import TransferRequest
+from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.errors import InvalidInputError, UnavailableError
 from payhub_platform.settings import load
 
@@ -73,6 +74,20 @@ def test_slots_are_given_back_after_a_failure():
     for _ in range(3):
         with pytest.raises(ValueError, match="x"), slots.slot("t", "c"):
             raise ValueError("x")
+
+
+def test_a_tenants_own_number_of_requests_at_work_goes_first_and_copies_divide_it():
+    slots = InFlight(per_client_max=1, total_max=10, copies=lambda: 2)
+    own = ApiLimits(rate_per_s=1, burst=1, quota_per_day=1, in_flight_max=4)
+    silent = msgspec.structs.replace(own, in_flight_max=None)
+    assert (slots.most_of(own), slots.most_of(silent), slots.most_of(None)) == (4, 1, 1)
+    with slots.slot("t", "c", own), slots.slot("t", "c", own):
+        with pytest.raises(TooManyRequestsError, match="At most 4"), slots.slot("t", "c", own):
+            pass
+        with slots.slot("t", "other", silent), pytest.raises(TooManyRequestsError), slots.slot("t", "other"):
+            pass
+    with slots.slot("t", "c"):
+        pass
 
 
 def test_settings_come_from_the_environment():

@@ -1,4 +1,5 @@
 import re
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,12 @@ def test_derived_ids_are_stable_version_5_uuids_and_parts_do_not_run_together() 
     assert ids.is_uuid(ids.derive("x"))
     assert ids.derive("x")[14] == "5"
     assert ids.payment_id("lion", "c", "k") != ids.payment_id("rhino", "c", "k")
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"))))
+def test_derived_ids_are_those_of_the_standard(parts: list[str]) -> None:
+    namespace = uuid.UUID("5d0a1e0c-6a0b-5c2e-9f6e-0f1a52a9c7d1")
+    assert ids.derive(*parts) == str(uuid.uuid5(namespace, "".join(f"{len(part)}:{part}" for part in parts)))
 
 
 @given(st.integers(0, 4_102_444_800_000))

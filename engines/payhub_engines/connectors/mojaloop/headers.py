@@ -1,5 +1,6 @@
 """FSPIOP's headers: what a message must carry, and what ours do (API Definition 1.1 section 3.2)."""
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,12 @@ _FSP_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{FSP_ID_CHARACTERS_MAX}}}")
 
 def format_date(at_ms: int) -> str:
     """Write the Date header: IMF-fixdate, always GMT."""
-    return format_datetime(datetime.fromtimestamp(at_ms // 1000, UTC), usegmt=True)
+    return _date(at_ms // 1000)
+
+
+@functools.lru_cache(maxsize=64)
+def _date(at_s: int) -> str:
+    return format_datetime(datetime.fromtimestamp(at_s, UTC), usegmt=True)
 
 
 def read(sent: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -2,7 +2,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-import aiohttp
 import pytest
 from unit.engines.connectors.connector_kit import NOW_MS, PAYMENT, Clock, make_tenant
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
@@ -18,6 +17,7 @@ from payhub_engines.connectors.payment import start_variables
 from payhub_platform.contracts.channel import PartyIdInfo
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.contracts.tenant import TenantConfig
+from payhub_platform.http_client import HttpClient
 from payhub_platform.money import Money
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
@@ -53,7 +53,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def context(tenants: dict[str, TenantConfig], secrets: SecretBox, clock: Clock) -> ConnectorContext:
-    session = cast("aiohttp.ClientSession", None)  # the fakes below do not use it
+    session = cast("HttpClient", None)  # the fakes below do not use it
     return ConnectorContext(
         tenant=tenants.__getitem__, http=session, secrets=secrets, clock=clock, tracing=Tracing("test")
     )

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import msgspec
 from unit.engines.connectors.connector_kit import PAYMENT, TRACE
 from unit.engines.connectors.fake_bank import BankAccount, FakeBank
@@ -57,6 +56,7 @@ from payhub_platform.contracts.engine import StartPayment, StartRefund, StartReq
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
+from payhub_platform.http_client import HttpClient
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SecretBox
 from payhub_platform.telemetry.tracing import Tracing
@@ -120,7 +120,7 @@ class House:
         self.line: list[tuple[int, Callback]] = []  # what is said directly, with the time of its arrival
         self.context = ConnectorContext(
             tenant=self.tenants.__getitem__,
-            http=cast("aiohttp.ClientSession", None),
+            http=cast("HttpClient", None),
             secrets=secrets,
             clock=lambda: self.engine.now_ms,
             tracing=TRACING,
