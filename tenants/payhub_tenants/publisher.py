@@ -13,6 +13,7 @@ from payhub_platform.bus import directory
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.secrets import SealError
+from payhub_tenants.keys.model import AUTHORITY_DOCUMENT, Authority
 from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
 from payhub_tenants.tenants.model import Published, Tenant, config_of
@@ -139,10 +140,12 @@ class Publisher:
         tenant_id = tenant.tenant_id
         limits = await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits)
         placed = await registry.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
+        authority = await registry.documents.get(tenant_id, AUTHORITY_DOCUMENT, Authority)
         beside = Published(
             clients=await registry.clients.of_tenant(tenant_id),
             limits=None if limits is None else published_limits(limits),
             weights=[] if placed is None else placed.weights,
+            channel_authorities=[] if authority is None else [authority.certificate_pem],
         )
         return config_of(await self._for_engines(tenant), beside)
 

@@ -239,6 +239,7 @@ class Published(Struct, frozen=True, kw_only=True):
     clients: list[Client]
     limits: PaymentLimits | None
     weights: list[int]
+    channel_authorities: list[str] = []
 
 
 def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
@@ -273,6 +274,7 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         ilp_secrets_sealed=tenant.ilp_secrets_sealed,
         weights=beside.weights,
         limits=beside.limits,
+        channel_authorities=beside.channel_authorities,
     )
 
 
