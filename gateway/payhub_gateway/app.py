@@ -26,6 +26,7 @@ from payhub_gateway.oauth2.api import (
 )
 from payhub_gateway.oauth2.assembly import OAuth2Options, assemble
 from payhub_gateway.oauth2.authorization_api import ask_consent, take_decision
+from payhub_gateway.oauth2.key_sets import HttpsKeyFetcher, KeyFetcher, KeySets
 from payhub_gateway.oauth2.registration_api import (
     read_client,
     register_client,
@@ -65,6 +66,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     rates: RateLimits
     limits: ApiLimits
     draining: Draining
+    key_fetcher: KeyFetcher = msgspec.field(default_factory=HttpsKeyFetcher)
 
 
 @get("/health/live", opt={UNTRACED: True})
@@ -91,6 +93,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         parts.oauth_cache,
         parts.clock,
         parts.oauth_options,
+        parts.key_fetcher,
     )
     return Litestar(
         route_handlers=[
@@ -131,14 +134,14 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         exception_handlers=exception_handlers(),
         middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],
         before_send=[add_security_headers, add_rate_limit_headers, parts.draining.add_headers],
-        lifespan=[*(lifespan or []), _following(oauth2.shared)],
+        lifespan=[*(lifespan or []), _following(oauth2.shared, oauth2.key_sets)],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
     )
 
 
-def _following(shared: SharedState) -> Lifespan:
+def _following(shared: SharedState, key_sets: KeySets) -> Lifespan:
     @asynccontextmanager
     async def follow(_app: Litestar) -> AsyncIterator[None]:
         shared.follow()
@@ -146,6 +149,7 @@ def _following(shared: SharedState) -> Lifespan:
             yield
         finally:
             await shared.close()
+            await key_sets.close()
 
     return follow
 
