@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -13,7 +14,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from joserfc.jwk import ECKey
 from unit.gateway.certificate_kit import HOUR, Authority, jwk_of, self_signed, shown
 from unit.gateway.gateway_kit import assert_problem, transfer
-from unit.gateway.oauth2_kit import Client, House, assert_refused, house_of
+from unit.gateway.oauth2_kit import (
+    CALLBACK,
+    VERIFIER,
+    Client,
+    House,
+    assert_refused,
+    challenge,
+    house_of,
+)
 
 from payhub_gateway.oauth2.model import SELF_SIGNED, TLS_CLIENT_AUTH
 
@@ -171,6 +180,34 @@ async def test_a_registered_certificate_is_the_client_and_no_other_is(house: Hou
         assert_refused(await token(client, other), "invalid_client")
     house.clock.advance(2 * 3600)
     assert_refused(await token(client, OWN), "invalid_client")
+
+
+async def test_the_code_flow_goes_by_certificate_too(house: House):
+    client = await house.tpp(
+        token_endpoint_auth_method=TLS_CLIENT_AUTH, tls_client_auth_subject_dn=NAME, jwks=None
+    )
+    by_card = {"client_assertion": "", "client_assertion_type": "", "client_id": client.client_id}
+    card = {HEADER: shown(OURS.issue())}
+
+    async def send(path: str, **form: str) -> Any:
+        return await client.post(path, {**by_card, **form}, headers=card, dpop=False)
+
+    asked = {"response_type": "code", "redirect_uri": CALLBACK, "scope": "payments:read", "state": "s"}
+    asked |= {"code_challenge": challenge(), "code_challenge_method": "S256"}
+    pushed = await send("/oauth2/par", **asked)
+    assert pushed.status_code == 201, pushed.text
+    answer = await client.decide(pushed.json()["request_uri"])
+    code = parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+    grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+    given = (await send("/oauth2/token", **grant, code_verifier=VERIFIER)).json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"]}
+    assert (await send("/oauth2/token", **refresh)).status_code == 200
+    assert (await send("/oauth2/introspect", token=given["access_token"])).json()["active"] is True
+    assert (await send("/oauth2/revoke", token=given["refresh_token"])).status_code == 200
+    assert_refused(await send("/oauth2/token", **refresh), "invalid_grant")
+    card = {HEADER: shown(THEIRS.issue())}
+    for path in ("/oauth2/par", "/oauth2/introspect", "/oauth2/revoke"):
+        assert_refused(await send(path, **asked, token="x"), "invalid_client")
 
 
 async def test_a_proof_is_used_once_without_an_assertion_too(house: House):
