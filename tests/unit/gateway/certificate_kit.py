@@ -52,9 +52,10 @@ class Authority:
         usage: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.CLIENT_AUTH,
         is_authority: bool = False,
         key: ec.EllipticCurvePrivateKey | None = None,
+        organization: str = "Buffalo",
     ) -> x509.Certificate:
         key = key or ec.generate_private_key(ec.SECP256R1())
-        made = builder(named(name), self.name, key, since=since, until=until).add_extension(
+        made = builder(named(name, organization), self.name, key, since=since, until=until).add_extension(
             NAMES, critical=False
         )
         if usage is not None:
@@ -64,10 +65,10 @@ class Authority:
         return made.sign(self.key, hashes.SHA256())
 
 
-def named(name: str) -> x509.Name:
+def named(name: str, organization: str = "Buffalo") -> x509.Name:
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Buffalo"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
             x509.NameAttribute(NameOID.COMMON_NAME, name),
         ]
     )

@@ -25,12 +25,14 @@ from unit.gateway.oauth2_kit import (
 )
 
 from payhub_gateway.oauth2.model import SELF_SIGNED, TLS_CLIENT_AUTH
+from payhub_platform.contracts.tenant import OAuthClient
 
 HEADER = "X-Client-Cert"
 INSTALLATION, OURS, THEIRS = Authority("installation"), Authority("authority"), Authority("authority")
 NAME = "CN=ussd,O=Buffalo"
 GRANTS = ["client_credentials"]
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
+PRIVATE_KEY = ECKey.generate_key("P-256")
 OWN = self_signed(PRIVATE)
 
 
@@ -127,6 +129,27 @@ async def test_an_authority_vouches_for_its_own_tenant_alone(house: House):
     buffalo = house.client("buffalo-admin")
     for card, status in ((OURS.issue(), 200), (THEIRS.issue(), 400), (INSTALLATION.issue(), 400)):
         assert (await buffalo.token(dpop=False, headers={HEADER: shown(card)})).status_code == status
+
+
+async def test_a_client_that_is_configured_without_keys_shows_its_own_certificate(house: House):
+    for directory in house.directories:
+        for tenant, name in (("buffalo", "ussd"), ("lion", "lion-ussd")):
+            config = directory.get(tenant)
+            assert config is not None
+            till = OAuthClient(client_id=name, name="Till", jwks={}, scopes=["payments:read"])
+            changes = {"version": config.version + 1, "clients": [*config.clients, till]}
+            directory.put(msgspec.structs.replace(config, **changes))
+    till = Client(house, "ussd", PRIVATE_KEY, house.copies[0])
+    # The kit's certificates are of the organization Buffalo, and the institution's id is buffalo.
+    assert_refused(await token(till, OURS.issue()), "invalid_client")
+    right = OURS.issue(organization="buffalo")
+    assert (await token(till, right)).status_code == 200
+    for wrong in (OURS.issue("other", organization="buffalo"), THEIRS.issue(organization="buffalo"), None):
+        assert_refused(await token(till, wrong), "invalid_client")
+    assert_refused(await till.token(headers={HEADER: shown(right)}), "invalid_client")  # signed by some key
+    lion = Client(house, "lion-ussd", PRIVATE_KEY, house.copies[0])
+    assert_refused(await token(lion, OURS.issue("lion-ussd", organization="lion")), "invalid_client")
+    assert (await token(lion, INSTALLATION.issue("lion-ussd", organization="lion"))).status_code == 200
 
 
 async def test_authorities_follow_one_another(house: House):

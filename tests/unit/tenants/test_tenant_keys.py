@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from unit.tenants.tenants_kit import NOW_MS, Plane, create_request
+from unit.tenants.tenants_kit import NOW_MS, Plane, create_request, ec_jwk
 
 from payhub_gateway.oauth2.authorities import Authorities, is_named
 from payhub_platform.security import jws
@@ -202,6 +202,19 @@ async def test_a_request_comes_back_as_a_certificate_for_mutual_tls(api: Api, pl
     assert other["authorityPem"] != answer.json()["authorityPem"]
     theirs = x509.load_pem_x509_certificate(other["certificatePem"].encode())
     assert authorities.vouch(theirs, config) is False
+
+
+async def test_a_client_without_keys_is_published_without(api: Api, plane: Plane):
+    body = {"clientId": "buffalo-till", "name": "Till", "scopes": ["payments:read"]}
+    answer = await api.post(f"{BASE}/clients", json=body)
+    assert (answer.status_code, answer.json()["jwks"]) == (201, {})
+    assert (await api.post(f"{BASE}/clients", json=body)).status_code == 200
+    other = await api.post(f"{BASE}/clients", json={**body, "jwks": {"keys": [ec_jwk()]}})
+    assert (other.status_code, other.json()["code"]) == (409, "client-exists")
+    assert (await api.post(f"{BASE}/clients", json={**body, "jwks": {"keys": []}})).status_code == 400
+    await plane.publisher.publish_waiting()
+    [client] = [one for one in plane.bus.published[-1].clients if one.client_id == "buffalo-till"]
+    assert client.jwks == {}
 
 
 @pytest.mark.parametrize("case", ["text", "p384", "tampered"])
