@@ -12,6 +12,7 @@ from typing import Final
 from litestar import Litestar
 
 from payhub_gateway.app import Parts, create_app
+from payhub_gateway.channel_trust import ChannelTrust
 from payhub_gateway.draining import GRACE_S, Draining, serve
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_gateway.limits import InFlight
@@ -104,18 +105,22 @@ def _server(settings: GatewaySettings, worker: str, draining: Draining) -> Serve
         store.open(bus)
         exchange.open(bus)
         await engines.open()
+        if http.config.ssl is not None:
+            trust.follow(http.config.ssl)
         spare_what_lives()
         try:
             yield
         finally:
+            await trust.close()
             await exchange.close()
             await directory.close()
             await engines.close()
             await bus.close()
             tracing.shutdown()
 
-    app = create_app(parts, [lifespan])
-    return server(app, settings.host, settings.port, tls=settings.tls(), grace_s=GRACE_S)
+    app, trust = create_app(parts, [lifespan]), ChannelTrust(directory)
+    http = server(app, settings.host, settings.port, tls=settings.tls(), grace_s=GRACE_S)
+    return http
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from payhub_gateway.oauth2.api import (
 )
 from payhub_gateway.oauth2.assembly import OAuth2Options, assemble
 from payhub_gateway.oauth2.authorization_api import ask_consent, take_decision
+from payhub_gateway.oauth2.key_sets import HttpsKeyFetcher, KeyFetcher, KeySets
 from payhub_gateway.oauth2.registration_api import (
     read_client,
     register_client,
@@ -70,6 +71,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     rates: RateLimits
     limits: ApiLimits
     draining: Draining
+    key_fetcher: KeyFetcher = msgspec.field(default_factory=HttpsKeyFetcher)
 
 
 @get(PATH_LIVE)
@@ -96,6 +98,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         parts.oauth_cache,
         parts.clock,
         parts.oauth_options,
+        parts.key_fetcher,
     )
     access = Access(oauth2.guard, oauth2.clients, parts.directory, parts.rates, parts.limits)
     flows = FlowService(parts.engines, parts.in_flight, parts.clock)
@@ -135,7 +138,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
         },
         exception_handlers=exception_handlers(),
         before_request=_check_head,
-        lifespan=[*(lifespan or []), _following(oauth2.shared)],
+        lifespan=[*(lifespan or []), _following(oauth2.shared, oauth2.key_sets)],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,
         logging_config=None,
@@ -151,7 +154,7 @@ async def _check_head(request: Request[Any, Any, Any]) -> None:
     request_shape.check_head(scope["raw_path"], scope["query_string"], scope["headers"])
 
 
-def _following(shared: SharedState) -> Lifespan:
+def _following(shared: SharedState, key_sets: KeySets) -> Lifespan:
     @asynccontextmanager
     async def follow(_app: Litestar) -> AsyncIterator[None]:
         shared.follow()
@@ -159,6 +162,7 @@ def _following(shared: SharedState) -> Lifespan:
             yield
         finally:
             await shared.close()
+            await key_sets.close()
 
     return follow
 

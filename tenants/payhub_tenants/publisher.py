@@ -14,6 +14,7 @@ from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
 from payhub_platform.security.secrets import SealError
 from payhub_tenants.endpoints.service import published_endpoints
+from payhub_tenants.keys.model import AUTHORITY_DOCUMENT, Authority
 from payhub_tenants.placement.model import PLACEMENT_DOCUMENT, PlacementRecord
 from payhub_tenants.store import Registry, Store
 from payhub_tenants.tenants.login import sealed_secrets, with_secrets
@@ -147,10 +148,12 @@ class Publisher:
     async def _config(self, registry: Registry, tenant: Tenant) -> TenantConfig:
         tenant_id = tenant.tenant_id
         placed = await registry.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord)
+        authority = await registry.documents.get(tenant_id, AUTHORITY_DOCUMENT, Authority)
         beside = Published(
             clients=await registry.clients.of_tenant(tenant_id),
             placed=placed,
             webhooks=await published_endpoints(registry.documents, self._vault, tenant),
+            channel_authorities=[] if authority is None else [authority.certificate_pem],
         )
         return with_terms(
             config_of(await self._for_engines(tenant), beside),

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 from support.replica_group import free_ports
 
+from payhub_engines.core.commands import CorrelateMessage
 from payhub_engines.server.app import create_app, run
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.settings import EngineSettings
 from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT
+from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     PaymentLimits,
@@ -83,7 +85,8 @@ def tenant(secrets: SecretBox) -> TenantConfig:
 class Gateway:
     """Asks as a gateway does."""
 
-    def __init__(self, port: int, http: aiohttp.ClientSession) -> None:
+    def __init__(self, port: int, http: aiohttp.ClientSession, engine: Engine) -> None:
+        self.engine = engine
         self._url = f"http://127.0.0.1:{port}/engine/v1"
         self._http = http
         self.retry_after: str | None = None  # of the last answer
@@ -132,7 +135,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         while not engine.is_leader:
             await engine.leadership_changed()
         await until_it_listens(http, settings.port)
-        yield Gateway(settings.port, http)
+        yield Gateway(settings.port, http, engine)
     stop.set()
     assert await serving == 0
 
@@ -172,6 +175,25 @@ async def test_a_payer_who_is_waited_for_confirms(gateway: Gateway):
         assert (await gateway.post(path, {"accepted": False}, 422, **again))["code"] == "nothing-to-confirm"
     assert await gateway.get("/received-requests") == {"requests": [], "complete": True}
     assert (await gateway.get(f"/payments/{PAYMENT}"))["endedAt"]
+
+
+async def test_a_decision_that_came_too_late_was_not_taken_however_often_it_is_sent(gateway: Gateway):
+    await gateway.post("/processes", {"xml": CONFIRMED}, 200)
+    late = Callback(
+        tenant="buffalo",
+        name="payer-confirmation",
+        correlation_key=PAYMENT,
+        variables={"confirmation": "ACCEPTED"},
+        message_id="yes",
+    )
+    # As if the payer had been waited for a moment ago.
+    await gateway.engine.stream.submit(CorrelateMessage(callback=late), "buffalo")
+    path, yes = f"/payments/{PAYMENT}/confirmation", {HEADER_ACT: "yes"}
+    for _ in range(2):
+        assert (await gateway.post(path, {"accepted": True}, 422, **yes))["code"] == "nothing-to-confirm"
+    await gateway.post("/payments", PAYING)
+    assert (await gateway.post(path, {"accepted": True}, 422, **yes))["code"] == "nothing-to-confirm"
+    assert await gateway.post(path, {"accepted": True}, **{HEADER_ACT: "yes, now"})
 
 
 async def test_a_request_to_be_paid_is_started_once_and_told(gateway: Gateway):

@@ -71,9 +71,10 @@ class Authority:
 class Running:
     """A gateway process, and who may sign its clients' certificates."""
 
-    def __init__(self, url: str, authority: Authority, trusted: Path) -> None:
+    def __init__(self, url: str, authority: Authority, lions: Authority, trusted: Path) -> None:
         self.url = url
         self.authority = authority
+        self.lions = lions
         self._trusted = trusted
 
     def client(self, shown: tuple[str, str] | None) -> httpx.AsyncClient:
@@ -94,10 +95,15 @@ def gateway(
 ) -> Iterator[Running]:
     folder, port = tmp_path_factory.mktemp("tls"), unused_tcp_port_factory()
     servers, clients = Authority(folder, "servers"), Authority(folder, "clients")
+    lions = Authority(folder, "lions")
     certificate, key = servers.issue("gateway")
     data = folder / "data"
     data.mkdir()
-    tenants = [tenant_config("buffalo", [oauth_client("ussd", KEY)])]
+    own = [lions.file.read_text()]
+    tenants = [
+        tenant_config("buffalo", [oauth_client("ussd", KEY)]),
+        tenant_config("lion", [oauth_client("lion-ussd", KEY)], channel_authorities=own),
+    ]
     for worker in ("", "-1", "-2"):
         (data / f"tenants{worker}.cache").write_bytes(msgspec.msgpack.encode(tenants))
     environment = {
@@ -113,7 +119,7 @@ def gateway(
         "PAYHUB_WORKERS": str(request.param),
     }
     process = subprocess.Popen([sys.executable, "-m", "payhub_gateway"], env=environment)
-    held = Running(f"https://127.0.0.1:{port}", clients, servers.file)
+    held = Running(f"https://127.0.0.1:{port}", clients, lions, servers.file)
     try:
         wait_until_ready(held, process)
         yield held
@@ -137,12 +143,12 @@ def wait_until_ready(gateway: Running, process: subprocess.Popen[bytes]) -> None
                 return
 
 
-async def ask_token(gateway: Running, http: httpx.AsyncClient) -> httpx.Response:
+async def ask_token(gateway: Running, http: httpx.AsyncClient, client: str = "ussd") -> httpx.Response:
     now_s = int(time.time())
     form = {
         "grant_type": "client_credentials",
         "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": assertion(KEY, "ussd", aud=gateway.url, iat=now_s, exp=now_s + 60),
+        "client_assertion": assertion(KEY, client, aud=gateway.url, iat=now_s, exp=now_s + 60),
     }
     return await http.post("/oauth2/token", data=form)
 
@@ -164,6 +170,21 @@ async def test_a_token_is_good_over_its_clients_connections_alone(gateway: Runni
     for shown in (other, None):
         async with gateway.client(shown) as http:
             assert await ask_usage(http, token) == (401, "invalid-token")
+
+
+async def test_a_tenants_own_authority_opens_connections_and_vouches_for_its_clients_alone(gateway: Running):
+    ours, lions = gateway.authority.issue("ours"), gateway.lions.issue("lions-till")
+    for shown, client, status in (
+        (lions, "lion-ussd", 200),
+        (lions, "ussd", 400),
+        (ours, "lion-ussd", 400),
+        (ours, "ussd", 200),
+    ):
+        async with gateway.client(shown) as http:
+            given = await ask_token(gateway, http, client)
+            assert given.status_code == status, (client, given.text)
+            if status == 200:
+                assert await ask_usage(http, given.json()["access_token"]) == (200, None)
 
 
 async def test_without_certificate_and_proof_there_is_no_token(gateway: Running):

@@ -67,6 +67,8 @@ class Authority:
             )
         )
         if not is_authority:
-            here = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+            here: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            here += [x509.DNSName("localhost")]
+            here += [x509.DNSName(part.value) for part in subject if "." in part.value]
             builder = builder.add_extension(x509.SubjectAlternativeName(here), critical=False)
         return builder.sign(self.key, hashes.SHA256())

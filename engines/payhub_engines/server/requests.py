@@ -162,10 +162,12 @@ async def tell(
     def look(state: State) -> tuple[bool, bool]:
         taken = state.message_id(tenant_id, name, key, act) if act else None
         is_repeated = taken is not None and taken[0] > engine.clock()
-        return is_repeated, state.has_subscription(tenant_id, name, key)
+        # What nobody waited for any more has the key of a message, not of an instance.
+        is_taken = taken is not None and is_repeated and state.document(taken[1]) is not None
+        return is_taken, not is_repeated and state.has_subscription(tenant_id, name, key)
 
-    is_repeated, waits = await engine.stream.read(look, tenant_id)
-    if is_repeated:
+    is_taken, waits = await engine.stream.read(look, tenant_id)
+    if is_taken:
         return
     if not waits:
         raise UnprocessableError("nothing-to-confirm", "Nothing waits for this now.")
@@ -180,6 +182,8 @@ async def tell(
     reply = await engine.stream.submit(CorrelateMessage(callback=callback), tenant_id)
     if isinstance(reply, Rejected):
         raise UnprocessableError(reply.code, reply.detail)
+    if await engine.stream.read(lambda state: state.document(reply.key) is None, tenant_id):
+        raise UnprocessableError("nothing-to-confirm", "Nothing waits for this any more.")
 
 
 def _seconds_until(at_ms: int | None, now_ms: int) -> int | None:

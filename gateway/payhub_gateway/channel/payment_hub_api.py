@@ -1,6 +1,5 @@
 """Payment Hub EE's paths and headers, served by the same flows as ``/v1``."""
 
-import asyncio
 import secrets
 from typing import Any, Final
 
@@ -30,18 +29,16 @@ from payhub_platform.clock import Clock
 from payhub_platform.contracts.channel import (
     AccountLookup,
     AccountState,
-    AccountStatus,
     TransactionRequestStatus,
     TransactionState,
     TransferAccepted,
     TransferRequest,
     TransferStatus,
 )
-from payhub_platform.contracts.engine import PATH_ACCOUNTS, PATH_PAYMENTS, PATH_REQUESTS
+from payhub_platform.contracts.engine import PATH_PAYMENTS, PATH_REQUESTS
 from payhub_platform.errors import (
     InvalidInputError,
     NotFoundError,
-    UnavailableError,
     UnprocessableError,
 )
 from payhub_platform.http import decode_body
@@ -53,9 +50,6 @@ REGISTRATION: Final = "/channel/partyRegistration"
 GSMA_TRANSFER: Final = "/channel/gsma/transfer"
 ACCOUNT: Final = "/channel/accounts/{kind:str}/{identifier:str}"
 HEADER_KIND: Final = "requestType"
-ACCOUNT_WAIT_S: Final = 5.0
-ACCOUNT_LOOK_S: Final = 0.05  # until the first look at the answer; twice as long after each
-ACCOUNT_LOOK_MAX_S: Final = 0.5
 
 _TRANSFER: Final = msgspec.json.Decoder(HubTransfer)
 _REQUEST: Final = msgspec.json.Decoder(HubRequest)
@@ -227,30 +221,11 @@ async def _account(
     key = secrets.token_hex()  # a question is never a retry: the answer would be an old one
     party = payment_hub_model.party_of(kind, identifier, "path:kind")
     act = model.account_lookup(AccountLookup(party=party), caller.tenant, caller.client_id, key)
-    begun = await flows.begin(caller, act, current_traceparent())
-    return await awaited_account(flows, caller, begun.transaction_id, ACCOUNT_WAIT_S)
-
-
-async def awaited_account(flows: FlowService, caller: Caller, lookup_id: str, wait_s: float) -> AccountState:
-    """Wait until the core system has told of an account.
-
-    Raises:
-        UnprocessableError: ``account-refused``; the core system refuses it.
-        UnavailableError: ``account-not-told``; it has not said anything in ``wait_s`` seconds.
-    """
-    loop, pause_s = asyncio.get_running_loop(), ACCOUNT_LOOK_S
-    until_s = loop.time() + wait_s
-    while True:
-        told = await flows.find(caller, PATH_ACCOUNTS, lookup_id, AccountStatus, current_traceparent())
-        if told.account is not None:
-            return told.account
-        if told.state == "FAILED":
-            why = "" if told.error is None else f" {told.error.code}: {told.error.description}"
-            raise UnprocessableError("account-refused", f"The core system tells of no such account.{why}")
-        if loop.time() >= until_s:
-            raise UnavailableError("account-not-told", "The core system has not answered yet.")
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, ACCOUNT_LOOK_MAX_S)
+    told = await flows.account(caller, act, current_traceparent())
+    if told.account is None:
+        why = "" if told.error is None else f" {told.error.code}: {told.error.description}"
+        raise UnprocessableError("account-refused", f"The core system tells of no such account.{why}")
+    return told.account
 
 
 def _not_offered(request: AnyRequest, reasons: dict[str, str]) -> NotFoundError:

@@ -16,7 +16,6 @@ from payhub_platform.contracts.channel import (
     PartyIdInfo,
     PartyIdType,
     PartyRegistration,
-    RequestUse,
     TransactionRequest,
     TransferRequest,
     TransferStatus,
@@ -110,33 +109,34 @@ class HubAccountBalance(Contract, frozen=True, kw_only=True, rename="camel"):
 
 
 def transfer(sent: HubTransfer) -> TransferRequest:
-    """Return the transfer that a body asks for.
+    """Return the transfer that a body asks for; it is the same as one that says ``useCase``.
 
     Raises:
         UnprocessableError: ``flow-not-offered``; nothing is paid so here.
         InvalidInputError: ``invalid-field``; two things are said of what is paid for.
     """
-    fields = {name: getattr(sent, name) for name in TransferRequest.__struct_fields__}
-    if sent.transaction_type is not None:
-        if sent.use_case != "transfer":
-            raise _said_twice()
-        fields["use_case"] = next((use for use in USE_CASES if _is(use, sent.transaction_type)), None)
-        if fields["use_case"] is None:
-            raise _not_offered("/transactionType")
-    return TransferRequest(**fields)
+    wanted = sent.transaction_type
+    if wanted is None:
+        return sent  # it is one, written as one
+    if sent.use_case != "transfer":
+        raise _said_twice()
+    use_case = next((use for use in USE_CASES if _is(use, wanted)), None)
+    if use_case is None:
+        raise _not_offered("/transactionType")
+    return msgspec.structs.replace(sent, use_case=use_case, transaction_type=None)
 
 
 def request_to_pay(sent: HubRequest) -> TransactionRequest:
     """Return the request to pay that a body asks for; errors as for ``transfer``."""
-    fields = {name: getattr(sent, name) for name in TransactionRequest.__struct_fields__}
-    if sent.transaction_type is not None:
-        if sent.use_case != "merchant-payment":
-            raise _said_twice()
-        wanted = sent.transaction_type
-        fields["use_case"] = next((use for use in REQUEST_USES if _is_request(use, wanted)), None)
-        if fields["use_case"] is None:
-            raise _not_offered("/transactionType")
-    return TransactionRequest(**fields)
+    wanted = sent.transaction_type
+    if wanted is None:
+        return sent
+    if sent.use_case != "merchant-payment":
+        raise _said_twice()
+    use_case = next((use for use in REQUEST_USES if _says(REQUEST_USES[use], wanted)), None)
+    if use_case is None:
+        raise _not_offered("/transactionType")
+    return msgspec.structs.replace(sent, use_case=use_case, transaction_type=None)
 
 
 def gsma_transfer(sent: GsmaTransfer) -> TransferRequest:
@@ -219,10 +219,6 @@ def _gsma_party(pairs: list[GsmaPair], where: str) -> ChannelParty:
 
 def _is(use: UseCase, sent: HubTransactionType) -> bool:
     return use != _LOAN and _says(USE_CASES[use], sent)
-
-
-def _is_request(use: RequestUse, sent: HubTransactionType) -> bool:
-    return _says(REQUEST_USES[use], sent)
 
 
 def _says(known: msgspec.Struct, sent: HubTransactionType) -> bool:

@@ -1,7 +1,8 @@
 """Flows: begun under an id that makes retries harmless, and asked for, at the tenant's engine."""
 
+import asyncio
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -12,9 +13,12 @@ from payhub_gateway.channel.model import Act
 from payhub_gateway.engine_client import EngineClient
 from payhub_gateway.limits import InFlight
 from payhub_platform.clock import Clock
-from payhub_platform.contracts.channel import TransferAccepted
-from payhub_platform.errors import NotFoundError, UnprocessableError
+from payhub_platform.contracts.channel import AccountStatus, TransferAccepted
+from payhub_platform.errors import NotFoundError, UnavailableError, UnprocessableError
 
+ANSWER_WAIT_S: Final = 5.0
+LOOK_S: Final = 0.05  # until the first look at the answer; twice as long after each
+LOOK_MAX_S: Final = 0.5
 StatusT = TypeVar("StatusT", bound=msgspec.Struct)
 
 
@@ -64,6 +68,28 @@ class FlowService:
         require_id(own_id)
         with self._slot(caller):
             return await self._engines.find(caller.tenant, f"{path}/{own_id}", kind, traceparent)
+
+    async def account(
+        self, caller: Caller, act: Act, traceparent: str, wait_s: float = ANSWER_WAIT_S
+    ) -> AccountStatus:
+        """Look an account up and wait for the answer; all the while it is one of the client's at work.
+
+        Raises:
+            PayhubError: see ``begin``; 503 ``account-not-told`` where it is not answered in time.
+        """
+        loop, pause_s = asyncio.get_running_loop(), LOOK_S
+        until_s = loop.time() + wait_s
+        with self._slot(caller):
+            begun = await self._engines.start(caller.tenant, act.command, traceparent, act.path)
+            path = f"{act.path}/{begun.transaction_id}"
+            while True:
+                told = await self._engines.find(caller.tenant, path, AccountStatus, traceparent)
+                if told.account is not None or told.state != "PENDING":
+                    return told
+                if loop.time() >= until_s:
+                    raise UnavailableError("account-not-told", "The core system has not answered yet.")
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LOOK_MAX_S)
 
     async def find_all(
         self, caller: Caller, path: str, kind: type[StatusT], traceparent: str

@@ -13,6 +13,7 @@ from payhub_gateway.oauth2.dpop import Nonces, Proofs
 from payhub_gateway.oauth2.guard import TokenGuard
 from payhub_gateway.oauth2.identity import ChannelIdentity
 from payhub_gateway.oauth2.inspection import TokenInspection
+from payhub_gateway.oauth2.key_sets import KeyFetcher, KeySets
 from payhub_gateway.oauth2.registration import Registrations
 from payhub_gateway.oauth2.service import TokenServer
 from payhub_gateway.oauth2.shared import SharedState
@@ -56,6 +57,7 @@ class OAuth2Parts(msgspec.Struct, frozen=True, kw_only=True):
     registrations: Registrations
     certificates: Certificates
     guard: TokenGuard
+    key_sets: KeySets
 
 
 def assemble(
@@ -66,6 +68,7 @@ def assemble(
     cache_file: Path,
     clock: Clock,
     options: OAuth2Options,
+    fetcher: KeyFetcher,
 ) -> OAuth2Parts:
     """Put the OAuth2 server together."""
     shared = SharedState(store, keys, clock, cache_file)
@@ -74,11 +77,22 @@ def assemble(
     proofs = Proofs(clock, Nonces(clock) if options.dpop_nonces else None)
     certificates = Certificates(options.certificate_header, options.trusted_proxies)
     bearer = options.bearer_tokens
+    key_sets = KeySets(fetcher, clock)
     authorities = Authorities(options.client_authorities, clock)
     server = TokenServer(
-        issuer, clients, tokens, store, shared, proofs, authorities, clock, bearer_tokens=bearer
+        issuer,
+        clients,
+        tokens,
+        store,
+        shared,
+        proofs,
+        clock,
+        authorities=authorities,
+        key_sets=key_sets,
+        bearer_tokens=bearer,
     )
     return OAuth2Parts(
+        key_sets=key_sets,
         shared=shared,
         clients=clients,
         tokens=tokens,

@@ -3,6 +3,8 @@
 import functools
 from typing import Final
 
+import msgspec
+
 from payhub_gateway.oauth2 import model
 from payhub_gateway.oauth2.records import RegisteredClient
 from payhub_gateway.oauth2.registration import ClientMetadata, read_certificates, read_metadata
@@ -83,7 +85,7 @@ class ClientDirectory:
         tenant, source = found
         known = self._known.get(client_id)
         if known is None or known[0] is not tenant or known[1] is not source:
-            known = (tenant, source, Client(tenant, client_id, _metadata(source)))
+            known = (tenant, source, Client(tenant, client_id, _metadata(tenant.tenant_id, source)))
             self._known[client_id] = known
         return known[2]
 
@@ -96,14 +98,21 @@ class ClientDirectory:
         return None if registered is None or tenant is None else (tenant, registered)
 
 
-def _metadata(source: OAuthClient | RegisteredClient) -> ClientMetadata:
+def _metadata(tenant_id: str, source: OAuthClient | RegisteredClient) -> ClientMetadata:
     if isinstance(source, RegisteredClient):
         return read_metadata(source.metadata)
     # Who may act for a member registers; what a tenant configures acts for itself.
-    return ClientMetadata(
+    configured = ClientMetadata(
         client_name=source.name,
         jwks=source.jwks,
         scope=" ".join(source.scopes),
         grant_types=[model.CLIENT_CREDENTIALS],
         response_types=[],
+    )
+    if source.jwks:
+        return configured
+    return msgspec.structs.replace(
+        configured,
+        token_endpoint_auth_method=model.TLS_CLIENT_AUTH,
+        tls_client_auth_subject_dn=f"CN={source.client_id},O={tenant_id}",
     )

@@ -48,6 +48,7 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
         code: the authorization code that it names, as stored.
         grant: the grant of the refresh token that it names, as stored.
         reused: a code that was exchanged before.
+        keys: of a client that publishes them itself.
         issued_code: a new code and what it stands for.
         issued_refresh: a new refresh token and what it stands for.
     """
@@ -70,6 +71,7 @@ class GrantRequest(OAuth2Request):  # type: ignore[misc] # Authlib ships no type
         self.code: IssuedCode | None = None
         self.grant: Grant | None = None
         self.reused: IssuedCode | None = None
+        self.keys: list[PublicKey] = []
         self.issued_code: tuple[str, IssuedCode] | None = None
         self.issued_refresh: tuple[str, Grant] | None = None
 
@@ -129,7 +131,8 @@ class PrivateKeyJwt:
             if client is None:
                 raise InvalidClientError(description="The client does not exist on this server.")
             signed, _, signature = assertion.rpartition(".")
-            verify_with_any(_keys_of(client), header.alg, header.kid, unbase64url(signature), signed.encode())
+            keys = _keys_of(client) if client.metadata.jwks_uri is None else request.keys
+            verify_with_any(keys, header.alg, header.kid, unbase64url(signature), signed.encode())
             now_ms = self._clock()
             model.check_assertion(claims, self._issuer, now_ms / 1000)
         except RefusedAssertionError as error:

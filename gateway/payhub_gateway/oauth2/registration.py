@@ -17,6 +17,7 @@ from cryptography import x509
 from payhub_gateway.oauth2 import model, records
 from payhub_gateway.oauth2.authorities import check_tls_name
 from payhub_gateway.oauth2.errors import RefusedError, RegistrationChangedError, UnknownClientError
+from payhub_gateway.oauth2.key_sets import check_key_address
 from payhub_gateway.oauth2.records import RegisteredClient
 from payhub_gateway.oauth2.shared import SharedState
 from payhub_gateway.oauth2.signatures import read_keys, unbase64url, verify_with_any
@@ -57,6 +58,7 @@ class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     )
     scope: _Text | None = None
     jwks: dict[str, Any] | None = None
+    jwks_uri: _Uri | None = None
     dpop_bound_access_tokens: bool = False
     tls_client_certificate_bound_access_tokens: bool = False
     software_id: _Text | None = None
@@ -88,9 +90,6 @@ def read_metadata(sent: Any) -> ClientMetadata:
     Raises:
         RefusedError: ``invalid_redirect_uri`` or ``invalid_client_metadata``.
     """
-    if isinstance(sent, dict) and "jwks_uri" in sent:
-        # A gateway that fetches what clients name can be sent anywhere; keys are registered themselves.
-        raise _refused("jwks_uri is not supported; register jwks.")
     try:
         metadata = msgspec.convert(sent, ClientMetadata)
         if len(msgspec.json.encode(metadata.jwks)) > JWKS_BYTES_MAX:
@@ -143,7 +142,11 @@ def _check_credential(metadata: ClientMetadata) -> None:
         check_tls_name(*metadata.tls_name())
     if method == model.SELF_SIGNED and not read_certificates(metadata.jwks or {}):
         raise ValueError("a self-signed certificate is registered as x5c")
-    if method != model.TLS_CLIENT_AUTH or metadata.jwks is not None:
+    if metadata.jwks_uri is not None:
+        if method != model.AUTH_METHOD or metadata.jwks is not None:
+            raise ValueError("jwks_uri is for private_key_jwt, and in place of jwks")
+        check_key_address(metadata.jwks_uri)
+    elif method != model.TLS_CLIENT_AUTH or metadata.jwks is not None:
         keys = read_keys(metadata.jwks or {})
         if len(keys) != len((metadata.jwks or {}).get("keys", [])):
             raise _refused("A key of jwks is private, too weak or of no accepted kind.")

@@ -13,7 +13,7 @@ from payhub_gateway.oauth2.authorities import Authorities
 from payhub_gateway.oauth2.certificates import Shown
 from payhub_gateway.oauth2.clients import Client, ClientDirectory
 from payhub_gateway.oauth2.dpop import Proofs
-from payhub_gateway.oauth2.errors import RefusedError
+from payhub_gateway.oauth2.errors import RefusedAssertionError, RefusedError
 from payhub_gateway.oauth2.grants import (
     S256,
     ClientGrant,
@@ -23,6 +23,7 @@ from payhub_gateway.oauth2.grants import (
     PrivateKeyJwt,
     RefreshGrant,
 )
+from payhub_gateway.oauth2.key_sets import KeySets
 from payhub_gateway.oauth2.mutual_tls import MutualTls
 from payhub_gateway.oauth2.records import Grant, IssuedCode
 from payhub_gateway.oauth2.replay import ReplayStore, use_everywhere
@@ -71,8 +72,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         store: what the gateway's copies share.
         shared: what this copy knows of it.
         proofs: verifies DPoP proofs.
-        authorities: who vouches for certificates of clients.
         clock: milliseconds since the Unix epoch.
+        authorities: who vouches for certificates of clients.
+        key_sets: fetches keys that clients publish themselves.
         bearer_tokens: whether tokens that are bound to nobody are issued; on one machine only.
     """
 
@@ -84,9 +86,10 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         store: StateStore,
         shared: SharedState,
         proofs: Proofs,
-        authorities: Authorities,
         clock: Clock,
         *,
+        authorities: Authorities,
+        key_sets: KeySets,
         bearer_tokens: bool,
     ) -> None:
         super().__init__()
@@ -102,6 +105,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
         for method in (model.TLS_CLIENT_AUTH, model.SELF_SIGNED):
             self.register_client_auth_method(method, MutualTls(method, authorities))
         self._authorities = authorities
+        self._key_sets = key_sets
         self.register_grant(CodeGrant, [S256(required=True)])
         self.register_grant(ClientGrant)
         self.register_grant(RefreshGrant)
@@ -117,6 +121,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
             PayhubError: the proof does not hold, or the shared store does not answer.
         """
         request = self.request(metadata.PATH_TOKEN, asked)
+        await self._fetch_keys(request)
         code_key, code_revision = await self._fetch(request)
         answer: Answer = self.create_token_response(request)
         await self._use_up(request, alone=asked.form.get("grant_type") == model.CLIENT_CREDENTIALS)
@@ -143,6 +148,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
             OAuth2Error: ``invalid_client``.
             StoreUnavailableError: whether the assertion was used elsewhere is not known.
         """
+        await self._fetch_keys(request)
         client: Client = self.authenticate_client(request, model.AUTH_METHODS)
         request.client = client
         await self._use_up(request, alone=False)
@@ -202,6 +208,20 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc] # Authlib ships no
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Nobody listens to Authlib's signals."""
+
+    async def _fetch_keys(self, request: GrantRequest) -> None:
+        """Fetch the keys of a client that publishes them itself, where one such is named.
+
+        Raises:
+            UnavailableError: 503 ``client-keys-unavailable``.
+        """
+        try:
+            header, claims = model.read_assertion(request.form.get("client_assertion", ""))
+        except RefusedAssertionError:
+            return  # it is told when the assertion is verified
+        client = self._clients.find(claims.sub)
+        if client is not None and client.metadata.jwks_uri is not None:
+            request.keys = await self._key_sets.keys(client.metadata.jwks_uri, header.kid)
 
     async def _fetch(self, request: GrantRequest) -> tuple[str, int]:
         """Fetch what the request's grant is about; return a code's key and revision."""

@@ -104,11 +104,15 @@ class SigningKey(Contract, frozen=True, kw_only=True):
 
 
 class OAuthClient(Contract, frozen=True, kw_only=True):
-    """A channel that may ask for tokens in the tenant's name; it signs with private_key_jwt."""
+    """A channel that may ask for tokens in the tenant's name.
+
+    It signs with private_key_jwt; without keys it shows a certificate of an authority of the tenant's
+    channels, with the subject ``CN=<client id>,O=<tenant id>`` (RFC 8705 section 2.1).
+    """
 
     client_id: str
     name: str
-    jwks: dict[str, Any]  # public keys only (RFC 7517)
+    jwks: dict[str, Any]  # public keys only (RFC 7517); may be empty
     scopes: list[str]
 
 

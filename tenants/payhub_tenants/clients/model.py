@@ -69,12 +69,15 @@ class JwkSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RegisterClient(Body, frozen=True, kw_only=True):
-    """Body of ``POST /v1/tenants/{id}/clients``."""
+    """Body of ``POST /v1/tenants/{id}/clients``.
+
+    A client without keys shows a certificate of the institution's own authority to its name instead.
+    """
 
     client_id: ClientId
     name: DisplayName
-    jwks: JwkSet
     scopes: Scopes
+    jwks: JwkSet | None = None
 
 
 class Client(Struct, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ def checked_request(request: RegisterClient) -> RegisterClient:
     """
     if len(set(request.scopes)) != len(request.scopes):
         raise InvalidInputError("duplicate-scope", "Each scope is named once.", "/scopes")
-    check_keys(request.jwks.keys)
+    check_keys([] if request.jwks is None else request.jwks.keys)
     return replace(request, scopes=sorted(request.scopes))
 
 
@@ -128,9 +131,11 @@ def check_keys(keys: list[Jwk]) -> None:
             raise UnsuitableJwkError("Several keys are told apart by their kid.", f"{where}/kid")
 
 
-def public_jwks(keys: list[Jwk]) -> dict[str, Any]:
+def public_jwks(sent: JwkSet | None) -> dict[str, Any]:
     """Return the keys as they are kept and published: without certificates, which nobody checks."""
-    bare = [replace(key, x5c=None, x5t=None, x5t_s256=None) for key in keys]
+    if sent is None:
+        return {}
+    bare = [replace(key, x5c=None, x5t=None, x5t_s256=None) for key in sent.keys]
     return {"keys": to_builtins(bare)}
 
 

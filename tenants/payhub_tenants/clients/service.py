@@ -75,7 +75,7 @@ class ClientService:
             client_id=request.client_id,
             tenant_id=tenant_id,
             name=request.name,
-            jwks=public_jwks(request.jwks.keys),
+            jwks=public_jwks(request.jwks),
             scopes=list(request.scopes),
             request_fingerprint=self._fingerprints.of(request),
             created_at_ms=self._clock(),

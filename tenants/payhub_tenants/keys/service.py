@@ -121,11 +121,11 @@ class KeyService:
         """
         now = self._clock()
         async with self._store.transaction(tenant_id) as transaction:
-            await _locked(transaction, tenant_id)
+            tenant = await _locked(transaction, tenant_id)
             held = await transaction.keys.certificates(tenant_id)
             if len(held) >= CERTIFICATES_MAX:
                 raise TooManyCertificatesError(CERTIFICATES_MAX)
-            authority = await self._authority(transaction, tenant_id, now)
+            authority = await self._authority(transaction, tenant, now)
             private_pem = await self._vault.open(tenant_id, authority.private_key_sealed, "authority")
             serial, pem, ends = issue(request, tenant_id, authority.certificate_pem, private_pem, now)
             certificate = Certificate(
@@ -138,6 +138,7 @@ class KeyService:
             await transaction.keys.add_certificate(certificate)
             detail = {"serial": serial, "clientId": request.client_id, "expiresAtMs": ends}
             await transaction.audit.append(tenant_id, now, actor, "certificate.issued", detail)
+        self._on_change()
         return _certificate_view(certificate, authority.certificate_pem, now)
 
     async def certificates(self, tenant_id: str) -> list[CertificateView]:
@@ -149,7 +150,9 @@ class KeyService:
         pem = authority.certificate_pem if authority is not None else ""
         return [_certificate_view(each, pem, self._clock()) for each in held]
 
-    async def _authority(self, transaction: Transaction, tenant_id: str, now: int) -> Authority:
+    async def _authority(self, transaction: Transaction, tenant: Tenant, now: int) -> Authority:
+        """Return the institution's authority; one that is made now is published, and gateways trust it."""
+        tenant_id = tenant.tenant_id
         known = await transaction.documents.get(tenant_id, AUTHORITY_DOCUMENT, Authority)
         if known is not None:
             return known
@@ -157,6 +160,7 @@ class KeyService:
         sealed = await self._vault.seal(tenant_id, private_pem, "authority")
         made = Authority(certificate_pem=certificate_pem, private_key_sealed=sealed)
         await transaction.documents.put(tenant_id, AUTHORITY_DOCUMENT, made, now)
+        await transaction.tenants.save(changed(tenant, now))
         return made
 
 

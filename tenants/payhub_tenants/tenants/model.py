@@ -225,6 +225,7 @@ class Published(Struct, frozen=True, kw_only=True):
     clients: list[Client]
     placed: PlacementRecord | None
     webhooks: list[WebhookEndpoint]
+    channel_authorities: list[str]
 
 
 def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
@@ -258,6 +259,7 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
             FormerEngine(engine=former.engine, until_ms=former.until_ms)
             for former in (beside.placed.former if beside.placed else [])
         ],
+        channel_authorities=beside.channel_authorities,
     )
 
 

@@ -1,5 +1,6 @@
 """Payment Hub EE's paths, bodies and headers: what they mean here, and what is refused."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from unit.gateway.test_channel_requests import asked
 
 from payhub_gateway.channel import payment_hub_api, payment_hub_model
 from payhub_gateway.channel.access import Caller
+from payhub_gateway.channel.model import account_lookup
 from payhub_gateway.channel.service import FlowService
+from payhub_gateway.limits import TooManyRequestsError
 from payhub_platform import ids
-from payhub_platform.contracts.channel import TransferError
+from payhub_platform.contracts.channel import AccountLookup, AccountStatus, PartyIdInfo, TransferError
+from payhub_platform.contracts.engine import PATH_ACCOUNTS
 from payhub_platform.contracts.use_cases import REQUEST_USES, USE_CASES
 from payhub_platform.errors import UnavailableError
 
@@ -193,18 +197,22 @@ async def test_an_account_that_is_refused_or_not_told(gateway: Gateway):
 
 
 async def test_nobody_waits_for_a_silent_core_system_for_ever(gateway: Gateway):
-    begun = await gateway.call(
-        "POST", "/v1/account-lookups", {"party": asked()["payee"]["partyIdInfo"]}, Idempotency_Key="k"
-    )
     flows: FlowService = gateway.app.dependencies["flows"].dependency()
-    access, tenant = gateway.app.dependencies["access"].dependency(), gateway.parts.directory.get("buffalo")
-    assert access
+    tenant = gateway.parts.directory.get("buffalo")
     assert tenant
     claims = gateway.app.dependencies["access_tokens"].dependency().verify(await gateway.token())
-    caller = Caller(tenant, claims, [])
-    with gateway.parts.tracing.span("test"), pytest.raises(UnavailableError) as refused:
-        await payment_hub_api.awaited_account(flows, caller, begun.json()["transactionId"], wait_s=0.0)
+    lookup = AccountLookup(party=PartyIdInfo(party_id_type="MSISDN", party_identifier="1"))
+    act, caller = account_lookup(lookup, tenant, "buffalo-ussd", "k"), Caller(tenant, claims, [])
+    with pytest.raises(UnavailableError) as refused:
+        await flows.account(caller, act, "t", wait_s=0.0)
     assert (refused.value.code, refused.value.retry_after_s) == ("account-not-told", 1)
+    waiting = asyncio.create_task(flows.account(caller, act, "t"))
+    while len(gateway.engine.calls) < 2:
+        await asyncio.sleep(0)
+    with gateway.parts.in_flight.slot("buffalo", "buffalo-ussd"), pytest.raises(TooManyRequestsError):
+        await flows.find(caller, PATH_ACCOUNTS, act.command.payment_id, AccountStatus, "t")
+    gateway.engine.state, gateway.engine.account = "COMPLETED", ACCOUNT
+    assert (await waiting).account == ACCOUNT
 
 
 @pytest.mark.parametrize(("method", "client"), [("post", "buffalo-ussd"), ("get", "buffalo-reader")])

@@ -76,6 +76,16 @@ async def test_a_header_may_name_the_payees_institution(gateway: Gateway):
     assert_problem(answer, 400, "invalid-field", "/payee/partyIdInfo/fspId")
 
 
+async def test_every_answer_to_a_known_client_tells_its_limits(gateway: Gateway):
+    for path, operations in DOCUMENT["paths"].items():
+        gateway.clock.advance(60)
+        for method in operations:
+            answer = await gateway.call(method.upper(), re.sub(r"{\w+}", "x", path))
+            assert answer.status_code >= 400 or path in ("/v1/usage", "/v1/received-requests")
+            assert answer.headers["ratelimit-policy"].startswith('"rate";q=20;w=2, "day"'), path
+            assert answer.headers["ratelimit"].startswith('"rate";r='), path
+
+
 async def test_the_document_is_served_to_everybody(gateway: Gateway):
     answer = await gateway.client.get("/v1/openapi.json")
     assert answer.json() == msgspec.json.decode(msgspec.json.encode(DOCUMENT))

@@ -1,11 +1,17 @@
+import ssl
+from pathlib import Path
+
 import msgspec
 import pytest
-from unit.gateway.gateway_kit import transfer
+from unit.gateway.certificate_kit import Authority
+from unit.gateway.gateway_kit import tenant_config, transfer
 
 from payhub_gateway.channel import checks
+from payhub_gateway.channel_trust import ChannelTrust
 from payhub_gateway.limits import InFlight, TooManyRequestsError
 from payhub_gateway.oauth2.replay import HOLD_MS, ReplayStore
 from payhub_gateway.settings import GatewaySettings
+from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.contracts.channel import TransferRequest
 from payhub_platform.contracts.tenant import ApiLimits
 from payhub_platform.errors import InvalidInputError, UnavailableError
@@ -131,3 +137,15 @@ def test_an_issuer_that_is_not_secure_is_refused(changes: dict[str, str]):
     settings = load(GatewaySettings, {**ENVIRONMENT, **changes})
     with pytest.raises(InvalidInputError, match="invalid-settings"):
         settings.issuer_url()
+
+
+def test_tls_asks_for_certificates_once_a_tenant_has_an_authority(tmp_path: Path):
+    directory, context = TenantDirectory(tmp_path / "tenants.cache"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trust = ChannelTrust(directory)
+    trust.look(context)
+    assert (context.verify_mode, context.get_ca_certs()) == (ssl.CERT_NONE, [])
+    directory.put(tenant_config("buffalo", [], channel_authorities=["unreadable", Authority("a").pem]))
+    directory.put(tenant_config("lion", [], channel_authorities=[Authority("b").pem]))
+    for _ in range(2):
+        trust.look(context)
+        assert (context.verify_mode, len(context.get_ca_certs())) == (ssl.CERT_OPTIONAL, 2)

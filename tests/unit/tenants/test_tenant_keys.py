@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from unit.tenants.tenants_kit import NOW_MS, Plane, create_request
+from unit.tenants.tenants_kit import NOW_MS, Plane, create_request, ec_jwk
 
+from payhub_gateway.oauth2.authorities import Authorities, is_named
 from payhub_platform.security import jws
 from payhub_platform.security.secrets import SealError, SecretBox
 from payhub_tenants.keys.model import (
@@ -171,7 +172,7 @@ async def test_a_key_is_deleted_by_two_people_and_never_the_one_that_signs(api: 
     assert plane.bus.published[-1].signing_key.earlier == []  # nobody believes it from now on
 
 
-async def test_a_request_comes_back_as_a_certificate_for_mutual_tls(api: Api):
+async def test_a_request_comes_back_as_a_certificate_for_mutual_tls(api: Api, plane: Plane):
     key = ec.generate_private_key(ec.SECP256R1())
     body = {"clientId": "buffalo-ussd", "csrPem": csr_pem(key, "somebody-else")}
     answer = await api.post(f"{BASE}/certificates", json=body)
@@ -187,9 +188,33 @@ async def test_a_request_comes_back_as_a_certificate_for_mutual_tls(api: Api):
     assert not constraints.ca
     [listed] = (await api.get(f"{BASE}/certificates")).json()
     assert listed["expiresAtMs"] == NOW_MS + 90 * 86_400_000
+    # Gateways hear of the authority, and take what it has issued for a channel of this institution.
+    await plane.publisher.publish_waiting()
+    config = plane.bus.published[-1]
+    assert config.channel_authorities == [answer.json()["authorityPem"]]
+    authorities = Authorities("", lambda: NOW_MS)
+    assert authorities.vouch(certificate, config)
+    assert is_named(certificate, "subject_dn", "CN=buffalo-ussd,O=buffalo")
+    await api.post(f"{BASE}/certificates", json=body)
+    assert await plane.publisher.publish_waiting() == 0  # a certificate more is none of their business
     await api.post("/v1/tenants", json=create_request("rhino"))
     other = (await api.post("/v1/tenants/rhino/certificates", json=body)).json()
     assert other["authorityPem"] != answer.json()["authorityPem"]
+    theirs = x509.load_pem_x509_certificate(other["certificatePem"].encode())
+    assert authorities.vouch(theirs, config) is False
+
+
+async def test_a_client_without_keys_is_published_without(api: Api, plane: Plane):
+    body = {"clientId": "buffalo-till", "name": "Till", "scopes": ["payments:read"]}
+    answer = await api.post(f"{BASE}/clients", json=body)
+    assert (answer.status_code, answer.json()["jwks"]) == (201, {})
+    assert (await api.post(f"{BASE}/clients", json=body)).status_code == 200
+    other = await api.post(f"{BASE}/clients", json={**body, "jwks": {"keys": [ec_jwk()]}})
+    assert (other.status_code, other.json()["code"]) == (409, "client-exists")
+    assert (await api.post(f"{BASE}/clients", json={**body, "jwks": {"keys": []}})).status_code == 400
+    await plane.publisher.publish_waiting()
+    [client] = [one for one in plane.bus.published[-1].clients if one.client_id == "buffalo-till"]
+    assert client.jwks == {}
 
 
 @pytest.mark.parametrize("case", ["text", "p384", "tampered"])
