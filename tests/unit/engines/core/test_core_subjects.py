@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from payhub_engines.core.appliers import apply_entry
+from payhub_engines.core.appliers import apply_entries, apply_entry
 from payhub_engines.core.appliers.messages import KNOWN_AS_MAX
 from payhub_engines.core.commands import CorrelateMessage, ForgetInstances
 from payhub_engines.core.events import LogEntry, MessageCorrelated, decode_entry
 from payhub_engines.core.memory_store import MemoryStore, write
 from payhub_engines.core.reply import Accepted, Rejected
-from payhub_engines.core.state import State
+from payhub_engines.core.state import State, digest
 from payhub_platform.contracts.handover import Callback, Subject
 
 
@@ -134,6 +134,21 @@ def test_an_instance_has_a_bounded_number_of_further_keys(engine, model):
     assert engine.instance(key).state == "COMPLETED"
     assert engine.state.find_key("default", "p", f":q/{KNOWN_AS_MAX - 1}") == key
     assert engine.state.find_key("default", "p", f":q/{KNOWN_AS_MAX}") is None
+
+
+def test_what_is_passed_over_is_known_by_its_further_keys_too(house):
+    """Who applies many entries at once passes over what began and ended in them; the state is the same."""
+    house.on_job("a", lambda _variables: {})
+    begin(house, ":quote/1")
+    house.execute(about("tx-1", known_as=":transfer/1"))
+    house.advance(10)
+    begin(house, ":quote/2", payment="tx-2")
+    at_once = MemoryStore()
+    state = State(at_once)
+    apply_entries([decode_entry(raw) for raw in house.entries], state)
+    write(state, at_once)
+    assert digest(at_once) == digest(house.store)
+    assert state.find_key("default", "p", ":transfer/1") == state.find_key("default", "p", "tx-1")
 
 
 def test_a_log_of_before_has_no_further_keys(house):
