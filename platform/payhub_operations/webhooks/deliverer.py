@@ -23,10 +23,11 @@ POLL_S: Final = 0.5
 class Deliverer:
     """Sends at least once: an attempt is recorded before it is made, and is made again if its end is not."""
 
-    def __init__(self, database: Database, sender: Sender, clock: Clock) -> None:
+    def __init__(self, database: Database, sender: Sender, clock: Clock, poll_s: float = POLL_S) -> None:
         self._database = database
         self._sender = sender
         self._clock = clock
+        self._poll_s = poll_s
         self._busy: Counter[tuple[str, str]] = Counter()
         self._ended = asyncio.Event()
 
@@ -39,7 +40,7 @@ class Deliverer:
                     self._busy[delivery.tenant, delivery.endpoint] += 1
                     attempts.create_task(self._deliver(delivery), name=f"webhook-{delivery.number}")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
+                    async with asyncio.timeout(self._poll_s):
                         await self._ended.wait()
 
     async def _claim(self) -> list[Delivery]:

@@ -18,6 +18,7 @@ class WebhookPages(Controller):
 
     path = "/webhooks"
     guards = (require_session,)
+    include_in_schema = False
 
     @get()
     async def show(

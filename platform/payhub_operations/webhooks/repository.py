@@ -45,15 +45,16 @@ _deliveries: Final = webhook_deliveries.c
 _attempts: Final = webhook_attempts.c
 
 # For each endpoint its oldest due deliveries, as many as it may have on their way: one where it fails. A
-# payment's later delivery waits for its earlier one. Rows that another copy of the service takes are left.
+# payment's later delivery waits for its earlier one. Rows that another copy of the service takes are left;
+# a locked row keeps its place (ctid) until the statement ends.
 _CLAIM: Final = text("""
 WITH due AS (
-  SELECT d.tenant, d.number, e.url, e.secrets
+  SELECT d.place, e.url, e.secrets
   FROM operations.webhook_endpoints e
   LEFT JOIN unnest(CAST(:tenants AS text[]), CAST(:endpoints AS text[]), CAST(:counts AS integer[]))
     AS busy (tenant, endpoint, count) USING (tenant, endpoint)
   CROSS JOIN LATERAL (
-    SELECT waiting.tenant, waiting.number FROM operations.webhook_deliveries waiting
+    SELECT waiting.ctid AS place FROM operations.webhook_deliveries waiting
     WHERE waiting.tenant = e.tenant AND waiting.endpoint = e.endpoint
       AND waiting.state = 'pending' AND waiting.next_attempt_at <= :now
       AND (waiting.payment = '' OR NOT EXISTS (
@@ -69,7 +70,7 @@ WITH due AS (
   LIMIT :free
 )
 UPDATE operations.webhook_deliveries d SET attempts = d.attempts + 1, next_attempt_at = :leased_until
-FROM due WHERE d.tenant = due.tenant AND d.number = due.number
+FROM due WHERE d.ctid = due.place
 RETURNING d.tenant, d.number, d.endpoint, d.message, d.body, d.attempts, d.started_at, due.url, due.secrets
 """).columns(secrets=JSONB())
 

@@ -33,7 +33,7 @@ class Subscriptions:
 
     async def run(self) -> None:
         """Follow configurations until cancelled."""
-        await follow(self._bus, self._take)
+        await follow(self._bus, self.take)
 
     async def wait_for_first(self) -> None:
         """Wait until the endpoints are those of all configurations there were, for a bounded time."""
@@ -43,7 +43,8 @@ class Subscriptions:
         except TimeoutError:
             _logger.warning("webhooks go where they went before: no configuration has been heard of")
 
-    async def _take(self, config: TenantConfig | None) -> None:
+    async def take(self, config: TenantConfig | None) -> None:
+        """Take a configuration; nothing is changed before None has said that all there were are known."""
         changed = list(self._wanted)
         if config is not None:
             wanted = _endpoints(config)
