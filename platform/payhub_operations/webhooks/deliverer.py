@@ -17,6 +17,7 @@ _logger = logging.getLogger(__name__)
 
 ENDPOINT_SENDS_MAX: Final = 8  # at once to one endpoint; one where it fails
 SENDS_MAX: Final = 400  # at once over all
+RECORDS_MAX: Final = 1  # at once: the other connections to PostgreSQL are for the audit and pages
 POLL_S: Final = 0.5
 
 
@@ -30,6 +31,7 @@ class Deliverer:
         self._poll_s = poll_s
         self._busy: Counter[tuple[str, str]] = Counter()
         self._ended = asyncio.Event()
+        self._recording = asyncio.Semaphore(RECORDS_MAX)
 
     async def run(self) -> None:
         """Send until cancelled; what is on its way then is sent again, under the same id."""
@@ -70,7 +72,7 @@ class Deliverer:
     async def _record(self, delivery: Delivery, began_ms: int, answer: Answer) -> None:
         now = moment(self._clock())
         try:
-            async with self._database.writer() as connection:
+            async with self._recording, self._database.writer() as connection:
                 if answer.error:
                     following = next_attempt(delivery, now)
                     await repository.mark_refused(connection, delivery, now, following, answer.error)

@@ -177,7 +177,7 @@ def _error(value: Any) -> ErrorData | None:
 
 
 def _text(value: Any) -> str:
-    return str(value)[:TEXT_CHARACTERS_MAX] if isinstance(value, str | int) else ""
+    return value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else ""
 
 
 def _is_storable(record: AuditRecord) -> bool:
