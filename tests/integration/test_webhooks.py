@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
 from sqlalchemy import delete, select, text, update
+from support.authority import Authority
 from support.operations_records import batch, outgoing, record
 from support.operations_servers import IDENTIFY, fresh_database, until
 from support.webhook_receivers import BOX, SECRET, Receiver, endpoint, hang, receiving, verified
@@ -97,7 +100,8 @@ class Office:
     async def until_error(self, error: str, attempts: int, tenant: str = "buffalo") -> None:
         async def reached() -> bool:
             [found] = (await self.service.deliveries(tenant, {})).deliveries
-            return (found.error, found.attempts) == (error, attempts)
+            made = (await self.service.detail(tenant, str(found.delivery))).attempts
+            return [(each.attempt, each.error) for each in made[:1]] == [(attempts, error)]
 
         await until(reached)
 
@@ -208,10 +212,13 @@ async def test_two_tenants_are_told_of_their_own_payments_under_their_own_ids(of
 
 
 async def test_a_receiver_that_fails_gets_the_same_id_again_and_then_what_waited(office: Office):
-    async with receiving(500, 302, 500) as receiver, office.delivering():
+    async def elsewhere(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"location": inside.url})
+
+    async with receiving() as inside, receiving(500, elsewhere, 500) as receiver, office.delivering():
         await office.subscribe(endpoint(receiver.url))
         await office.stored(outgoing(1))
-        for attempts, error in ((1, "status-500"), (2, "status-302"), (3, "status-500")):
+        for attempts, error in ((1, "status-500"), (2, "status-307"), (3, "status-500")):
             await office.until_error(error, attempts)
             office.later(timedelta(hours=2**attempts))
         await office.until_states("delivered")
@@ -222,9 +229,10 @@ async def test_a_receiver_that_fails_gets_the_same_id_again_and_then_what_waited
         assert [(each.attempt, each.status, each.error) for each in detail.attempts] == [
             (4, 204, ""),
             (3, 500, "status-500"),
-            (2, 302, "status-302"),
+            (2, 307, "status-307"),
             (1, 500, "status-500"),
         ]
+        assert inside.received == []
 
 
 async def test_it_is_given_up_after_three_days_and_may_be_sent_again(office: Office):
@@ -365,6 +373,19 @@ async def test_a_name_is_connected_to_at_the_address_that_was_checked(office: Of
         await office.stored(outgoing(1))
         await office.until_states("delivered")
     assert receiver.received[0][0]["host"].startswith("hooks.example.ke:")
+
+
+async def test_a_certificate_that_does_not_hold_is_nobodys(office: Office, tmp_path: Path):
+    pem, key = Authority("of nobody").issue("127.0.0.1")
+    (tmp_path / "pem").write_text(pem + key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "pem")
+    async with receiving(context=context) as receiver, office.delivering():
+        assert receiver.url.startswith("https://")
+        await office.subscribe(endpoint(receiver.url))
+        await office.stored(outgoing(1))
+        await office.until_error("tls", 1)
+    assert receiver.received == []
 
 
 async def test_a_restored_database_tells_again_under_the_same_ids(office: Office):
