@@ -357,6 +357,8 @@ async def test_webhooks_go_where_tenants_says_and_are_shown_and_sent_again(servi
 
     async with receiving(500) as receiver:
         config, secret = await _configured(receiver.url)
+        bucket = await directory.open_bucket(service.bus)
+        await bucket.put(f"{subjects.TENANT_KEY_PREFIX}lion", b"of a later release")
         await directory.publish(service.bus, config)
 
         async def is_known() -> bool:

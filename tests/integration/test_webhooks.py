@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
+from support.authority import Authority
 from support.operations_records import batch, outgoing, record
 from support.operations_servers import IDENTIFY, fresh_database, until
 from support.webhook_receivers import BOX, SECRET, Receiver, endpoint, hang, receiving, verified
@@ -23,13 +27,23 @@ from payhub_operations.schema import webhook_deliveries, webhook_endpoints
 from payhub_operations.webhooks import repository
 from payhub_operations.webhooks.deliverer import Deliverer
 from payhub_operations.webhooks.errors import DeliveryNotFoundError, WebhookEndpointNotFoundError
-from payhub_operations.webhooks.model import LEASE, RETRY_FOR, Endpoint
+from payhub_operations.webhooks.model import LEASE, RETRY_FOR, Endpoint, EndpointView
 from payhub_operations.webhooks.sender import Sender
 from payhub_operations.webhooks.service import WebhookService
+from payhub_operations.webhooks.subscriptions import Subscriptions
 from payhub_platform import cancellation
+from payhub_platform.bus import connection
 from payhub_platform.contracts.audit import AuditRecord
+from payhub_platform.contracts.tenant import (
+    AmsConnection,
+    SchemeConnection,
+    SigningKey,
+    TenantConfig,
+    WebhookEndpoint,
+)
 
 NOW_MS = 1_790_000_000_000
+POLL_S = 0.1
 
 
 class NamedHosts:
@@ -66,7 +80,7 @@ class Office:
     @contextlib.asynccontextmanager
     async def delivering(self) -> AsyncIterator[None]:
         sender = Sender(BOX, NamedHosts(), private_allowed=True)
-        task = asyncio.create_task(Deliverer(self.database, sender, self.clock).run())
+        task = asyncio.create_task(Deliverer(self.database, sender, self.clock, POLL_S).run())
         try:
             yield
         finally:
@@ -86,7 +100,8 @@ class Office:
     async def until_error(self, error: str, attempts: int, tenant: str = "buffalo") -> None:
         async def reached() -> bool:
             [found] = (await self.service.deliveries(tenant, {})).deliveries
-            return (found.error, found.attempts) == (error, attempts)
+            made = (await self.service.detail(tenant, str(found.delivery))).attempts
+            return [(each.attempt, each.error) for each in made[:1]] == [(attempts, error)]
 
         await until(reached)
 
@@ -106,6 +121,74 @@ async def _received(receiver: Receiver, count: int) -> None:
 async def office(postgres_server: LocalServer) -> AsyncIterator[Office]:
     async with fresh_database(postgres_server.url) as database:
         yield Office(database)
+
+
+def _config(tenant: str, *webhooks: Endpoint) -> TenantConfig:
+    """A configuration as tenants publishes it, of which only the webhooks count here."""
+    config = TenantConfig(
+        tenant_id=tenant,
+        fsp_id=tenant,
+        name=tenant,
+        currency="KES",
+        status="active",
+        version=1,
+        epoch=1,
+        placement=["north"],
+        scheme=SchemeConnection(base_url="", switch_fsp_id="", switch_public_key_pem=""),
+        ams=AmsConnection(base_url=""),
+        signing_key=SigningKey(key_id="", public_key_pem="", private_key_sealed=""),
+        clients=[],
+    )
+    told = [
+        WebhookEndpoint(
+            endpoint_id=each.endpoint,
+            url=each.url,
+            purpose="webhook",
+            events=["payment.completed"],
+            secrets=each.secrets,
+        )
+        for each in webhooks
+    ]
+    return msgspec.structs.replace(config, webhooks=told)
+
+
+async def test_endpoints_are_those_of_the_configurations_whatever_happens(office: Office):
+    def kept(tenant: str) -> Awaitable[list[EndpointView]]:
+        return office.service.endpoints(tenant)
+
+    bus = await connection.connect("nats://u:p@127.0.0.1:1", "test")  # nobody is there
+    subscriptions = Subscriptions(bus, office.database)
+    buffalo = _config("buffalo", endpoint("http://b.example/"), endpoint("http://c.example/", name="second"))
+    await office.subscribe(endpoint("http://z.example/", "zebra"))
+    await subscriptions.take(buffalo)
+    assert await kept("buffalo") == []  # there may be more
+    await subscriptions.take(None)
+    await subscriptions.wait_for_first()
+    assert {each.url for each in await kept("buffalo")} == {"http://b.example/", "http://c.example/"}
+    await office.stored(outgoing(1))
+    async with office.database.writer() as writer:
+        await writer.execute(update(webhook_endpoints).values(failing_since=moment(NOW_MS)))
+        await writer.execute(delete(webhook_endpoints).where(webhook_endpoints.c.endpoint == "second"))
+    await subscriptions.take(buffalo)  # it has come before
+    assert len(await kept("buffalo")) == 1
+    await subscriptions.take(None)  # what a restored database lacked is there again
+    assert [each.failing_since is not None for each in await kept("buffalo")] == [True, False]
+    await subscriptions.take(_config("buffalo", endpoint("http://b.example/")))
+    assert [each.url for each in await kept("buffalo")] == ["http://b.example/"]
+    assert sorted(await office.states()) == ["failed", "pending"]
+    await subscriptions.take(_config("lion", endpoint("http://l.example/", "lion")))
+    await subscriptions.take(None)
+    assert len(await kept("lion")) == len(await kept("zebra")) == 1
+    await bus.close()
+
+
+async def test_two_copies_of_the_service_share_what_is_due(office: Office):
+    async with receiving() as receiver, office.delivering(), office.delivering():
+        await office.subscribe(endpoint(receiver.url))
+        log = [item for number in range(40) for item in outgoing(number * 6 + 1, f"pay-{number}")]
+        await office.stored(log)
+        await office.until_states(*["delivered"] * 40)
+    assert len(receiver.ids) == len(set(receiver.ids)) == 40
 
 
 async def test_two_tenants_are_told_of_their_own_payments_under_their_own_ids(office: Office):
@@ -129,10 +212,13 @@ async def test_two_tenants_are_told_of_their_own_payments_under_their_own_ids(of
 
 
 async def test_a_receiver_that_fails_gets_the_same_id_again_and_then_what_waited(office: Office):
-    async with receiving(500, 302, 500) as receiver, office.delivering():
+    async def elsewhere(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"location": inside.url})
+
+    async with receiving() as inside, receiving(500, elsewhere, 500) as receiver, office.delivering():
         await office.subscribe(endpoint(receiver.url))
         await office.stored(outgoing(1))
-        for attempts, error in ((1, "status-500"), (2, "status-302"), (3, "status-500")):
+        for attempts, error in ((1, "status-500"), (2, "status-307"), (3, "status-500")):
             await office.until_error(error, attempts)
             office.later(timedelta(hours=2**attempts))
         await office.until_states("delivered")
@@ -143,9 +229,10 @@ async def test_a_receiver_that_fails_gets_the_same_id_again_and_then_what_waited
         assert [(each.attempt, each.status, each.error) for each in detail.attempts] == [
             (4, 204, ""),
             (3, 500, "status-500"),
-            (2, 302, "status-302"),
+            (2, 307, "status-307"),
             (1, 500, "status-500"),
         ]
+        assert inside.received == []
 
 
 async def test_it_is_given_up_after_three_days_and_may_be_sent_again(office: Office):
@@ -188,8 +275,8 @@ async def test_an_attempt_whose_end_is_not_known_is_made_again_under_the_same_id
         async with office.delivering():  # and killed while the receiver holds the request
             await _received(receiver, 1)
         office.later(LEASE - timedelta(seconds=1))
-        async with office.database.writer() as connection:
-            assert await repository.claim(connection, moment(office.now_ms), {}, 8, 100) == []
+        async with office.database.writer() as writer:
+            assert await repository.claim(writer, moment(office.now_ms), {}, 8, 100) == []
         office.later(timedelta(seconds=1))
         async with office.delivering():
             await office.until_states("delivered")
@@ -200,16 +287,16 @@ async def test_a_late_answer_does_not_undo_what_came_after_it(office: Office):
     async with receiving() as receiver:
         await office.subscribe(endpoint(receiver.url))
         await office.stored(outgoing(1))
-        async with office.database.writer() as connection:
-            [first] = await repository.claim(connection, moment(office.now_ms), {}, 8, 100)
-            assert await repository.claim(connection, moment(office.now_ms), {}, 8, 100) == []
+        async with office.database.writer() as writer:
+            [first] = await repository.claim(writer, moment(office.now_ms), {}, 8, 100)
+            assert await repository.claim(writer, moment(office.now_ms), {}, 8, 100) == []
             office.later(LEASE)
-            [second] = await repository.claim(connection, moment(office.now_ms), {}, 8, 100)
-            await repository.mark_refused(connection, first, moment(office.now_ms), None, "late")
+            [second] = await repository.claim(writer, moment(office.now_ms), {}, 8, 100)
+            await repository.mark_refused(writer, first, moment(office.now_ms), None, "late")
         assert await office.states() == ["pending"]
-        async with office.database.writer() as connection:
-            await repository.mark_delivered(connection, second, moment(office.now_ms))
-            await repository.mark_refused(connection, second, moment(office.now_ms), None, "later still")
+        async with office.database.writer() as writer:
+            await repository.mark_delivered(writer, second, moment(office.now_ms))
+            await repository.mark_refused(writer, second, moment(office.now_ms), None, "later still")
     assert await office.states() == ["delivered"]
     assert receiver.received == []
 
@@ -288,6 +375,19 @@ async def test_a_name_is_connected_to_at_the_address_that_was_checked(office: Of
     assert receiver.received[0][0]["host"].startswith("hooks.example.ke:")
 
 
+async def test_a_certificate_that_does_not_hold_is_nobodys(office: Office, tmp_path: Path):
+    pem, key = Authority("of nobody").issue("127.0.0.1")
+    (tmp_path / "pem").write_text(pem + key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "pem")
+    async with receiving(context=context) as receiver, office.delivering():
+        assert receiver.url.startswith("https://")
+        await office.subscribe(endpoint(receiver.url))
+        await office.stored(outgoing(1))
+        await office.until_error("tls", 1)
+    assert receiver.received == []
+
+
 async def test_a_restored_database_tells_again_under_the_same_ids(office: Office):
     async with receiving() as receiver, office.delivering():
         await office.subscribe(endpoint(receiver.url))
@@ -348,8 +448,8 @@ async def test_what_waits_for_an_endpoint_that_is_removed_is_told_no_more(office
         await office.subscribe(endpoint(receiver.url))
         await office.stored(outgoing(1))
         await office.until_error("status-500", 1)
-        async with office.database.writer() as connection:
-            await repository.put_endpoints(connection, "buffalo", [])
+        async with office.database.writer() as writer:
+            await repository.put_endpoints(writer, "buffalo", [])
         await office.until_states("failed")
         [delivery] = (await office.service.deliveries("buffalo", {"state": "failed"})).deliveries
         assert delivery.error == "endpoint-removed"
@@ -364,12 +464,12 @@ async def test_an_endpoint_that_fails_is_tried_once_at_a_time(office: Office):
         await office.subscribe(endpoint(receiver.url))
         await office.stored([item for number in range(9) for item in outgoing(number * 6 + 1, f"p-{number}")])
         now = moment(office.now_ms)
-        async with office.database.writer() as connection:
-            await connection.execute(update(webhook_endpoints).values(failing_since=now))
-            [only] = await repository.claim(connection, now, {}, 8, 100)
-            assert await repository.claim(connection, now, {("buffalo", "hook"): 1}, 8, 100) == []
-            await repository.mark_delivered(connection, only, now)
-            assert len(await repository.claim(connection, now, {("buffalo", "hook"): 5}, 8, 100)) == 3
-            assert len(await repository.claim(connection, now, {}, 8, 2)) == 2
+        async with office.database.writer() as writer:
+            await writer.execute(update(webhook_endpoints).values(failing_since=now))
+            [only] = await repository.claim(writer, now, {}, 8, 100)
+            assert await repository.claim(writer, now, {("buffalo", "hook"): 1}, 8, 100) == []
+            await repository.mark_delivered(writer, only, now)
+            assert len(await repository.claim(writer, now, {("buffalo", "hook"): 5}, 8, 100)) == 3
+            assert len(await repository.claim(writer, now, {}, 8, 2)) == 2
             statement = select(webhook_deliveries.c.number).where(webhook_deliveries.c.attempts == 0)
-            assert len((await connection.execute(statement)).all()) == 3
+            assert len((await writer.execute(statement)).all()) == 3

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -59,14 +60,20 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(*answers: int | Handler) -> AsyncIterator[Receiver]:
+async def receiving(
+    *answers: int | Handler, context: ssl.SSLContext | None = None
+) -> AsyncIterator[Receiver]:
     """Run a receiver on this machine."""
     receiver = Receiver(list(answers))
     application = web.Application(client_max_size=2**20)
     application.router.add_post("/hook", receiver.take)
-    async with TestServer(application) as server:
+    server = TestServer(application, scheme="https" if context else "http")
+    await server.start_server(ssl=context)
+    try:
         receiver.url = str(server.make_url("/hook"))
         yield receiver
+    finally:
+        await server.close()
 
 
 async def hang(_request: web.Request) -> web.StreamResponse:

@@ -83,6 +83,7 @@ class Findings:
     before: Books
     after: Books
     audit: AuditState
+    told: dict[str, str]  # state by transaction id, as signed webhooks told it
     ops_url: str
 
     def completed(self) -> list[PlannedPayment]:
@@ -117,6 +118,7 @@ class Findings:
                 holds=figures.engine_events > 0 and figures.stored_events == figures.engine_events,
                 detail=f"{figures.stored_events} of {figures.engine_events}",
             ),
+            _told(self.statuses, self.told),
             Check(name="the audit has no gap", holds=figures.gaps == 0, detail=f"{figures.gaps} open"),
         ]
 
@@ -135,6 +137,16 @@ def _outcomes(planned: list[PlannedPayment], statuses: list[TransferStatus]) -> 
             wrong.append(f"{plan.key} is {status.state} {code or ''}".rstrip())
     return Check(
         name="every payment ended as it should", holds=not wrong, detail="; ".join(wrong) or f"{len(planned)}"
+    )
+
+
+def _told(statuses: list[TransferStatus], told: dict[str, str]) -> Check:
+    expected = {status.transaction_id: status.state for status in statuses}
+    right = expected.items() & told.items()
+    return Check(
+        name="the channel was told every final state by a signed webhook",
+        holds=told == expected,
+        detail=f"{len(right)} of {len(expected)}",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import aiohttp
 
-from payhub_cli.demo import audit, servers, story
+from payhub_cli.demo import audit, servers, story, webhooks
 from payhub_cli.demo.books import Books, books, conservation, nothing_held
 from payhub_cli.demo.channel import CLIENT_ID, Channel
 from payhub_cli.demo.client import Api
@@ -28,11 +28,13 @@ async def run(installation: Installation, steps: Steps) -> Findings:
         DemoError: a step could not be done at all; what merely ended wrong is in the findings.
     """
     secrets = installation.around.secrets
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession() as session, webhooks.receiver() as receiver:
         sandbox = Api(session, installation.url("sandbox"))
         tenants = Api(
             session, installation.url("tenants"), {"Authorization": f"Bearer {secrets.aggregator_token}"}
         )
+        operator = {"Authorization": f"Bearer {secrets.operator_token}"}
+        operations = Api(session, installation.url("operations"), operator)
         engine_urls = installation.engine_urls()
         channel = Channel(Api(session, installation.url("gateway")))
         await servers.check_tenants(tenants)
@@ -42,6 +44,8 @@ async def run(installation: Installation, steps: Steps) -> Findings:
             )
         with steps.step("Get an OAuth2 token for a channel of Buffalo (private_key_jwt)"):
             await channel.authenticate()
+        with steps.step("Have the channel told by webhook what becomes of its payments"):
+            await receiver.subscribe(tenants, operations)
         before = await _read_books(sandbox)
         planned = story.payments()
         with steps.step(f"Send {len(planned)} payments through the gateway") as step:
@@ -50,17 +54,18 @@ async def run(installation: Installation, steps: Steps) -> Findings:
             after = await _until_quiet(sandbox, before, completed(planned, statuses))
         with steps.step("Compare the engines' logs with PostgreSQL"):
             own = internal_headers(secrets.internal_token)
-            operator = {"Authorization": f"Bearer {secrets.operator_token}"}
-            state = await audit.until_complete(
-                [Api(session, url, own) for url in engine_urls.values()],
-                Api(session, installation.url("operations"), operator),
-            )
+            engines = [Api(session, url, own) for url in engine_urls.values()]
+            state = await audit.until_complete(engines, operations)
+        with steps.step("Compare what the channel was told with what it asked for itself"):
+            told = await receiver.until_told(statuses)
+            await receiver.unsubscribe(tenants)
     return Findings(
         planned=planned,
         statuses=statuses,
         before=before,
         after=after,
         audit=state,
+        told=told,
         ops_url=f"{installation.url('operations')}/login?code={installation.around.login_code}",
     )
 

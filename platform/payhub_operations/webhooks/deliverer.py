@@ -17,18 +17,21 @@ _logger = logging.getLogger(__name__)
 
 ENDPOINT_SENDS_MAX: Final = 8  # at once to one endpoint; one where it fails
 SENDS_MAX: Final = 400  # at once over all
+RECORDS_MAX: Final = 1  # at once: the other connections to PostgreSQL are for the audit and pages
 POLL_S: Final = 0.5
 
 
 class Deliverer:
     """Sends at least once: an attempt is recorded before it is made, and is made again if its end is not."""
 
-    def __init__(self, database: Database, sender: Sender, clock: Clock) -> None:
+    def __init__(self, database: Database, sender: Sender, clock: Clock, poll_s: float = POLL_S) -> None:
         self._database = database
         self._sender = sender
         self._clock = clock
+        self._poll_s = poll_s
         self._busy: Counter[tuple[str, str]] = Counter()
         self._ended = asyncio.Event()
+        self._recording = asyncio.Semaphore(RECORDS_MAX)
 
     async def run(self) -> None:
         """Send until cancelled; what is on its way then is sent again, under the same id."""
@@ -39,7 +42,7 @@ class Deliverer:
                     self._busy[delivery.tenant, delivery.endpoint] += 1
                     attempts.create_task(self._deliver(delivery), name=f"webhook-{delivery.number}")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
+                    async with asyncio.timeout(self._poll_s):
                         await self._ended.wait()
 
     async def _claim(self) -> list[Delivery]:
@@ -69,7 +72,7 @@ class Deliverer:
     async def _record(self, delivery: Delivery, began_ms: int, answer: Answer) -> None:
         now = moment(self._clock())
         try:
-            async with self._database.writer() as connection:
+            async with self._recording, self._database.writer() as connection:
                 if answer.error:
                     following = next_attempt(delivery, now)
                     await repository.mark_refused(connection, delivery, now, following, answer.error)

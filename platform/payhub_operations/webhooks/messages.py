@@ -98,6 +98,11 @@ def ends_of(engine: str, records: Iterable[AuditRecord]) -> list[End]:
     ]
 
 
+def message_id(end: End) -> str:
+    """Return a message's id: the event's place in the log makes it, so that it is the same ever after."""
+    return f"msg_{ids.derive('webhook', end.tenant, end.engine, str(end.position))}"
+
+
 def message_of(end: End, variables: Iterable[str]) -> Message | None:
     """Tell an end; None where the process did not say what became of the payment.
 
@@ -131,8 +136,7 @@ def message_of(end: End, variables: Iterable[str]) -> Message | None:
     )
     noun = "transaction_request" if is_request else "payment" if refund is None else "refund"
     return Message(
-        # The event's place in the log makes the id: what is stored anew has the same one.
-        message=f"msg_{ids.derive('webhook', end.tenant, end.engine, str(end.position))}",
+        message=message_id(end),
         end=end,
         type=f"{noun}.{suffix}",
         is_own=end.process != _INCOMING,
@@ -177,7 +181,7 @@ def _error(value: Any) -> ErrorData | None:
 
 
 def _text(value: Any) -> str:
-    return str(value)[:TEXT_CHARACTERS_MAX] if isinstance(value, str | int) else ""
+    return value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else ""
 
 
 def _is_storable(record: AuditRecord) -> bool:

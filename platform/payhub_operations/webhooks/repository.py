@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     ColumnElement,
     Text,
     and_,
@@ -16,7 +15,6 @@ from sqlalchemy import (
     func,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -45,15 +43,16 @@ _deliveries: Final = webhook_deliveries.c
 _attempts: Final = webhook_attempts.c
 
 # For each endpoint its oldest due deliveries, as many as it may have on their way: one where it fails. A
-# payment's later delivery waits for its earlier one. Rows that another copy of the service takes are left.
+# payment's later delivery waits for its earlier one. Rows that another copy of the service takes are left;
+# a locked row keeps its place (ctid) until the statement ends.
 _CLAIM: Final = text("""
 WITH due AS (
-  SELECT d.tenant, d.number, e.url, e.secrets
+  SELECT d.place, e.url, e.secrets
   FROM operations.webhook_endpoints e
   LEFT JOIN unnest(CAST(:tenants AS text[]), CAST(:endpoints AS text[]), CAST(:counts AS integer[]))
     AS busy (tenant, endpoint, count) USING (tenant, endpoint)
   CROSS JOIN LATERAL (
-    SELECT waiting.tenant, waiting.number FROM operations.webhook_deliveries waiting
+    SELECT waiting.ctid AS place FROM operations.webhook_deliveries waiting
     WHERE waiting.tenant = e.tenant AND waiting.endpoint = e.endpoint
       AND waiting.state = 'pending' AND waiting.next_attempt_at <= :now
       AND (waiting.payment = '' OR NOT EXISTS (
@@ -69,7 +68,7 @@ WITH due AS (
   LIMIT :free
 )
 UPDATE operations.webhook_deliveries d SET attempts = d.attempts + 1, next_attempt_at = :leased_until
-FROM due WHERE d.tenant = due.tenant AND d.number = due.number
+FROM due WHERE d.ctid = due.place
 RETURNING d.tenant, d.number, d.endpoint, d.message, d.body, d.attempts, d.started_at, due.url, due.secrets
 """).columns(secrets=JSONB())
 
@@ -114,28 +113,30 @@ async def put_endpoints(connection: AsyncConnection, tenant: str, wanted: Sequen
 
 async def variables_of(connection: AsyncConnection, ends: Sequence[End]) -> dict[End, list[str]]:
     """Return what the events of ended processes set, as JSON, in order."""
-    by_key = {(end.tenant, end.engine, end.payment, end.instance): end for end in ends}
+    by_key = {(end.tenant, end.payment, end.engine, end.instance): end for end in ends}
     found: dict[End, list[str]] = {end: [] for end in ends}
     if not ends:
         return found
-    columns = (events.c.tenant, events.c.engine, events.c.payment, events.c.instance)
+    columns = (events.c.tenant, events.c.payment)
     parts = [
-        bindparam(None, list(part), ARRAY(column.type))
-        for column, part in zip(columns, zip(*by_key, strict=True), strict=True)
+        bindparam(None, list(part), ARRAY(Text))
+        for part in zip(*{(end.tenant, end.payment) for end in ends}, strict=True)
     ]
     wanted = func.unnest(*parts).table_valued(*(column.name for column in columns)).render_derived()
     variables = events.c.data["variables"].astext
-    is_local = and_(
-        events.c.type == "VariablesMerged", func.coalesce(events.c.data["scope"].astext, "0") != "0"
-    )
+    scope = func.coalesce(events.c.data["scope"].astext, "0")
+    # By payment alone, for which there is an index: with the engine in the condition PostgreSQL may take the
+    # one by position, and read all that a tenant has.
     statement = (
-        select(*columns, variables)
+        select(*columns, events.c.engine, events.c.instance, variables)
         .join(wanted, and_(*(column == wanted.c[column.name] for column in columns)))
-        .where(variables.is_not(None), ~is_local)
+        .where(variables.is_not(None), ~and_(events.c.type == "VariablesMerged", scope != "0"))
         .order_by(events.c.position)
     )
-    for tenant, engine, payment, instance, told in await connection.execute(statement):
-        found[by_key[tenant, engine, payment, instance]].append(told)
+    for tenant, payment, engine, instance, told in await connection.execute(statement):
+        end = by_key.get((tenant, payment, engine, instance))
+        if end is not None:  # it may be another process of the same payment
+            found[end].append(told)
     return found
 
 
@@ -354,23 +355,21 @@ async def ends_since(connection: AsyncConnection, tenant: str, since: datetime) 
 
 
 async def restart_all(
-    connection: AsyncConnection, tenant: str, endpoint: str, ends: Sequence[End], now: datetime
-) -> set[tuple[str, int]]:
-    """Send again what tells these ends at an endpoint; return engine and position of each."""
-    keys = [(end.engine, end.position) for end in ends]
-    parts = [
-        bindparam(None, [key[index] for key in keys], ARRAY(kind))
-        for index, kind in ((0, Text), (1, BigInteger))
-    ]
-    wanted = func.unnest(*parts).table_valued("engine", "position").render_derived()
-    place = tuple_(_deliveries.engine, _deliveries.position)
+    connection: AsyncConnection, tenant: str, endpoint: str, messages: Sequence[str], now: datetime
+) -> set[str]:
+    """Send again those of some messages that an endpoint was sent before; return which they are."""
+    wanted = bindparam(None, list(messages), ARRAY(Text))
     found = await connection.execute(
         update(webhook_deliveries)
-        .where(_deliveries.tenant == tenant, _deliveries.endpoint == endpoint, place.in_(select(*wanted.c)))
+        .where(
+            _deliveries.tenant == tenant,
+            _deliveries.endpoint == endpoint,
+            _deliveries.message == func.any(wanted),
+        )
         .values(**_afresh(now))
-        .returning(_deliveries.engine, _deliveries.position)
+        .returning(_deliveries.message)
     )
-    return {(engine, position) for engine, position in found}
+    return set(found.scalars())
 
 
 def _afresh(now: datetime) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from payhub_operations.webhooks.errors import (
     InvalidWebhookQueryError,
     WebhookEndpointNotFoundError,
 )
-from payhub_operations.webhooks.messages import trial_message
+from payhub_operations.webhooks.messages import message_id, trial_message
 from payhub_operations.webhooks.model import (
     REPLAY_EVENTS_MAX,
     STATES,
@@ -126,8 +126,9 @@ class WebhookService:
             ends = await repository.ends_since(connection, tenant, moment(from_ms))
             following = ends[REPLAY_EVENTS_MAX:]
             ends = ends[:REPLAY_EVENTS_MAX]
-            again = await repository.restart_all(connection, tenant, endpoint, ends, self._now())
-            missing = [end for end in ends if (end.engine, end.position) not in again]
+            told = [message_id(end) for end in ends]
+            again = await repository.restart_all(connection, tenant, endpoint, told, self._now())
+            missing = [end for end, message in zip(ends, told, strict=True) if message not in again]
             made = deliveries_of([found], await messages_of(connection, missing))
             await repository.add(connection, made, self._now())
         return Replayed(

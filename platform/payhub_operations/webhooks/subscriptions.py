@@ -1,19 +1,26 @@
 """Keeps the endpoints in PostgreSQL as the tenants' configurations have them."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
+import msgspec
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.kv import KeyValue
 
 from payhub_operations.database import Database, DatabaseError
 from payhub_operations.webhooks import repository
 from payhub_operations.webhooks.model import Endpoint
-from payhub_platform.bus.directory import follow
+from payhub_platform.bus import subjects
+from payhub_platform.bus.directory import open_bucket
 from payhub_platform.contracts.tenant import TenantConfig
 
 _logger = logging.getLogger(__name__)
 
+RETRY_S: Final = 0.5
+WATCH_WAIT_S: Final = 30.0  # after this silence everything is compared
 FIRST_WAIT_S: Final = 30.0  # the audit does not wait longer than this for configurations
 
 
@@ -33,7 +40,18 @@ class Subscriptions:
 
     async def run(self) -> None:
         """Follow configurations until cancelled."""
-        await follow(self._bus, self._take)
+        while True:
+            try:
+                bucket = await open_bucket(self._bus)
+                watcher = await bucket.watch(subjects.TENANT_KEY_PREFIX + ">")
+                try:
+                    await self._take_all(watcher)
+                finally:
+                    with contextlib.suppress(NatsError):
+                        await watcher.stop()
+            except (NatsError, TimeoutError, OSError) as error:
+                _logger.debug("webhook endpoints: %s", type(error).__name__)
+            await asyncio.sleep(RETRY_S)
 
     async def wait_for_first(self) -> None:
         """Wait until the endpoints are those of all configurations there were, for a bounded time."""
@@ -43,7 +61,8 @@ class Subscriptions:
         except TimeoutError:
             _logger.warning("webhooks go where they went before: no configuration has been heard of")
 
-    async def _take(self, config: TenantConfig | None) -> None:
+    async def take(self, config: TenantConfig | None) -> None:
+        """Take a configuration; nothing is changed before None has said that all there were are known."""
         changed = list(self._wanted)
         if config is not None:
             wanted = _endpoints(config)
@@ -55,10 +74,25 @@ class Subscriptions:
         try:
             await self._keep(changed)
         except DatabaseError as error:
-            # The next round, within seconds, compares everything.
+            # The next round compares everything.
             _logger.warning("webhook endpoints wait for the database: %s", error.detail)
         else:
             self._are_first_kept.set()
+
+    async def _take_all(self, watcher: KeyValue.KeyWatcher) -> None:
+        # A watcher that is silent may be a lost one: it is opened anew, and tells everything again.
+        while True:
+            entry = await watcher.updates(timeout=WATCH_WAIT_S)
+            if entry is None:
+                await self.take(None)
+                continue
+            try:
+                config = msgspec.msgpack.decode(entry.value or b"", type=TenantConfig)
+            except msgspec.MsgspecError:
+                # A later release may say more than this one reads: the tenant's endpoints stay as they are.
+                _logger.warning("webhook endpoints: the configuration at %s cannot be read", entry.key)
+                continue
+            await self.take(config)
 
     async def _keep(self, tenants: list[str]) -> None:
         if not tenants:

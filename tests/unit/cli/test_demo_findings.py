@@ -76,6 +76,7 @@ def _findings(**changes: Any) -> Findings:
             figures=AuditFigures(engine_events=100, stored_events=100, gaps=0),
             tenants=[TenantRecords(tenant="lion", events=100, table="operations.events")],
         ),
+        "told": {plan.key: plan.outcome for plan in planned},
         "ops_url": "http://127.0.0.1:1/login?code=x",
     }
     return Findings(**{**values, **changes})
@@ -128,6 +129,19 @@ def test_a_payment_that_ends_otherwise_is_seen():
     statuses = _findings().statuses
     wrong = [_status(planned[0], handed_over=True, state="PENDING"), *statuses[1:]]
     assert "every payment ended as it should" in _broken(_findings(statuses=wrong))
+
+
+def test_a_webhook_that_did_not_come_or_told_otherwise_is_seen():
+    planned = story.payments()
+    told = {plan.key: plan.outcome for plan in planned}
+    for wrong in (
+        dict(list(told.items())[1:]),
+        {**told, planned[0].key: "PENDING"},
+        {**told, "other": "FAILED"},
+    ):
+        assert _broken(_findings(told=wrong)) == {
+            "the channel was told every final state by a signed webhook"
+        }
 
 
 def test_a_run_without_handovers_is_seen():
