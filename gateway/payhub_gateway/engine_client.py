@@ -173,7 +173,7 @@ class HttpEngineClient:
     async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
         unavailable: PayhubError | None = None
-        began = [tenant.engine_of(payment_id), *tenant.placement, *(each.engine for each in tenant.former)]
+        began = [tenant.engine_of(payment_id), *tenant.placement, *tenant.formers(self._clock(), but="")]
         for engine in dict.fromkeys(began):
             asked = self._asked(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
             try:

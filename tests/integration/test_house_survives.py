@@ -125,3 +125,41 @@ async def test_a_switch_whose_commit_message_is_lost_is_asked(house: House) -> N
     statuses = await house.pay([planned])
     assert statuses[0].state == "COMPLETED"
     await house.assert_books(before, [planned], statuses)
+
+
+async def test_a_tenant_that_moves_under_load_loses_and_doubles_nothing(house: House) -> None:
+    before = await house.books()
+    planned = house.plan(24, "rhino")
+    paying = asyncio.create_task(house.pay(planned))
+    for placement, weights in ((["south"], ()), (["north", "south"], (50, 50))):
+        await asyncio.sleep(0.3)
+        await house.place("buffalo", *placement, weights=weights)
+    statuses = await paying
+    assert {status.state for status in statuses} == {"COMPLETED"}
+    again = await house.pay(planned)  # whichever engine each began at, and belongs to now
+    assert [each.transaction_id for each in again] == [each.transaction_id for each in statuses]
+    await house.assert_books(before, planned, statuses)
+
+
+async def test_kill_9_of_the_engine_that_a_tenant_leaves(house: House) -> None:
+    await house.place("buffalo", "north")
+    await house.until_moved("buffalo")
+    before = await house.books()
+    planned = house.plan(16, "rhino")
+    paying = asyncio.create_task(house.pay(planned))
+    await asyncio.sleep(0.3)
+    await house.place("buffalo", "south")
+    house.kill("engine-north")
+    statuses = await paying
+    await house.until_ready("engine-north")
+    again = await house.pay(planned)
+    assert [each.transaction_id for each in again] == [each.transaction_id for each in statuses]
+    assert "COMPLETED" in {status.state for status in statuses}
+    view = await house.until_moved("buffalo")
+    assert [each["open"] for each in view["former"] if each["engine"] == "north"] == [0]
+    later = house.plan(4, "lion")
+    statuses += await house.pay(later)
+    assert {status.state for status in statuses[-4:]} == {"COMPLETED"}
+    await house.assert_books(before, planned + later, statuses)
+    await house.assert_audit_complete()
+    await house.place("buffalo", "north", "south")

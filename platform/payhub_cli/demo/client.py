@@ -43,6 +43,10 @@ class Api:
         """
         return await self._checked("POST", path, body, headers or {})
 
+    async def put(self, path: str, body: Any) -> Any:
+        """Return what PUT answers, as ``post``."""
+        return await self._checked("PUT", path, body, {})
+
     async def form(self, path: str, fields: Mapping[str, str]) -> tuple[int, Any]:
         """Post a form once and return status and decoded answer, whatever they are."""
         url = self.base_url + path
