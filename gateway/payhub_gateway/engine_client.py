@@ -12,7 +12,6 @@ import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
-from payhub_platform.clock import Clock, system_clock
 from payhub_platform.contracts.channel import TransferAccepted, TransferStatus
 from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
@@ -117,7 +116,6 @@ class HttpEngineClient:
         internal_token: the credential between payhub's own processes.
         call_timeout_s: how long a call may take, with all its attempts.
         present: a tenant's configuration as known now; asked when an engine knows a newer placement.
-        clock: milliseconds since the epoch.
     """
 
     def __init__(
@@ -126,14 +124,12 @@ class HttpEngineClient:
         internal_token: str,
         call_timeout_s: float = CALL_TIMEOUT_S,
         present: Callable[[str], TenantConfig | None] = lambda _tenant_id: None,
-        clock: Clock = system_clock,
     ) -> None:
         self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
         self._breakers = {engine: CircuitBreaker() for engine in engines}
         self._credential = internal_headers(internal_token)
         self._call_timeout_s = call_timeout_s
         self._present = present
-        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -164,7 +160,7 @@ class HttpEngineClient:
         engine = tenant.engine_of(payment_id)
         if tenant.former:
             recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
-            for former in tenant.formers(self._clock(), but=engine):
+            for former in tenant.formers(but=engine):
                 answer = await self._call(former, recall)
                 if not answer.is_unknown_payment:
                     return answer
@@ -173,7 +169,7 @@ class HttpEngineClient:
     async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
         unavailable: PayhubError | None = None
-        began = [tenant.engine_of(payment_id), *tenant.placement, *tenant.formers(self._clock(), but="")]
+        began = [tenant.engine_of(payment_id), *tenant.placement, *tenant.formers(but="")]
         for engine in dict.fromkeys(began):
             asked = self._asked(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
             try:

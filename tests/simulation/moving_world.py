@@ -40,10 +40,10 @@ from payhub_tenants.placement.model import PlacementRecord, begins, formers_afte
 ENGINES = ("north", "south", "west")
 GATEWAYS = 3
 PAYMENTS = 10
-REPEATS_MAX = 4
+REPEATS_MAX = 5
 MOVES = 4
-STORY_S = 12.0
-LAG_S_MAX = 4.0  # of the news of a placement
+STORY_S = 8.0
+LAGS_S_MAX = (0.2, 8.0)  # of the news of a placement: some hear of it soon, some late
 LATE_S_MAX = 9.0  # of a request; whoever sent it has given up after five seconds
 CRASHES_MAX = 2
 HEALED_S_MAX = 120.0
@@ -192,7 +192,7 @@ class MovingWorld:
 
     def _delay_s(self) -> float:
         kind = self.chance.random() if self.is_bad else 1.0
-        return self.chance.uniform(0, LATE_S_MAX if kind < 0.15 else 0.05)
+        return self.chance.uniform(0, LATE_S_MAX if kind < 0.25 else 0.05)
 
     async def _moves(self) -> None:
         for _ in range(MOVES):
@@ -202,7 +202,7 @@ class MovingWorld:
             weights = [share, 100 - share] if len(placement) > 1 else []
             began = begins(self.config.placement, self._record.weights)
             epoch = self.config.epoch + 1
-            former = formers_after(self._record, began, epoch, 0)
+            former = formers_after(self._record.former, began, epoch)
             self._record = PlacementRecord(is_pinned=True, weights=weights, former=former)
             told = former if self._former_is_told else []
             self.config = msgspec.structs.replace(
@@ -214,10 +214,9 @@ class MovingWorld:
                 former=[FormerEngine(engine=each.engine) for each in told],
             )
             for known in (*self._known, *(engine.known for engine in self.engines.values())):
-                asyncio.get_running_loop().call_later(
-                    self.chance.uniform(0, LAG_S_MAX), _take, known, self.config
-                )
-        await asyncio.sleep(LAG_S_MAX)
+                lag_s = self.chance.uniform(0, self.chance.choice(LAGS_S_MAX))
+                asyncio.get_running_loop().call_later(lag_s, _take, known, self.config)
+        await asyncio.sleep(max(LAGS_S_MAX))
 
     async def _crashes(self, engine: MovingEngine) -> None:
         for _ in range(self.chance.randint(0, CRASHES_MAX)):
@@ -238,7 +237,7 @@ class MovingWorld:
     async def _try(self, number: int) -> bool:
         known = self.chance.choice(self._known)
         addresses = {name: f"http://{name}" for name in ENGINES}
-        client = HttpEngineClient(addresses, "secret", present=known.get, clock=lambda: 0)
+        client = HttpEngineClient(addresses, "secret", present=known.get)
         client._session = UntrustedSession(self)  # type: ignore[assignment]
         try:
             await client.start(known["buffalo"], payment(number), "")

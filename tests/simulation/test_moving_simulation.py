@@ -1,5 +1,7 @@
 """A tenant is moved there and back while its payments begin: none is lost, none begins twice."""
 
+import logging
+
 import pytest
 from simulation.moving_world import PAYMENTS, MovingWorld
 from simulation.virtual_time import run_virtual
@@ -8,6 +10,13 @@ from payhub_engines.server import api
 
 SEEDS = 6
 DEFECT_SEEDS = 40
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Leave out a line for each of thousands of requests."""
+    caplog.set_level(logging.ERROR)
+    caplog.set_level(logging.ERROR, logger="httpx")
 
 
 def tell_some(count: int, **how: bool) -> int:

@@ -109,8 +109,8 @@ def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) ->
     One whose quote is being answered is kept until the process waits for it, and what is sent again of a
     transfer that was taken is left to what became of that.
     """
-    has_moved = any(former.until_ms is None for former in tenant.former)
-    is_elsewhere = tenant.home_engine != engine.settings.engine_id or has_moved
+    here = engine.settings.engine_id
+    is_elsewhere = tenant.home_engine != here or bool(tenant.undrained(but=here))
     if callback.name != names.TRANSFER_PREPARE or is_elsewhere:
         return callback
     state = engine.stream.machine.state

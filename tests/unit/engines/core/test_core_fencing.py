@@ -1,7 +1,7 @@
 """The fence of a placement: what is older begins nothing any more, what has begun goes on."""
 
 from payhub_engines.core import fencing
-from payhub_engines.core.commands import CorrelateMessage, FenceTenant, StartInstance
+from payhub_engines.core.commands import CorrelateMessage, FenceTenant, ForgetInstances, StartInstance
 from payhub_engines.core.reply import Accepted, Rejected
 from payhub_engines.core.state import State
 from payhub_platform.contracts.handover import Callback
@@ -43,17 +43,26 @@ def test_a_fence_never_falls_and_is_in_the_log_once(engine, model):
 def test_what_was_begun_before_the_fence_is_told_until_it_ends(engine, model):
     deployed(engine, model)
     engine.execute(start("before", 1))
-    assert not fencing.has_begun(engine.state, "rhino")
+    assert not fencing.keeps_keys(engine.state, "rhino", 99)
     engine.execute(FenceTenant(tenant="lion", epoch=2))
     engine.execute(start("after", 2))
     state = engine.state
-    assert fencing.open_below(state, "lion", state.fence_key("lion")) == ["before"]
-    assert fencing.open_below(state, "lion", state.next_key) == ["before", "after"]
+    [before] = fencing.open_below(state, "lion", state.fence_key("lion"))
+    assert state.document(before).payment == "before"
+    assert len(fencing.open_below(state, "lion", state.next_key)) == 2
     assert fencing.open_below(state, "rhino", state.next_key) == []
     engine.on_job("a", lambda _: {})
     engine.advance(0)
     assert fencing.open_below(engine.state, "lion", state.next_key) == []
-    assert fencing.has_begun(engine.state, "lion")
+    assert fencing.keeps_keys(engine.state, "lion", state.fence_key("lion"))
+    engine.execute(start("later", 2))
+    later_key = engine.state.next_key
+    engine.advance(1)
+    engine.execute(ForgetInstances(ended_before_ms=engine.now_ms))
+    assert not fencing.keeps_keys(engine.state, "lion", state.fence_key("lion"))
+    engine.execute(start("last", 2))
+    assert not fencing.keeps_keys(engine.state, "lion", later_key)
+    assert fencing.keeps_keys(engine.state, "lion", engine.state.next_key)
 
 
 def test_a_request_of_the_scheme_that_would_begin_something_is_fenced_as_well(engine, model):

@@ -13,7 +13,6 @@ from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import FormerEngine
 from payhub_platform.errors import UnavailableError
 
-NOW_MS = 1_000
 ANSWER = Callback(tenant="lion", name="answer", correlation_key="k", variables={})
 
 
@@ -30,7 +29,7 @@ def request(process: str) -> Callback:
 
 def placed(*placement: str, former=(), drained=(), weights=()):
     earlier = [FormerEngine(engine=engine) for engine in former]
-    earlier += [FormerEngine(engine=engine, until_ms=NOW_MS + 1) for engine in drained]
+    earlier += [FormerEngine(engine=engine, is_drained=True) for engine in drained]
     return tenant_config(
         "lion", [], epoch=2, placement=list(placement), weights=list(weights), former=earlier
     )
@@ -44,7 +43,7 @@ class North(Placing):
         self.begun: set[str] = set()
         self.silent: set[str] = set()
         self.asked: list[str] = []
-        super().__init__("north", lambda: self.engine.state, self._told, lambda: NOW_MS)
+        super().__init__("north", lambda: self.engine.state, self._told)
 
     async def _told(self, engine: str, asked) -> bool:
         self.asked.append(engine)
