@@ -127,14 +127,24 @@ async def test_a_switch_whose_commit_message_is_lost_is_asked(house: House) -> N
     await house.assert_books(before, [planned], statuses)
 
 
-async def test_a_tenant_that_moves_under_load_loses_and_doubles_nothing(house: House) -> None:
-    before = await house.books()
-    planned = house.plan(24, "rhino")
-    paying = asyncio.create_task(house.pay(planned))
-    for placement, weights in ((["south"], ()), (["north", "south"], (50, 50))):
-        await asyncio.sleep(0.3)
-        await house.place("buffalo", *placement, weights=weights)
-    statuses = await paying
+async def test_tenants_that_move_under_load_lose_and_double_nothing(house: House) -> None:
+    async def move() -> None:
+        # The payer moves and is then spread over both; the payee crosses it, and goes back.
+        for payers, weights, payees in (
+            (["south"], (), ["north"]),
+            (["north", "south"], (50, 50), ["south"]),
+        ):
+            await asyncio.sleep(0.2)
+            await house.place("buffalo", *payers, weights=weights)
+            await house.place("rhino", *payees)
+
+    before, planned, statuses = await house.books(), [], []
+    moving = asyncio.create_task(move())
+    while not moving.done() or len(planned) < 24:
+        some = house.plan(8, "rhino")
+        planned += some
+        statuses += await house.pay(some)
+    await moving
     assert {status.state for status in statuses} == {"COMPLETED"}
     again = await house.pay(planned)  # whichever engine each began at, and belongs to now
     assert [each.transaction_id for each in again] == [each.transaction_id for each in statuses]
@@ -163,3 +173,4 @@ async def test_kill_9_of_the_engine_that_a_tenant_leaves(house: House) -> None:
     await house.assert_books(before, planned + later, statuses)
     await house.assert_audit_complete()
     await house.place("buffalo", "north", "south")
+    await house.place("rhino", "south", "north")
