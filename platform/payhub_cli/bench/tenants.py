@@ -162,7 +162,6 @@ class Bench:
             BenchError: they do not.
         """
         self._say(f"publish {len(fsps)} institutions")
-        began = time.perf_counter()
         configs = []
         for fsp in fsps:
             channel = Channel(Api(self._session, self._site.around.url(GATEWAY)), f"{fsp}-bench")
@@ -174,6 +173,7 @@ class Bench:
                 scopes=["payments:write", "payments:read"],
             )
             configs.append(self._site.tenant(fsp, [client]))
+        began = time.perf_counter()
         await self._site.publish_all(configs)
         await self._channels[fsps[-1]].authenticate()
         while not await self._engine_knows(fsps[-1]):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -57,6 +58,8 @@ PUBLISH_S_MAX: Final = 20.0
 PUBLISH_EACH_S_MAX: Final = 0.1
 PUBLISH_POLL_S: Final = 0.1
 PUBLISHED_AT_ONCE: Final = 32
+
+_public_pem: Final = functools.cache(jws.public_pem)  # reading an RSA key checks it, which takes long
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ class Site:
     def tenant(self, fsp: str, clients: list[OAuthClient]) -> TenantConfig:
         """Return the configuration of an institution."""
         box, pem = SecretBox(self.around.secrets.secrets_key), self.private_pems[fsp]
-        signed, payee_pem = self.shape.is_signed, jws.public_pem(self.private_pems[PAYEE_FSP])
+        signed, payee_pem = self.shape.is_signed, _public_pem(self.private_pems[PAYEE_FSP])
         played = VerificationKey(fsp_id=PAYEE_FSP, public_key_pem=payee_pem)
         return TenantConfig(
             tenant_id=fsp,
@@ -176,7 +179,7 @@ class Site:
             scheme=SchemeConnection(
                 base_url=self.scheme_url,
                 switch_fsp_id=SWITCH_FSP,
-                switch_public_key_pem=jws.public_pem(self.private_pems[SWITCH_FSP]),
+                switch_public_key_pem=_public_pem(self.private_pems[SWITCH_FSP]),
                 signs=signed,
                 verifies=signed,
                 peer_keys=[played] if self.shape.is_payee_played else [],
@@ -188,7 +191,7 @@ class Site:
                 kind="contract",
             ),
             signing_key=SigningKey(
-                key_id=fsp, public_key_pem=jws.public_pem(pem), private_key_sealed=box.seal(pem, f"jws:{fsp}")
+                key_id=fsp, public_key_pem=_public_pem(pem), private_key_sealed=box.seal(pem, f"jws:{fsp}")
             ),
             clients=clients,
         )
@@ -242,7 +245,7 @@ def _scheme(around: Surroundings, shape: Shape, pems: dict[str, str]) -> Process
     mine = (SWITCH_FSP, PAYEE_FSP) if shape.is_payee_played else (SWITCH_FSP,)
     keys = Keys(
         private_pems={fsp: pems[fsp] for fsp in mine},
-        public_pems={fsp: jws.public_pem(pem) for fsp, pem in pems.items()},
+        public_pems={fsp: _public_pem(pem) for fsp, pem in pems.items()},
     )
     settings = SchemeSettings(
         port=around.ports[SCHEME],
