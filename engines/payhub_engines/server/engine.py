@@ -254,9 +254,15 @@ class Engine:
         return await ask(self._bus, engine, request)
 
     async def _belongs(self, callback: Callback) -> Belongs:
-        """Tell where a message goes that another engine has handed over; it may be behind, or ahead."""
+        """Tell where a message goes that another engine has handed over; it may be behind, or ahead.
+
+        Raises:
+            UnavailableError: it would begin something, and this engine does not know (yet) where.
+        """
         tenant = self.directory.get(callback.tenant)
-        return Belongs(here=True) if tenant is None else await self.placing.of(tenant, callback)
+        if tenant is None and not callback.start_process:
+            return Belongs(here=True)
+        return await self.placing.of(tenant or self.tenant(callback.tenant), callback)
 
     def source_keys(self, fsp_id: str, tenant: TenantConfig) -> list[PublicKey]:
         """Return the public keys that messages of an FSP may be signed with; none where it is unknown."""
