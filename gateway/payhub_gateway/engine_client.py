@@ -11,7 +11,6 @@ import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
-from payhub_platform.clock import Clock, system_clock
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_ACT,
@@ -156,7 +155,6 @@ class HttpEngineClient:
         internal_token: the credential between payhub's own processes.
         call_timeout_s: how long a call may take, with all its attempts.
         present: a tenant's configuration as known now; asked when an engine knows a newer placement.
-        clock: milliseconds since the epoch.
     """
 
     def __init__(
@@ -165,14 +163,12 @@ class HttpEngineClient:
         internal_token: str,
         call_timeout_s: float = CALL_TIMEOUT_S,
         present: Callable[[str], TenantConfig | None] = lambda _tenant_id: None,
-        clock: Clock = system_clock,
     ) -> None:
         self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
         self._breakers = {engine: CircuitBreaker() for engine in engines}
         self._credential = internal_headers(internal_token).items()
         self._call_timeout_s = call_timeout_s
         self._present = present
-        self._clock = clock
         self._http: HttpClient | None = None
 
     async def open(self) -> None:
@@ -203,7 +199,7 @@ class HttpEngineClient:
         engine = tenant.engine_of(payment_id)
         if tenant.former and path == PATH_PAYMENTS:
             recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
-            for former in tenant.formers(self._clock(), but=engine):
+            for former in tenant.formers(but=engine):
                 answer = await self._call(former, recall)
                 if not answer.is_unknown_payment:
                     return answer

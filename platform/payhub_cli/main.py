@@ -388,6 +388,18 @@ def payments(  # noqa: PLR0917 - as many as it has options
     sys.exit(run(DATA_ROOT, options))
 
 
+@bench.command()
+@click.option("--tenants", type=click.IntRange(20, 5_000), default=1_000, show_default=True)
+@click.option("--rate", type=click.FloatRange(1), default=40, show_default=True, help="Payments a second.")
+@click.option("--seconds", type=click.FloatRange(1, 60), default=8, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def tenants(tenants: int, rate: float, seconds: float, as_json: bool) -> None:
+    """Install many institutions beside ten: start-up, memory, and how long payments take."""
+    from payhub_cli.bench.tenants import run  # noqa: PLC0415 - as above
+
+    sys.exit(run(DATA_ROOT, tenants, rate, seconds, as_json=as_json))
+
+
 @cli.command()
 def version() -> None:
     """Print payhub's version."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -221,10 +221,8 @@ async def two_engines(
         yield client, *engines
 
 
-def moved(
-    epoch: int, *placement: str, former: tuple[str, ...] | list[str] = (), until_ms: int | None = None
-) -> TenantConfig:
-    earlier = [FormerEngine(engine=engine, until_ms=until_ms) for engine in former]
+def moved(epoch: int, *placement: str, former: Sequence[str] = ()) -> TenantConfig:
+    earlier = [FormerEngine(engine=engine, is_drained=True) for engine in former]
     return msgspec.structs.replace(TENANT, epoch=epoch, placement=list(placement), former=earlier)
 
 
@@ -287,14 +285,6 @@ async def test_nothing_is_begun_while_a_former_engine_does_not_tell(handler: Han
         with pytest.raises((EngineUnavailableError, EngineRefusalError)):
             await client.start(moved(8, "south", former=["north"]), PAYMENT, TRACE)
         assert south.requests == []
-
-
-async def test_a_former_engine_is_asked_for_as_long_as_it_keeps_the_keys():
-    async with two_engines() as (client, north, south):
-        north.handler, south.handler = lose, accepted
-        tenant = moved(8, "south", former=["north"], until_ms=1_000)
-        await client.start(tenant, PAYMENT, TRACE)
-        assert north.requests == []
 
 
 async def test_an_engine_that_is_behind_is_asked_again_a_little_later():

@@ -125,3 +125,52 @@ async def test_a_switch_whose_commit_message_is_lost_is_asked(house: House) -> N
     statuses = await house.pay([planned])
     assert statuses[0].state == "COMPLETED"
     await house.assert_books(before, [planned], statuses)
+
+
+async def test_tenants_that_move_under_load_lose_and_double_nothing(house: House) -> None:
+    async def move() -> None:
+        # The payer moves and is then spread over both; the payee crosses it, and goes back.
+        for payers, weights, payees in (
+            (["south"], (), ["north"]),
+            (["north", "south"], (50, 50), ["south"]),
+        ):
+            await asyncio.sleep(0.2)
+            await house.place("buffalo", *payers, weights=weights)
+            await house.place("rhino", *payees)
+
+    before, planned, statuses = await house.books(), [], []
+    moving = asyncio.create_task(move())
+    while not moving.done() or len(planned) < 24:
+        some = house.plan(8, "rhino")
+        planned += some
+        statuses += await house.pay(some)
+    await moving
+    assert {status.state for status in statuses} == {"COMPLETED"}
+    again = await house.pay(planned)  # whichever engine each began at, and belongs to now
+    assert [each.transaction_id for each in again] == [each.transaction_id for each in statuses]
+    await house.assert_books(before, planned, statuses)
+
+
+async def test_kill_9_of_the_engine_that_a_tenant_leaves(house: House) -> None:
+    await house.place("buffalo", "north")
+    await house.until_moved("buffalo")
+    before = await house.books()
+    planned = house.plan(16, "rhino")
+    paying = asyncio.create_task(house.pay(planned))
+    await asyncio.sleep(0.3)
+    await house.place("buffalo", "south")
+    house.kill("engine-north")
+    statuses = await paying
+    await house.until_ready("engine-north")
+    again = await house.pay(planned)
+    assert [each.transaction_id for each in again] == [each.transaction_id for each in statuses]
+    assert "COMPLETED" in {status.state for status in statuses}
+    view = await house.until_moved("buffalo")
+    assert [each["open"] for each in view["former"] if each["engine"] == "north"] == [0]
+    later = house.plan(4, "lion")
+    statuses += await house.pay(later)
+    assert {status.state for status in statuses[-4:]} == {"COMPLETED"}
+    await house.assert_books(before, planned + later, statuses)
+    await house.assert_audit_complete()
+    await house.place("buffalo", "north", "south")
+    await house.place("rhino", "south", "north")

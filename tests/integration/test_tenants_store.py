@@ -69,7 +69,7 @@ async def test_changes_at_once_are_all_counted(databases: list[Database]):
     requests = [msgspec.convert(client_request(f"counted-{n}"), RegisterClient) for n in range(9)]
     await asyncio.gather(
         *(clients[n % 3].register("counted", request) for n, request in enumerate(requests)),
-        tenants_of(databases[1], plane).place("counted", ChangePlacement(placement=["south"])),
+        plane.services(databases[1]).placements.place("counted", ChangePlacement(placement=["south"])),
     )
     tenant = await kept(databases[2], "counted")
     assert (tenant.version, tenant.epoch) == (11, 2)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from payhub_engines.core.appliers import apply_entry
 from payhub_engines.core.commands import Command, DeployProcess, FoundEngine
@@ -14,6 +15,9 @@ from payhub_engines.core.state import State
 from payhub_engines.handover.receiver import HandoverReceiver
 from payhub_engines.handover.sender import HandoverSender
 from payhub_platform.errors import UnavailableError
+
+_T = TypeVar("_T")
+Read = Callable[[State], Any]
 
 DISK_S_MAX = 0.05
 WRITTEN_AFTER_A_BATCH = 0.1  # how often the state is written
@@ -59,7 +63,7 @@ class SimulatedStream:
         self._disk = disk
         self._opening = opening
         self._chance = chance
-        self._waiting: list[tuple[Command, asyncio.Future[Reply]]] = []
+        self._waiting: list[tuple[Command | Read, asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()
         self._listeners: list[Callable[[LogEntry], None]] = []
         self._role_listeners: list[Callable[[bool], None]] = []
@@ -76,8 +80,18 @@ class SimulatedStream:
         self._role_listeners.append(listener)
 
     async def submit(self, command: Command, tenant: str = "") -> Reply:  # noqa: ARG002 - one turn for all
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, reply))
+        return cast("Reply", await self._put(command))
+
+    async def read(self, function: Callable[[State], _T], tenant: str = "") -> _T:  # noqa: ARG002
+        """Return what a function finds between two batches."""
+        return cast("_T", await self._put(function))
+
+    def refusal_of_payment(self, _tenant: str) -> None:
+        """Refuse nothing."""
+
+    async def _put(self, asked: Command | Read) -> Any:
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, reply))
         self._wake.set()
         return await reply
 
@@ -98,8 +112,9 @@ class SimulatedStream:
 
     async def _commit(self) -> None:
         batch = list(self._waiting)
-        replies = await self._decide([command for command, _ in batch])
-        for (_, reply), answer in zip(batch, replies, strict=True):
+        replies = iter(await self._decide([asked for asked, _ in batch if isinstance(asked, Command)]))
+        for asked, reply in batch:
+            answer = next(replies) if isinstance(asked, Command) else asked(self.machine.state)
             if not reply.done():
                 reply.set_result(answer)
         self._waiting = self._waiting[len(batch) :]

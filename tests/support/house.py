@@ -46,6 +46,7 @@ class House:
     sandbox: Api
     gateway: Api
     operations: Api
+    tenants: Api
     engines: list[Api]
     sent: int = field(default=0)
 
@@ -143,6 +144,18 @@ class House:
         audit = await self.operations.get("/api/v1/audit")
         return sum(engine["storedEvents"] for engine in audit["engines"])
 
+    async def place(self, fsp: str, *placement: str, weights: Sequence[int] = ()) -> None:
+        """Have other engines serve a tenant."""
+        body = {"placement": list(placement), **({"weights": list(weights)} if weights else {})}
+        await self.tenants.put(f"/v1/tenants/{fsp}/placement", body)
+
+    async def until_moved(self, fsp: str) -> dict[str, Any]:
+        """Wait until nothing is open at the engines that served a tenant before, and return its placement."""
+        async with asyncio.timeout(SETTLE_WAIT_S):
+            while (view := await self.tenants.get(f"/v1/tenants/{fsp}/placement"))["isMoving"]:
+                await asyncio.sleep(POLL_S)
+        return dict(view)
+
     async def raw(self, method: str, path: str, **options: Any) -> tuple[int, str, dict[str, Any]]:
         """Ask the gateway and return status, media type and decoded body."""
         url = self.gateway.base_url + path
@@ -179,6 +192,7 @@ async def running_house(folder: Path, replicas: int = 1) -> AsyncIterator[House]
             sandbox=sandbox,
             gateway=gateway,
             operations=api("operations").with_headers({"Authorization": f"Bearer {secrets.operator_token}"}),
+            tenants=tenants,
             engines=[Api(session, url, own) for url in engine_urls.values()],
         )
     remove_outside(folder)

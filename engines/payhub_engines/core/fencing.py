@@ -26,14 +26,14 @@ def refusal(state: State, tenant: str, epoch: int | None) -> Rejected | None:
     return Rejected(STALE_EPOCH, "The tenant's placement has changed.")
 
 
-def has_begun(state: State, tenant: str) -> bool:
-    """Tell whether the key of anything is kept that this engine has begun for a tenant."""
-    return next(state.rows.scan(tables.BUSINESS_KEY + tables.texts(tenant)), None) is not None
+def keeps_keys(state: State, tenant: str, first_key: int) -> bool:
+    """Tell whether the key of anything may still be kept that began for a tenant below an instance key."""
+    if next(state.rows.scan(tables.BUSINESS_KEY + tables.texts(tenant)), None) is None:
+        return False
+    oldest = state.instances.oldest()
+    return oldest is not None and oldest < first_key
 
 
-def open_below(state: State, tenant: str, first_key: int) -> list[str]:
-    """Return the business keys of the tenant's instances that have not ended, of those with lower keys."""
-    if not state.index.running_of.get(tenant):
-        return []
-    found = (state.document(key) for key in sorted(state.index.hosts()) if key < first_key)
-    return [instance.payment for instance in found if instance is not None and instance.tenant == tenant]
+def open_below(state: State, tenant: str, first_key: int) -> list[int]:
+    """Return the tenant's instances that have not ended, of those with lower keys, the oldest first."""
+    return sorted(key for key in state.index.instances_of.get(tenant, ()) if key < first_key)

@@ -1,7 +1,6 @@
 """Where things are: indexes over the documents, in memory, derived from them and never stored."""
 
 import heapq
-import itertools
 from collections.abc import Container
 from typing import Final
 
@@ -18,7 +17,7 @@ class Index:
 
     Attributes:
         running: how many instances have not ended.
-        running_of: the same by tenant, those who have any.
+        instances_of: their keys by tenant, those who have any.
         jobs: by job key.
         timers: instance, element instance and due time by timer key; instance 0 for start events.
         waiting: by tenant, message name and correlation key: places by subscription key, the oldest first.
@@ -31,7 +30,7 @@ class Index:
 
     def __init__(self) -> None:
         self.running = 0
-        self.running_of: dict[str, int] = {}
+        self.instances_of: dict[str, set[int]] = {}
         self.jobs: dict[int, Place] = {}
         self.timers: dict[int, tuple[int, int, int]] = {}
         self.waiting: dict[tuple[str, str, str], dict[int, Place]] = {}
@@ -48,36 +47,29 @@ class Index:
         """How many messages are kept."""
         return len(self._expiry)
 
-    def hosts(self) -> set[int]:
-        """Return the instances that wait for something: all that have not ended, but callers of others."""
-        places = itertools.chain(
-            self.jobs.values(),
-            self.incidents.values(),
-            ((instance, element) for instance, element, _ in self.timers.values()),
-            *(waiting.values() for waiting in self.waiting.values()),
-            *(listening.values() for listening in self.listening.values()),
-        )
-        return {instance for instance, _ in places}
+    @property
+    def running_of(self) -> dict[str, int]:
+        """How many instances of each tenant have not ended."""
+        return {tenant: len(keys) for tenant, keys in self.instances_of.items()}
 
     def add_instance(self, instance: Instance) -> None:
         """Take up everything that a loaded instance waits for."""
-        self.add_running(instance.tenant)
+        self.add_running(instance.tenant, instance.key)
         for key, element in instance.elements.items():
             self._add_element(instance, (instance.key, key), element)
 
-    def add_running(self, tenant: str) -> None:
+    def add_running(self, tenant: str, key: int) -> None:
         """Count an instance that has begun."""
         self.running += 1
-        self.running_of[tenant] = self.running_of.get(tenant, 0) + 1
+        self.instances_of.setdefault(tenant, set()).add(key)
 
-    def remove_running(self, tenant: str) -> None:
+    def remove_running(self, tenant: str, key: int) -> None:
         """Count an instance that has ended."""
         self.running -= 1
-        left = self.running_of[tenant] - 1
-        if left:
-            self.running_of[tenant] = left
-        else:
-            del self.running_of[tenant]
+        left = self.instances_of[tenant]
+        left.remove(key)
+        if not left:
+            del self.instances_of[tenant]
 
     def _add_element(self, instance: Instance, place: Place, element: ElementInstance) -> None:
         if element.job is not None:

@@ -35,6 +35,12 @@ class Instances:
             self._stored.add(instance.key)
             yield instance
 
+    def oldest(self) -> int | None:
+        """Return the lowest key of an instance that is kept, running or ended; None where there is none."""
+        stored = (next(self._store.scan(table), None) for table in (tables.RUNNING, tables.ENDED))
+        keys = [tables.last_number(found[0]) for found in stored if found is not None]
+        return min([*keys, *self._changed], default=None)
+
     def add(self, instance: Instance) -> None:
         """Take a new instance."""
         self._documents[instance.key] = instance

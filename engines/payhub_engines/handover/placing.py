@@ -7,7 +7,6 @@ import msgspec
 
 from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.core.state import State
-from payhub_platform.clock import Clock
 from payhub_platform.contracts.engine import RecallRequest
 from payhub_platform.contracts.handover import Callback, Subject
 from payhub_platform.contracts.tenant import TenantConfig
@@ -40,14 +39,12 @@ class Placing:
         engine_id: this engine.
         state: as far as it is decided here.
         ask: whether another engine has begun something.
-        clock: milliseconds since the epoch.
     """
 
-    def __init__(self, engine_id: str, state: Callable[[], State], ask: Ask, clock: Clock) -> None:
+    def __init__(self, engine_id: str, state: Callable[[], State], ask: Ask) -> None:
         self._here = engine_id
         self._state = state
         self._ask = ask
-        self._clock = clock
 
     async def of(self, tenant: TenantConfig, callback: Callback) -> Belongs:
         """Tell where a message goes.
@@ -92,7 +89,7 @@ class Placing:
             return self._here
         if callback.hops < HOPS_MAX:
             asked = _recall(tenant, callback, subject.process, subject.key)
-            for engine in tenant.formers(self._clock(), but=self._here):
+            for engine in tenant.formers(but=self._here):
                 if await self._ask(engine, asked):
                     return engine
         return None
@@ -106,12 +103,8 @@ class Placing:
             return []
         if process == names.PAYER_TRANSACTION_REQUEST:
             # It makes our member pay: no repetition of it may begin again, however late it comes.
-            return tenant.formers(self._clock(), but=self._here)
-        return [
-            former.engine
-            for former in tenant.former
-            if former.until_ms is None and former.engine != self._here
-        ]
+            return tenant.formers(but=self._here)
+        return tenant.undrained(but=self._here)
 
 
 def _recall(tenant: TenantConfig, callback: Callback, process: str, payment: str) -> RecallRequest:

@@ -35,6 +35,7 @@ from payhub_engines.server.requests import (
     answer,
     epoch_of,
     known_tenant,
+    paying_tenant,
     refusal_of,
     start_instance,
     tell,
@@ -134,8 +135,11 @@ class PaymentsController(Controller):
     async def refund(
         self, request: AnyRequest, engine: NamedDependency[Engine], payment_id: FromPath[str]
     ) -> Response[bytes]:
-        """Pay back a payment that a member has received; 202 once it is committed to disk."""
-        tenant = active_tenant(request, engine)
+        """Pay back a payment that a member has received; 202 once it is committed to disk.
+
+        That is done at the engine that knows the payment, also after the tenant has moved.
+        """
+        tenant = paying_tenant(request, engine)
         start: StartRefund = decode_body(await request.body(), _START_REFUND.decode)
         tenant_id, trace = tenant.tenant_id, request.headers.get("traceparent", "")
         transaction_id = await start_refund(

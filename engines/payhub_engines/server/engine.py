@@ -36,7 +36,7 @@ from payhub_platform import cancellation
 from payhub_platform.bus.connection import Bus, connect
 from payhub_platform.bus.directory import TenantDirectory
 from payhub_platform.clock import Clock, system_clock
-from payhub_platform.contracts.engine import ENDED_KEPT_MS, EngineLimits, RecallRequest, ReplicaView
+from payhub_platform.contracts.engine import EngineLimits, RecallRequest, ReplicaView
 from payhub_platform.contracts.handover import Callback
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import UnavailableError
@@ -48,6 +48,7 @@ from payhub_platform.telemetry.tracing import Tracing
 _logger = logging.getLogger(__name__)
 
 JOURNAL: Final = "journal"  # folder of the log
+ENDED_KEPT_MS: Final = 90 * 86_400_000  # ended instances, for their status and against repeated requests
 
 
 class Engine:
@@ -66,7 +67,7 @@ class Engine:
         self.disk = DiskSpace(settings.data_dir)
         self.stream = StreamProcessor(settings.data_dir / "state", self._log, clock, self._opening)
         self._keys = PublicKeys(self.directory.by_fsp)
-        self.placing = Placing(settings.engine_id, lambda: self.stream.machine.state, self._ask, clock)
+        self.placing = Placing(settings.engine_id, lambda: self.stream.machine.state, self._ask)
         self._tasks: list[asyncio.Task[None]] = []
         self._leading: list[asyncio.Task[None]] = []
         self._ending: set[asyncio.Task[None]] = set()
@@ -254,9 +255,15 @@ class Engine:
         return await ask(self._bus, engine, request)
 
     async def _belongs(self, callback: Callback) -> Belongs:
-        """Tell where a message goes that another engine has handed over; it may be behind, or ahead."""
+        """Tell where a message goes that another engine has handed over; it may be behind, or ahead.
+
+        Raises:
+            UnavailableError: it would begin something, and this engine does not know (yet) where.
+        """
         tenant = self.directory.get(callback.tenant)
-        return Belongs(here=True) if tenant is None else await self.placing.of(tenant, callback)
+        if tenant is None and not callback.start_process:
+            return Belongs(here=True)
+        return await self.placing.of(tenant or self.tenant(callback.tenant), callback)
 
     def source_keys(self, fsp_id: str, tenant: TenantConfig) -> list[PublicKey]:
         """Return the public keys that messages of an FSP may be signed with; none where it is unknown."""

@@ -62,6 +62,20 @@ def active_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
         raise placement_unknown()
     if engine.settings.engine_id not in tenant.begins:
         raise ConflictError("not-placed-here", "The tenant is not served by this engine.")
+    return _may_pay(engine, tenant)
+
+
+def paying_tenant(request: AnyRequest, engine: Engine) -> TenantConfig:
+    """Return the tenant that the gateway names, when it may pay: wherever it is placed now.
+
+    Raises:
+        ForbiddenError: ``tenant-suspended``.
+        UnavailableError: ``engine-overloaded`` and others of ``StreamProcessor.submit``.
+    """
+    return _may_pay(engine, known_tenant(request, engine))
+
+
+def _may_pay(engine: Engine, tenant: TenantConfig) -> TenantConfig:
     refusal = engine.stream.refusal_of_payment(tenant.tenant_id)
     if refusal is not None:  # told before anything is decoded: a flood must cost the others nothing
         raise refusal

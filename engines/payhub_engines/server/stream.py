@@ -257,7 +257,7 @@ class StreamProcessor:
         if headroom:
             running, queue = self._machine.state.index, self._queue
             in_flight = running.running + queue.starting
-            own = running.running_of.get(tenant, 0) + queue.starting_of(tenant)
+            own = len(running.instances_of.get(tenant, ())) + queue.starting_of(tenant)
             refusal = self.admission.refusal(in_flight, own, self._in_flight_by_tenant, headroom, tenant)
             if refusal is not None:
                 return refusal

@@ -37,14 +37,20 @@ def _drain(engine: Engine, state: State, tenant_id: str) -> TenantDrain:
     config = engine.directory.get(tenant_id)
     goes_on = config is not None and config.status == "active" and engine.settings.engine_id in config.begins
     # Where it begins things under this epoch too, they are not what is waited for.
-    left = fencing.open_below(state, tenant_id, state.fence_key(tenant_id) if goes_on else NUMBER_MAX)
+    below = state.fence_key(tenant_id) if goes_on else NUMBER_MAX
+    left = fencing.open_below(state, tenant_id, below)
     return TenantDrain(
         engine=engine.settings.engine_id,
         fence=state.fence(tenant_id),
         known_epoch=0 if config is None else config.epoch,
         known_version=0 if config is None else config.version,
         open=len(left),
-        open_payments=left[:OPEN_TOLD_MAX],
+        open_payments=[_payment(state, key) for key in left[:OPEN_TOLD_MAX]],
         outbox=sum(1 for record in state.outbox() if record.callback.tenant == tenant_id),
-        begun=fencing.has_begun(state, tenant_id),
+        begun=fencing.keeps_keys(state, tenant_id, below),
     )
+
+
+def _payment(state: State, key: int) -> str:
+    found = state.document(key)
+    return "" if found is None else found.payment

@@ -6,7 +6,6 @@ from payhub_platform.contracts.base import Contract
 from payhub_platform.contracts.channel import PartyIdInfo, RequestUse, UseCase
 from payhub_platform.money import Money
 
-ENDED_KEPT_MS: Final = 90 * 86_400_000  # ended instances, for their status and against repeated requests
 STALE_EPOCH: Final = "stale-epoch"  # code of a start whose placement is no longer the tenant's
 HEADER_TENANT: Final = "x-payhub-tenant"
 HEADER_EPOCH: Final = "x-payhub-epoch"
@@ -82,7 +81,7 @@ class TenantDrain(Contract, frozen=True, kw_only=True, rename="camel", omit_defa
     open: int  # instances that began under an older epoch; all of them where the engine begins none now
     open_payments: list[str]  # the business keys of some of them
     outbox: int  # callbacks of the tenant that wait for other engines
-    begun: bool  # whether it keeps the key of anything that it has ever begun for the tenant
+    begun: bool  # whether it keeps the key of anything that it began under an older epoch
 
 
 class StartRequest(Contract, frozen=True, kw_only=True):

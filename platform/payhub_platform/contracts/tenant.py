@@ -169,7 +169,7 @@ class FormerEngine(Contract, frozen=True, kw_only=True):
     """An engine that began payments of the tenant under an earlier epoch, and so knows their keys."""
 
     engine: str
-    until_ms: int | None = None  # what it began has ended: it is asked until then; None: some may still run
+    is_drained: bool = False  # what it began has ended; it still knows the keys
 
 
 BASIS_POINTS: Final = 10_000  # the whole amount
@@ -283,17 +283,17 @@ class TenantConfig(Contract, frozen=True, kw_only=True):
     def known_engines(self, payment_id: str = "") -> list[str]:
         """Return the engines that may know something of the tenant's, the likeliest for an id first."""
         first = [self.engine_of(payment_id)] if payment_id else []
-        return list(dict.fromkeys([*first, *self.placement, *(former.engine for former in self.former)]))
+        return list(dict.fromkeys([*first, *self.placement, *self.formers(but="")]))
 
-    def formers(self, now_ms: int, but: str) -> list[str]:
+    def formers(self, but: str) -> list[str]:
         """Return the engines that may have begun under an earlier epoch what is asked for now, but one."""
-        return [
-            former.engine
-            for former in self.former
-            if former.engine != but and (former.until_ms is None or former.until_ms > now_ms)
-        ]
+        return [former.engine for former in self.former if former.engine != but]
+
+    def undrained(self, but: str) -> list[str]:
+        """Return the engines at which something may run that began under an earlier epoch, but one."""
+        return [each.engine for each in self.former if each.engine != but and not each.is_drained]
 
     def open_engines(self, but: str) -> list[str]:
         """Return the engines at which something of the tenant may wait for an answer, but one."""
-        running = [former.engine for former in self.former if former.until_ms is None]
-        return [engine for engine in dict.fromkeys([*self.begins, *running]) if engine != but]
+        engines = dict.fromkeys([*self.begins, *self.undrained(but)])
+        return [engine for engine in engines if engine != but]

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from payhub_platform.contracts.engine import ENDED_KEPT_MS, TenantDrain
+from payhub_platform.contracts.engine import TenantDrain
 from payhub_platform.contracts.tenant import WEIGHT_SUM
 from payhub_platform.errors import InvalidInputError
 from payhub_tenants.fields import Body, EngineId, View
@@ -44,8 +44,7 @@ class Former(Struct, frozen=True, kw_only=True):
     open: int | None = None  # None: not asked yet
     open_payments: list[str] = []  # some of them
     waits_for: str = ""
-    drained_at_ms: int | None = None
-    until_ms: int | None = None  # gateways ask it so long whether it knows a payment
+    drained_at_ms: int | None = None  # since then it is only asked whether it knows a payment
 
 
 class PlacementRecord(View, frozen=True, kw_only=True, omit_defaults=False):
@@ -68,7 +67,6 @@ class FormerView(View, frozen=True, kw_only=True):
     open_payments: list[str] = []
     waits_for: str | None = None
     drained_at_ms: int | None = None
-    asked_until_ms: int | None = None
 
 
 class PlacementView(View, frozen=True, kw_only=True, omit_defaults=False):
@@ -146,35 +144,29 @@ def begins(placement: list[str], weights: list[int]) -> list[str]:
     ]
 
 
-def formers_after(known: PlacementRecord | None, began: list[str], epoch: int, now_ms: int) -> list[Former]:
-    """Return the former engines of a new epoch: those that began something until now, and those before.
-
-    One whose keys nobody may repeat any more is forgotten.
-    """
-    earlier = [] if known is None else known.former
-    kept = [
-        former
-        for former in earlier
-        if former.engine not in began and (former.until_ms is None or former.until_ms > now_ms)
-    ]
+def formers_after(earlier: list[Former], began: list[str], epoch: int) -> list[Former]:
+    """Return the former engines of a new epoch: those that began something until now, and those before."""
+    kept = [former for former in earlier if former.engine not in began]
     return [*(Former(engine=engine, epoch=epoch) for engine in began), *kept]
 
 
 def drained(former: Former, told: TenantDrain, epoch: int, now_ms: int) -> Former | None:
-    """Return a former engine as it stands by its own word; None where it has never begun anything.
+    """Return a former engine as it stands by its own word; None where it knows no payment of before.
 
     Done is only what the engine cannot undo: it is fenced, has heard of the placement, so that it hands on
     what the scheme still sends it, and nothing that it began is open.
     """
-    if told.fence < epoch or told.known_epoch < epoch:
+    is_behind = told.fence < epoch or told.known_epoch < epoch
+    if former.drained_at_ms is not None:
+        return former if is_behind or told.begun else None
+    if is_behind:
         return replace(former, open=told.open, waits_for="the engine has not heard of the placement")
     if told.open or told.outbox:
         waits_for = f"{told.open} payments under way, {told.outbox} callbacks to hand over"
         return replace(former, open=told.open, open_payments=told.open_payments, waits_for=waits_for)
     if not told.begun:
         return None
-    ended = {"open": 0, "open_payments": [], "waits_for": "", "drained_at_ms": now_ms}
-    return replace(former, **ended, until_ms=now_ms + ENDED_KEPT_MS)
+    return replace(former, open=0, open_payments=[], waits_for="", drained_at_ms=now_ms)
 
 
 def placement_view(
@@ -197,7 +189,6 @@ def placement_view(
                 open_payments=former.open_payments,
                 waits_for=former.waits_for or None,
                 drained_at_ms=former.drained_at_ms,
-                asked_until_ms=former.until_ms,
             )
             for former in record.former
         ],

@@ -1,6 +1,7 @@
 """Places tenants, and follows a move until the engines before have ended what they began."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -29,13 +30,14 @@ from payhub_tenants.placement.model import (
     placement_view,
 )
 from payhub_tenants.store import Store, Transaction
-from payhub_tenants.tenants.errors import TenantNotFoundError
+from payhub_tenants.tenants.errors import TenantLeavingError, TenantNotFoundError
 from payhub_tenants.tenants.model import Tenant, TenantView, changed, check_placement, with_placement
 from payhub_tenants.tenants.service import view_of
 
 _logger = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
+LOOKS_TO_FORGET: Final = 3_600  # about once an hour; engines keep keys for 90 days
 TENANTS_READ: Final = 500
 ACTOR: Final = "payhub"  # who ends a move, in the audit
 UNPLACED: Final = PlacementRecord(is_pinned=True, weights=[])
@@ -78,6 +80,7 @@ class PlacementService:
 
         Raises:
             TenantNotFoundError: there is none of this id.
+            TenantLeavingError: it was purged.
             NoHeadroomError: no engine has room for what is expected.
             PayhubError: the placement is refused; see ``checked_change`` and ``check_placement``.
         """
@@ -90,12 +93,14 @@ class PlacementService:
             tenant = await transaction.tenants.lock(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
+            if tenant.status == "purged":
+                raise TenantLeavingError
             known = await _record(transaction, tenant_id)
             placement, record = _placed(tenant, change, loads)
             after = with_placement(tenant, placement, now, reweighted=known.weights != record.weights)
             former = known.former
             if after is not tenant:
-                former = formers_after(known, begins(tenant.placement, known.weights), after.epoch, now)
+                former = formers_after(known.former, begins(tenant.placement, known.weights), after.epoch)
                 await transaction.tenants.save(after)
                 detail = {"placement": placement, "epoch": after.epoch, "pinned": record.is_pinned}
                 await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
@@ -107,9 +112,11 @@ class PlacementService:
 
     async def keep_running(self) -> None:
         """Follow moves until cancelled; another copy of the process may have begun them."""
-        while True:
+        for look in itertools.count(1):
             try:
                 await self.run_waiting()
+                if look % LOOKS_TO_FORGET == 0:
+                    await self.forget()
             except UnavailableError as error:
                 _logger.warning("moves of tenants wait: %s", error)
             await asyncio.sleep(POLL_S)
@@ -118,22 +125,35 @@ class PlacementService:
         """Look how far all moves are."""
         async with self._store.registry() as registry:
             moving = await registry.documents.tenants_with_open(PLACEMENT_DOCUMENT)
-        for tenant_id in moving:
+        await self._follow_all(moving)
+
+    async def forget(self) -> None:
+        """Forget the former engines that know no payment of before any more, by their own word."""
+        async with self._store.registry() as registry:
+            records = await registry.documents.of_kind(PLACEMENT_DOCUMENT, PlacementRecord)
+        moved = [tenant_id for tenant_id, record in records.items() if record.former]
+        await self._follow_all(moved, is_forgetting=True)
+
+    async def _follow_all(self, tenants: list[str], *, is_forgetting: bool = False) -> None:
+        for tenant_id in tenants:
             try:
-                await self._follow(tenant_id)
+                await self._follow(tenant_id, is_forgetting=is_forgetting)
             except UnavailableError:
                 raise
             except PayhubError as error:  # one tenant's move must not hold up the others'
                 _logger.exception("tenant %s: its move cannot be followed: %s", tenant_id, error.code)
 
-    async def _follow(self, tenant_id: str) -> None:
+    async def _follow(self, tenant_id: str, *, is_forgetting: bool) -> None:
         """Ask the former engines of one tenant what is open, and note what they say."""
         async with self._store.transaction(tenant_id) as transaction:
             tenant = await transaction.tenants.get(tenant_id)
             record = await _record(transaction, tenant_id)
-        if tenant is None or record.is_done:
+        if tenant is None:
             return
-        former = [await self._asked(tenant, each) for each in record.former]
+        former = [
+            await self._asked(tenant, each) if is_forgetting or each.drained_at_ms is None else each
+            for each in record.former
+        ]
         noted = replace(record, former=[each for each in former if each is not None])
         noted = replace(noted, is_done=_is_done(noted.former))
         if noted == record:
@@ -148,22 +168,20 @@ class PlacementService:
             await transaction.documents.put(tenant_id, PLACEMENT_DOCUMENT, noted, now)
             if _published(noted) != _published(record):
                 await transaction.tenants.save(changed(present, now))
-            if noted.is_done:
+            if noted.is_done and not record.is_done:
                 detail = {"epoch": present.epoch, "drained": [each.engine for each in record.former]}
                 await transaction.audit.append(tenant_id, now, ACTOR, "tenant.moved", detail)
                 _logger.info("tenant %s: its move to epoch %d is done", tenant_id, present.epoch)
         self._on_change()
 
     async def _asked(self, tenant: Tenant, former: Former) -> Former | None:
-        if former.drained_at_ms is not None:
-            return former
         if published_status(tenant.status) and tenant.published_version < tenant.version:
             # Fenced before gateways hear of it, payments would be refused for nothing.
-            return replace(former, waits_for="publication to gateways and engines")
+            return _waiting(former, "publication to gateways and engines")
         try:
             told = await self._engines.drain(former.engine, tenant.tenant_id, tenant.epoch)
         except EngineSilentError as error:
-            return replace(former, waits_for=str(error))
+            return _waiting(former, str(error))
         return drained(former, told, tenant.epoch, self._clock())
 
     async def _loads(self, but: str) -> list[EngineLoad]:
@@ -198,12 +216,16 @@ async def _record(transaction: Transaction, tenant_id: str) -> PlacementRecord:
     return await transaction.documents.get(tenant_id, PLACEMENT_DOCUMENT, PlacementRecord) or UNPLACED
 
 
+def _waiting(former: Former, what: str) -> Former:
+    return former if former.drained_at_ms is not None else replace(former, waits_for=what)
+
+
 def _is_done(former: list[Former]) -> bool:
     return all(each.drained_at_ms is not None for each in former)
 
 
-def _published(record: PlacementRecord) -> list[tuple[str, int | None]]:
-    return [(former.engine, former.until_ms) for former in record.former]
+def _published(record: PlacementRecord) -> list[tuple[str, bool]]:
+    return [(former.engine, former.drained_at_ms is not None) for former in record.former]
 
 
 def _placed(

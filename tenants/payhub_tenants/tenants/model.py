@@ -256,7 +256,7 @@ def config_of(tenant: Tenant, beside: Published) -> TenantConfig:
         weights=beside.placed.weights if beside.placed else [],
         webhooks=beside.webhooks,
         former=[
-            FormerEngine(engine=former.engine, until_ms=former.until_ms)
+            FormerEngine(engine=former.engine, is_drained=former.drained_at_ms is not None)
             for former in (beside.placed.former if beside.placed else [])
         ],
         channel_authorities=beside.channel_authorities,

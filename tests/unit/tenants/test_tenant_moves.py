@@ -5,12 +5,10 @@ from typing import Any, cast
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from msgspec.structs import replace
 from unit.tenants.tenants_kit import Plane, create_request
 
-from payhub_platform.contracts.engine import ENDED_KEPT_MS
 from payhub_platform.contracts.tenant import FormerEngine, TenantConfig
-from payhub_tenants.placement.model import PlacementRecord, begins, formers_after
+from payhub_tenants.placement.model import begins, formers_after
 
 Api = AsyncTestClient[Litestar]
 PATH = "/v1/tenants/buffalo/placement"
@@ -60,11 +58,19 @@ async def test_a_move_ends_when_the_former_engine_has_nothing_open(mover: Mover,
     plane.engines.open.clear()
     view = await mover.look()
     assert not view["isMoving"]
-    until_ms = plane.now_ms + ENDED_KEPT_MS
-    assert view["former"][0]["askedUntilMs"] == until_ms
-    assert mover.config.former == [FormerEngine(engine="north", until_ms=until_ms)]
+    assert view["former"][0]["drainedAtMs"] == plane.now_ms
+    assert mover.config.former == [FormerEngine(engine="north", is_drained=True)]
     assert mover.config.epoch == 2  # only what is asked of whom has changed
     assert (await mover.look()) == view
+    await mover.placements.forget()
+    assert (await mover.look()) == view  # it still knows what it has begun
+    plane.engines.silent.add("north")
+    await mover.placements.forget()
+    assert (await mover.look()) == view
+    plane.engines.silent.clear()
+    plane.engines.begun.clear()
+    await mover.placements.forget()
+    assert (await mover.look())["former"] == mover.config.former == []
 
 
 async def test_the_former_engine_is_asked_once_gateways_can_know(mover: Mover, plane: Plane):
@@ -104,7 +110,7 @@ async def test_there_and_back_again_both_are_former(mover: Mover, plane: Plane):
     await mover.place("north")
     assert [each["engine"] for each in (await mover.look())["former"]] == ["south", "north"]
     assert {former.engine for former in mover.config.former} == {"north", "south"}
-    assert mover.config.formers(plane.now_ms, but="north") == ["south"]
+    assert mover.config.formers(but="north") == ["south"]
     assert (await mover.place("north"))["epoch"] == 3
 
 
@@ -136,12 +142,10 @@ async def test_automatic_placement_goes_by_what_engines_say(mover: Mover, plane:
     assert (await mover.api.put(PATH, json=automatic)).json()["code"] == "no-headroom"
 
 
-def test_who_began_something_is_former_until_nobody_may_repeat_it():
+def test_who_began_something_is_former():
     assert begins(["north", "south", "west"], [0, 60, 40]) == ["north", "south", "west"]
     assert begins(["north", "south"], [100, 0]) == begins(["north", "south"], []) == ["north"]
-    first = formers_after(None, ["north"], 2, 5)
-    assert [(each.engine, each.epoch, each.until_ms) for each in first] == [("north", 2, None)]
-    kept = PlacementRecord(is_pinned=True, weights=[], former=first)
-    assert [each.engine for each in formers_after(kept, ["south"], 3, 5)] == ["south", "north"]
-    over = replace(kept, former=[replace(first[0], drained_at_ms=5, until_ms=9)])
-    assert [each.engine for each in formers_after(over, ["south"], 3, 9)] == ["south"]
+    first = formers_after([], ["north"], 2)
+    assert [(each.engine, each.epoch) for each in first] == [("north", 2)]
+    assert [each.engine for each in formers_after(first, ["south"], 3)] == ["south", "north"]
+    assert [(each.engine, each.epoch) for each in formers_after(first, ["north"], 3)] == [("north", 3)]

@@ -40,7 +40,7 @@ def _started(event: events.InstanceStarted, state: State) -> None:
         parent_element=event.parent_element,
     )
     state.instances.add(instance)
-    state.index.add_running(event.tenant)
+    state.index.add_running(event.tenant, event.instance)
     if event.parent:
         # A called instance has no business key: its caller's is the payment's.
         caller = state.instances.change(event.parent).elements.get(event.parent_element)
@@ -68,7 +68,7 @@ def _end(state: State, key: int, at_ms: int, outcome: str) -> None:
     instance.ended_at_ms = at_ms
     instance.outcome = outcome
     instance.elements = {0: ElementInstance(0, "", variables=root.variables)}
-    state.index.remove_running(instance.tenant)
+    state.index.remove_running(instance.tenant, key)
     state.rows.put(tables.ENDED_AT + tables.number(at_ms) + tables.number(key), b"")
     if instance.parent:
         caller = state.instances.change(instance.parent).elements.get(instance.parent_element)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -54,7 +55,11 @@ PAYER_FSP: Final = "lion"
 PAYEE_FSP: Final = "buffalo"
 PEER_FSP: Final = "peer"
 PUBLISH_S_MAX: Final = 20.0
+PUBLISH_EACH_S_MAX: Final = 0.1
 PUBLISH_POLL_S: Final = 0.1
+PUBLISHED_AT_ONCE: Final = 32
+
+_public_pem: Final = functools.cache(jws.public_pem)  # reading an RSA key checks it, which takes long
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,13 @@ class Shape:
         replicas: of the engine.
         is_signed: every message is signed with RS256, and every signature verified.
         is_payee_played: the switch answers as the payee's institution; otherwise that is a tenant too.
+        payers: the institutions that pay, by FSP id.
     """
 
     replicas: int
     is_signed: bool
     is_payee_played: bool
+    payers: tuple[str, ...] = (PAYER_FSP,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +137,24 @@ class Site:
         """
         scopes = ["payments:write", "payments:read"]
         client = OAuthClient(client_id=client_id, name="Bench", jwks=jwks, scopes=scopes)
-        configs = [self._tenant(PAYER_FSP, [client])]
+        configs = [self.tenant(PAYER_FSP, [client])]
         if not self.shape.is_payee_played:
-            configs.append(self._tenant(PAYEE_FSP, []))
+            configs.append(self.tenant(PAYEE_FSP, []))
+        await self.publish_all(configs)
+
+    async def publish_all(self, configs: list[TenantConfig]) -> None:
+        """Make institutions known.
+
+        Raises:
+            BenchError: NATS does not take them.
+        """
         bus = await connect(self.around.nats_url, "bench")
-        deadline = time.monotonic() + PUBLISH_S_MAX
+        deadline = time.monotonic() + PUBLISH_S_MAX + len(configs) * PUBLISH_EACH_S_MAX
         try:
             while configs:
                 try:
-                    await publish(bus, configs[-1])
-                    configs.pop()
+                    await asyncio.gather(*(publish(bus, config) for config in configs[:PUBLISHED_AT_ONCE]))
+                    configs = configs[PUBLISHED_AT_ONCE:]
                 except (NatsError, TimeoutError, OSError) as error:
                     if time.monotonic() > deadline:
                         raise BenchError(f"NATS does not take the tenants: {error}.") from error
@@ -147,9 +162,10 @@ class Site:
         finally:
             await bus.close()
 
-    def _tenant(self, fsp: str, clients: list[OAuthClient]) -> TenantConfig:
+    def tenant(self, fsp: str, clients: list[OAuthClient]) -> TenantConfig:
+        """Return the configuration of an institution."""
         box, pem = SecretBox(self.around.secrets.secrets_key), self.private_pems[fsp]
-        signed, payee_pem = self.shape.is_signed, jws.public_pem(self.private_pems[PAYEE_FSP])
+        signed, payee_pem = self.shape.is_signed, _public_pem(self.private_pems[PAYEE_FSP])
         played = VerificationKey(fsp_id=PAYEE_FSP, public_key_pem=payee_pem)
         return TenantConfig(
             tenant_id=fsp,
@@ -163,7 +179,7 @@ class Site:
             scheme=SchemeConnection(
                 base_url=self.scheme_url,
                 switch_fsp_id=SWITCH_FSP,
-                switch_public_key_pem=jws.public_pem(self.private_pems[SWITCH_FSP]),
+                switch_public_key_pem=_public_pem(self.private_pems[SWITCH_FSP]),
                 signs=signed,
                 verifies=signed,
                 peer_keys=[played] if self.shape.is_payee_played else [],
@@ -175,7 +191,7 @@ class Site:
                 kind="contract",
             ),
             signing_key=SigningKey(
-                key_id=fsp, public_key_pem=jws.public_pem(pem), private_key_sealed=box.seal(pem, f"jws:{fsp}")
+                key_id=fsp, public_key_pem=_public_pem(pem), private_key_sealed=box.seal(pem, f"jws:{fsp}")
             ),
             clients=clients,
         )
@@ -216,6 +232,8 @@ def _prepare(folder: Path, shape: Shape) -> Site:
         replicas=shape.replicas,
     )
     pems = {fsp: jws.new_private_key_pem("RS256") for fsp in (SWITCH_FSP, PAYER_FSP, PAYEE_FSP, PEER_FSP)}
+    # Of many, each has a key of its own; RSA would take a minute to make.
+    pems |= {fsp: jws.new_private_key_pem() for fsp in shape.payers if fsp not in pems}
     specs = [_measured(spec) for spec in services(PROFILE, around, sandbox=False) if _is_needed(spec)]
     scheme = _scheme(around, shape, pems)
     supervisor = Supervisor([of_server(server), scheme, *specs], folder / "logs")
@@ -227,12 +245,12 @@ def _scheme(around: Surroundings, shape: Shape, pems: dict[str, str]) -> Process
     mine = (SWITCH_FSP, PAYEE_FSP) if shape.is_payee_played else (SWITCH_FSP,)
     keys = Keys(
         private_pems={fsp: pems[fsp] for fsp in mine},
-        public_pems={fsp: jws.public_pem(pem) for fsp, pem in pems.items()},
+        public_pems={fsp: _public_pem(pem) for fsp, pem in pems.items()},
     )
     settings = SchemeSettings(
         port=around.ports[SCHEME],
         callbacks={
-            PAYER_FSP: callbacks,
+            **dict.fromkeys(shape.payers, callbacks),
             PAYEE_FSP: callbacks,
             PEER_FSP: [f"http://{ports.LOOPBACK}:{around.ports[PEER_FSP]}"],
         },

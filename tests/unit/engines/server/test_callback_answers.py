@@ -21,7 +21,7 @@ async def nobody(_engine, _request):
 
 def engine_of(replica):
     stream = replica.stream
-    placing = Placing("north", lambda: stream.machine.state, nobody, lambda: 0)
+    placing = Placing("north", lambda: stream.machine.state, nobody)
     return SimpleNamespace(stream=stream, placing=placing)
 
 

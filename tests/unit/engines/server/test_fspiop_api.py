@@ -57,7 +57,7 @@ async def house(replica_on, request):
         _keys=PublicKeys(tenants.get),
         tracing=Tracing("test"),
         clock=lambda: NOW_MS,
-        placing=Placing("north", lambda: replica.state, asks_nobody, lambda: NOW_MS),
+        placing=Placing("north", lambda: replica.state, asks_nobody),
     )
     app = Litestar([fspiop], dependencies={"engine": Provide(lambda: engine, sync_to_thread=False)})
     transport = httpx.ASGITransport(app=app)
