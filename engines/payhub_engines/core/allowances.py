@@ -68,7 +68,8 @@ def refusal_of_member(state: State, tenant: str, member: str, charge: Charge, no
     refused = _beyond("member-day", moved, charge.amount, limits.per_member_day_minor, day)
     if refused is not None:
         return refused
-    window_ms, most = limits.velocity_window_ms, limits.velocity_payments
+    window_ms = min(limits.velocity_window_ms, usage.WINDOW_MS_MAX)
+    most = limits.velocity_payments
     times = usage.recent(state.rows, tenant, member, now_ms, window_ms)
     if len(times) < most:
         return None

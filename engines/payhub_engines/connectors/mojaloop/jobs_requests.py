@@ -82,6 +82,9 @@ class RequestJobs:
         if amount.currency not in tenant.currencies:
             offered = ", ".join(tenant.currencies)
             raise _refused(refusals.PAYER_CURRENCY, f"This institution pays in {offered}.")
+        limits = tenant.limits_in(amount.currency)
+        if limits is not None and amount.minor > limits.per_payment_minor:
+            raise _refused(refusals.PAYER_LIMIT, "The amount is more than one payment may have.")
         if asked.payee.party_id_info.fsp_id not in (None, received.requester_fsp):
             raise _refused(refusals.PAYER_TYPE, "Only the payee's own institution may ask for it.")
         if asked.authentication_type not in (None, OTP):

@@ -188,6 +188,23 @@ def test_a_request_to_pay_counts_for_who_accepts_it_and_is_refused_beyond_a_limi
     assert (counted(house, "A1"), counted(house, "A2", "lion")) == (10_050, 0)
 
 
+def test_a_request_beyond_what_one_payment_may_have_does_not_reach_the_member(make_house, request_to_pay):
+    house = make_house(per_payment_minor=10_049)
+    wanted = StartRequest(
+        payment_id=house.payment,
+        idempotency_key="k-1",
+        fingerprint="f",
+        client_id="till",
+        payee=request_to_pay.payee,
+        payer=request_to_pay.payer,
+        amount=request_to_pay.amount,
+        expires_at_ms=house.engine.now_ms + 90_000,
+    )
+    house.ask_to_be_paid(wanted)
+    assert house.unconfirmed() == []
+    assert house.find(PAYEE_TRANSACTION_REQUEST, "lion").variables["error"]["code"] == "4200"
+
+
 def test_a_refund_counts_nowhere_and_no_limit_stops_it(make_house, request_to_pay):
     house = make_house(velocity_payments=1)
     house.pay(request_to_pay)

@@ -206,6 +206,13 @@ def test_velocity_reaches_over_midnight_and_frees_one_at_a_time(engine):
     assert not took(engine, engine.start("p", variables()))
 
 
+def test_a_window_beyond_all_sense_is_one_of_as_long_as_times_are_kept(engine):
+    endless = limits_of(velocity_payments=1, velocity_window_ms=2**62)
+    assert took(engine, engine.start("p", variables(limits=endless)))
+    refused = engine.start("p", variables(limits=endless))
+    assert engine.instance(refused).variables["error"]["retryAt"] == "2026-01-03T00:00:00.000Z"
+
+
 def test_tenants_and_currencies_count_apart_and_members_by_account(engine):
     limits = limits_of(per_member_day_minor=100, per_day_minor=100, velocity_payments=9)
     assert took(engine, engine.start("p", variables(limits=limits), "lion"))
