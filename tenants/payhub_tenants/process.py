@@ -17,6 +17,7 @@ from payhub_tenants.certification.remote import HttpEngines, HttpSandbox
 from payhub_tenants.database import Database
 from payhub_tenants.endpoints.resolver import SystemResolver
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.book import IdentifierBook, seal_identifiers
 from payhub_tenants.identifiers.remote import FspiopParticipants, PartiesByKind
 from payhub_tenants.key_providers import key_provider
 from payhub_tenants.placement.model import CAPACITY_PER_S
@@ -98,6 +99,7 @@ async def _is_migrated(database: Database, vault: Vault) -> bool:
             if not await database.is_current():
                 return False
         await give_keys(database, vault)
+        await seal_identifiers(database, IdentifierBook(vault, system_clock))
     except (UnavailableError, TimeoutError) as error:
         _logger.warning("waiting for the database: %s", error or type(error).__name__)
         return False

@@ -25,6 +25,7 @@ TENANT_TABLES = (
     schema.tenants,
     schema.clients,
     schema.party_identifiers,
+    schema.party_identifiers_clear,
     schema.jobs,
     schema.evidence,
     schema.approvals,
@@ -98,7 +99,7 @@ async def test_a_tenant_sees_its_own_rows_and_nobody_sees_any(database: Database
 async def test_the_registry_sees_no_member_no_audit_and_no_other_document(database: Database):
     async with database._as(schema.REGISTRY_ROLE) as connection:
         kinds = set((await connection.execute(select(schema.documents.c.kind))).scalars())
-        assert kinds <= {"limits", "placement", "identifier-file"}
+        assert kinds <= {"limits", "placement", "identifier-file", "certification"}
     for table in (schema.party_identifiers, schema.audit, schema.keys, schema.approvals, schema.evidence):
         async with database._as(schema.REGISTRY_ROLE) as connection:
             with pytest.raises(DBAPIError, match="permission denied"):

@@ -23,6 +23,7 @@ from payhub_tenants.certification.errors import OutsideError
 from payhub_tenants.certification.model import Balance
 from payhub_tenants.certification.suite import Order
 from payhub_tenants.clients.model import Client
+from payhub_tenants.identifiers.cipher import SealedIdentifier
 from payhub_tenants.identifiers.errors import RegistrationError
 from payhub_tenants.identifiers.model import IdentifierKey, IdentifierState, PartyIdentifier
 from payhub_tenants.identifiers.remote import AmsAccess, SchemeAccess
@@ -98,39 +99,42 @@ class MemoryClients:
 
 @dataclass
 class MemoryIdentifiers:
-    rows: dict[tuple[str, str, str, str], PartyIdentifier] = field(default_factory=dict)
+    rows: dict[tuple[str, str], SealedIdentifier] = field(default_factory=dict)
+    clear: dict[IdentifierKey, PartyIdentifier] = field(default_factory=dict)
 
-    async def claim(self, identifier: PartyIdentifier, stale_before_ms: int) -> bool:
-        known = self.rows.get(identifier.key)
-        if known is not None and known.account_id != identifier.account_id:
+    async def claim(self, identifier: SealedIdentifier, stale_before_ms: int) -> bool:
+        known = self.rows.get(_place(identifier))
+        if known is not None and known.account_lookup != identifier.account_lookup:
             stale = known.state == "pending" and known.attempted_at_ms < stale_before_ms
             if known.state != "failed" and not stale:
                 return False
-        self.rows[identifier.key] = identifier
+        self.rows[_place(identifier)] = identifier
         return True
 
-    async def record(self, identifier: PartyIdentifier) -> None:
-        if self.rows[identifier.key].account_id == identifier.account_id:
-            self.rows[identifier.key] = identifier
+    async def record(self, identifier: SealedIdentifier) -> None:
+        known = self.rows[_place(identifier)]
+        if known.account_lookup == identifier.account_lookup:
+            self.rows[_place(identifier)] = replace(known, state=identifier.state, reason=identifier.reason)
 
-    async def get(self, key: IdentifierKey) -> PartyIdentifier | None:
-        return self.rows.get(key)
+    async def get(self, tenant_id: str, lookup: str) -> SealedIdentifier | None:
+        return self.rows.get((tenant_id, lookup))
 
-    async def replace(self, known: PartyIdentifier, after: PartyIdentifier) -> bool:
-        if self.rows.get(known.key) != known:
+    async def replace(self, known: SealedIdentifier, after: SealedIdentifier) -> bool:
+        present = self.rows.get(_place(known))
+        if present is None or replace(known, content_sealed=present.content_sealed) != present:
             return False
-        self.rows[known.key] = after
+        self.rows[_place(known)] = after
         return True
 
-    async def remove(self, identifier: PartyIdentifier) -> None:
-        if self.rows[identifier.key].account_id == identifier.account_id:
-            del self.rows[identifier.key]
+    async def remove(self, identifier: SealedIdentifier) -> None:
+        if self.rows[_place(identifier)].account_lookup == identifier.account_lookup:
+            del self.rows[_place(identifier)]
 
     async def remove_all(self, tenant_id: str) -> int:
         return _remove(self.rows, tenant_id)
 
-    async def page(self, tenant_id: str, after: tuple[str, str, str], limit: int) -> list[PartyIdentifier]:
-        keys = sorted(key for key in self.rows if key[0] == tenant_id and key[1:] > after)
+    async def page(self, tenant_id: str, after: str, limit: int) -> list[SealedIdentifier]:
+        keys = sorted(key for key in self.rows if key[0] == tenant_id and key[1] > after)
         return [self.rows[key] for key in keys[:limit]]
 
     async def counts(self, tenant_id: str) -> dict[IdentifierState, int]:
@@ -139,6 +143,17 @@ class MemoryIdentifiers:
             if identifier.tenant_id == tenant_id:
                 counts[identifier.state] = counts.get(identifier.state, 0) + 1
         return counts
+
+    async def clear_rows(self, tenant_id: str, limit: int) -> list[PartyIdentifier]:
+        return [row for key, row in self.clear.items() if key[0] == tenant_id][:limit]
+
+    async def seal_row(self, clear: PartyIdentifier, sealed: SealedIdentifier) -> None:
+        self.rows.setdefault(_place(sealed), sealed)
+        del self.clear[clear.key]
+
+
+def _place(identifier: SealedIdentifier) -> tuple[str, str]:
+    return identifier.tenant_id, identifier.lookup
 
 
 @dataclass

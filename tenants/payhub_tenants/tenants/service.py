@@ -8,6 +8,7 @@ from payhub_platform.clock import Clock
 from payhub_platform.security import jws
 from payhub_tenants.export import Export, export_of
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.keys.model import SigningKeyRow
 from payhub_tenants.keys.pem import checked_private_key
 from payhub_tenants.keys.service import new_key
@@ -54,6 +55,7 @@ class TenantService:
         self,
         store: Store,
         vault: Vault,
+        book: IdentifierBook,
         fingerprints: Fingerprints,
         capacities: dict[str, int],
         lifecycle: LifecycleService,
@@ -62,6 +64,7 @@ class TenantService:
     ) -> None:
         self._store = store
         self._vault = vault
+        self._book = book
         self._fingerprints = fingerprints
         self._capacities = capacities
         self._lifecycle = lifecycle
@@ -99,7 +102,7 @@ class TenantService:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            return await _view(transaction, tenant)
+            return await _view(transaction, self._book, tenant)
 
     async def page(self, after: str, limit: int) -> TenantPage:
         """Return up to ``limit`` tenants whose ids come after ``after``."""
@@ -118,7 +121,7 @@ class TenantService:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            return await export_of(transaction, tenant)
+            return await export_of(transaction, tenant, self._book)
 
     async def place(
         self, tenant_id: str, change: ChangePlacement, actor: str = AGGREGATOR.operator_id
@@ -148,7 +151,7 @@ class TenantService:
                 await transaction.tenants.save(after)
                 detail = {"placement": placement, "epoch": after.epoch, "pinned": record.is_pinned}
                 await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
-            view = await _view(transaction, after)
+            view = await _view(transaction, self._book, after)
         self._on_change()
         return view
 
@@ -234,8 +237,10 @@ def _placed(
     return change.placement or [], PlacementRecord(is_pinned=True, weights=list(change.weights or []))
 
 
-async def _view(transaction: Transaction, tenant: Tenant) -> TenantView:
+async def _view(transaction: Transaction, book: IdentifierBook, tenant: Tenant) -> TenantView:
     clients = await transaction.clients.of_tenant(tenant.tenant_id)
-    shown = await transaction.identifiers.page(tenant.tenant_id, ("", "", ""), IDENTIFIERS_SHOWN_MAX)
+    kept = await book.readable(transaction, tenant.tenant_id)
+    shown = [] if kept is None else await kept.page(None, IDENTIFIERS_SHOWN_MAX)
+    shown.sort(key=lambda each: each.key)
     counts = await transaction.identifiers.counts(tenant.tenant_id)
     return tenant_view(tenant, clients, shown, IdentifierCounts(**counts))
