@@ -175,4 +175,18 @@ operators: Final = Table(
     Column("institution", Text),
     Column("token_digest", Text, unique=True),
     Column("created_at_ms", BigInteger),
+    Column("state", Text),
+    Column("requested_by", Text),
+    Column("approved_by", Text),
+)
+
+installation_audit: Final = Table(
+    "installation_audit",
+    _metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger),
+    Column("actor", Text),
+    Column("action", Text),
+    Column("detail", JSONB),
+    Column("digest", Text),
 )

@@ -10,10 +10,13 @@ from unit.tenants.tenants_kit import Plane, client_request, create_request, iden
 
 from payhub_cli.local.server import LocalServer
 from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_tenants.audit.model import first_broken
 from payhub_tenants.clients.model import RegisterClient
 from payhub_tenants.database import Database
 from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.identifiers.model import PartyIdentifier, RegisterIdentifiers, pending_identifiers
+from payhub_tenants.operators.model import CreateOperator, OperatorView
+from payhub_tenants.operators.service import OperatorService
 from payhub_tenants.placement.model import ChangePlacement
 from payhub_tenants.tenants.model import CreateTenant, Tenant
 from payhub_tenants.tenants.service import TenantService
@@ -144,6 +147,28 @@ async def test_an_identifier_is_claimed_for_one_account(databases: list[Database
         assert await kept.page(None, 9) == [winner]
         assert await kept.page(winner, 9) == []
         assert await transaction.identifiers.counts("claims") == {"pending": 1}
+
+
+async def test_of_many_approvers_at_once_two_are_the_first(databases: list[Database]):
+    async def create(number: int) -> OperatorView:
+        request = CreateOperator(operator_id=f"approver-{number}", name="x", roles=["approver"])
+        return await OperatorService(databases[number % 3], Plane().clock).create(request, "aggregator")
+
+    views = await asyncio.gather(*(create(number) for number in range(9)))
+    assert sorted(view.state for view in views) == ["active"] * 2 + ["waiting"] * 7
+    [first, _] = [view for view in views if view.state == "active"]
+    waiting = next(view for view in views if view.state == "waiting")
+    service = OperatorService(databases[0], Plane().clock)
+    assert await service.bearing(str(waiting.token)) is None
+    await service.approve(waiting.operator_id, first.operator_id)
+    assert await service.bearing(str(waiting.token)) is not None
+    await service.remove(first.operator_id, "aggregator")
+    assert await service.bearing(str(first.token)) is None
+    assert (await create(9)).state == "waiting"
+    async with databases[1].registry() as registry:
+        entries = await registry.audit.page(0, 100)
+    assert first_broken(entries) is None
+    assert len(entries) == 12
 
 
 async def test_a_database_that_is_not_there_is_unavailable():

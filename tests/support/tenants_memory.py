@@ -286,14 +286,50 @@ class MemoryOperators:
     async def add(self, operator: Operator) -> bool:
         return self.rows.setdefault(operator.operator_id, operator) is operator
 
+    async def save(self, operator: Operator) -> None:
+        assert operator.operator_id in self.rows
+        self.rows[operator.operator_id] = operator
+
+    async def get(self, operator_id: str) -> Operator | None:
+        return self.rows.get(operator_id)
+
     async def by_digest(self, digest: str) -> Operator | None:
-        return next((each for each in self.rows.values() if each.token_digest == digest), None)
+        active = [each for each in self.rows.values() if each.state == "active"]
+        return next((each for each in active if each.token_digest == digest), None)
 
     async def all(self) -> list[Operator]:
-        return [self.rows[key] for key in sorted(self.rows)]
+        return [self.rows[key] for key in sorted(self.rows) if self.rows[key].state != "removed"]
 
-    async def remove(self, operator_id: str) -> bool:
-        return self.rows.pop(operator_id, None) is not None
+    async def founders(self) -> int:
+        alone = [each for each in self.rows.values() if each.state != "waiting" and not each.approved_by]
+        return sum(1 for each in alone if "approver" in each.roles)
+
+
+@dataclass
+class MemoryInstallationAudit:
+    rows: dict[str, list[AuditEntry]] = field(default_factory=dict)
+
+    async def lock(self) -> None:
+        """One transaction at a time: there is nobody to keep out."""
+
+    async def append(self, at_ms: int, actor: str, action: str, detail: dict[str, Any]) -> None:
+        entries = self.rows.setdefault("", [])
+        entries.append(following(entries[-1] if entries else None, "", at_ms, actor, action, detail))
+
+    async def page(self, after: int, limit: int) -> list[AuditEntry]:
+        return self.rows.get("", [])[after : after + limit]
+
+
+@dataclass
+class MemoryRegistry:
+    """What the registry sees of what is kept."""
+
+    tenants: MemoryTenants
+    clients: MemoryClients
+    lifecycle: MemoryLifecycle
+    documents: MemoryDocuments
+    operators: MemoryOperators
+    audit: MemoryInstallationAudit
 
 
 def _remove(rows: dict[Any, Any], tenant_id: str) -> int:
@@ -314,6 +350,7 @@ class MemoryTransaction:
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     operators: MemoryOperators = field(default_factory=MemoryOperators)
+    installation_audit: MemoryInstallationAudit = field(default_factory=MemoryInstallationAudit)
 
 
 def _copied(kept: MemoryTransaction) -> MemoryTransaction:
@@ -338,11 +375,23 @@ class MemoryStore:
 
     @contextlib.asynccontextmanager
     async def transaction(self, _tenant_id: str) -> AsyncIterator[MemoryTransaction]:
-        async with self.registry() as working:
+        async with self._working() as working:
             yield working
 
     @contextlib.asynccontextmanager
-    async def registry(self) -> AsyncIterator[MemoryTransaction]:
+    async def registry(self) -> AsyncIterator[MemoryRegistry]:
+        async with self._working() as working:
+            yield MemoryRegistry(
+                tenants=working.tenants,
+                clients=working.clients,
+                lifecycle=working.lifecycle,
+                documents=working.documents,
+                operators=working.operators,
+                audit=working.installation_audit,
+            )
+
+    @contextlib.asynccontextmanager
+    async def _working(self) -> AsyncIterator[MemoryTransaction]:
         if self.is_down:
             raise UnavailableError("database-unavailable", "The database cannot be reached now.")
         async with self._lock:

@@ -1,4 +1,4 @@
-"""The payment suite's runs, jobs that fail, core banks of other kinds, and sealed identifiers."""
+"""Runs of the payment suite, core banks of other kinds, sealed identifiers, approved operators."""
 
 from typing import Final
 
@@ -25,6 +25,19 @@ _IDENTIFIERS: Final = (
     f"CREATE POLICY one_tenant ON tenants.party_identifiers TO {_TENANT} USING ({_OWN}) WITH CHECK ({_OWN})",
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON tenants.party_identifiers TO {_TENANT}",
 )
+_REGISTRY: Final = "payhub_tenants_registry"
+_OPERATORS: Final = (
+    """ALTER TABLE tenants.operators ADD COLUMN state text NOT NULL DEFAULT 'active'
+      CHECK (state IN ('waiting', 'active', 'removed')),
+      ADD COLUMN requested_by text NOT NULL DEFAULT 'aggregator',
+      ADD COLUMN approved_by text NOT NULL DEFAULT '' CHECK (approved_by <> requested_by)""",
+    f"GRANT UPDATE ON tenants.operators TO {_REGISTRY}",
+    f"REVOKE DELETE ON tenants.operators FROM {_REGISTRY}",
+    """CREATE TABLE tenants.installation_audit (
+      number bigint PRIMARY KEY, at_ms bigint NOT NULL, actor text NOT NULL, action text NOT NULL,
+      detail jsonb NOT NULL, digest text NOT NULL)""",
+    f"GRANT SELECT, INSERT ON tenants.installation_audit TO {_REGISTRY}",
+)
 _KINDS: Final = "'limits', 'placement', 'identifier-file'"
 
 
@@ -33,7 +46,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE tenants.jobs ADD COLUMN failure text NOT NULL DEFAULT ''")
     op.execute("ALTER TABLE tenants.tenants ADD COLUMN ams_settings jsonb NOT NULL DEFAULT '{}'")
     op.execute("ALTER POLICY named ON tenants.documents USING (kind IN (" + _KINDS + ", 'certification'))")
-    for statement in _IDENTIFIERS:
+    for statement in (*_IDENTIFIERS, *_OPERATORS):
         op.execute(statement)
     # Row level security is forced on the owner too, who has no policy and would find no row.
     op.execute("ALTER TABLE tenants.documents NO FORCE ROW LEVEL SECURITY")
@@ -42,7 +55,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget the runs, how jobs failed, and the identifiers that nobody could read in clear."""
+    """Forget the runs, how jobs failed, who let operators in, and identifiers that are sealed."""
+    op.execute("DELETE FROM tenants.operators WHERE state <> 'active'")
+    for column in ("state", "requested_by", "approved_by"):
+        op.execute(f"ALTER TABLE tenants.operators DROP COLUMN {column}")
+    op.execute(f"GRANT DELETE ON tenants.operators TO {_REGISTRY}")
+    op.execute("DROP TABLE tenants.installation_audit")
     op.execute("DROP TABLE tenants.party_identifiers")
     op.execute("ALTER TABLE tenants.party_identifiers_clear RENAME TO party_identifiers")
     op.execute("ALTER INDEX tenants.party_identifiers_clear_pkey RENAME TO party_identifiers_pkey")
