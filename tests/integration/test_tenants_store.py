@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 from unit.tenants.tenants_kit import Plane, client_request, create_request, identifier
 
 from payhub_cli.local.server import LocalServer
@@ -149,6 +150,21 @@ async def test_an_identifier_is_claimed_for_one_account(databases: list[Database
         assert await transaction.identifiers.counts("claims") == {"pending": 1}
 
 
+@pytest.fixture
+async def no_operators(databases: list[Database]) -> AsyncIterator[None]:
+    """Nobody else's operators before, and none of ours after: other tests share the server."""
+
+    async def forget() -> None:
+        async with databases[0]._begin() as connection:  # as the owner
+            await connection.execute(text("DELETE FROM tenants.operators"))
+            await connection.execute(text("DELETE FROM tenants.installation_audit"))
+
+    await forget()
+    yield
+    await forget()
+
+
+@pytest.mark.usefixtures("no_operators")
 async def test_of_many_approvers_at_once_two_are_the_first(databases: list[Database]):
     async def create(number: int) -> OperatorView:
         request = CreateOperator(operator_id=f"approver-{number}", name="x", roles=["approver"])
