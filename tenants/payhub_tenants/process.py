@@ -86,10 +86,23 @@ async def _work(database: Database, vault: Vault, publisher: Publisher, services
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, MIGRATE_WAIT_MAX_S)
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_seal(database, vault), name="sealing")
         tasks.create_task(publisher.run(), name="publisher")
         tasks.create_task(services.lifecycle.keep_running(), name="lifecycle")
         tasks.create_task(services.files.keep_running(), name="identifier-files")
         tasks.create_task(services.certification.keep_running(), name="certification")
+
+
+async def _seal(database: Database, vault: Vault) -> None:
+    """Seal what earlier releases left in clear, while all else goes on."""
+    while True:
+        try:
+            await seal_identifiers(database, IdentifierBook(vault, system_clock))
+        except UnavailableError as error:
+            _logger.warning("identifiers wait to be sealed: %s", error)
+            await asyncio.sleep(MIGRATE_WAIT_MAX_S)
+        else:
+            return
 
 
 async def _is_migrated(database: Database, vault: Vault) -> bool:
@@ -99,7 +112,6 @@ async def _is_migrated(database: Database, vault: Vault) -> bool:
             if not await database.is_current():
                 return False
         await give_keys(database, vault)
-        await seal_identifiers(database, IdentifierBook(vault, system_clock))
     except (UnavailableError, TimeoutError) as error:
         _logger.warning("waiting for the database: %s", error or type(error).__name__)
         return False

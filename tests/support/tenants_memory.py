@@ -471,6 +471,7 @@ class MemoryHouse:
         self.tells_balance = True
         self.is_down = False
         self.has_sandbox = True
+        self.switch_pem = ""
         self.passes: Callable[[int], None] = lambda _ms: None  # lets time pass
         self.calls = 0
         self.fails_at: int | None = None  # the call at which the process that asks is cut off
@@ -527,6 +528,10 @@ class MemoryHouse:
         elif wrong != "never":
             self.booked += minor * (2 if wrong == "twice" else 1)
 
+    async def switch_key(self) -> str:
+        await self.payee()
+        return self.switch_pem
+
     async def payee(self) -> PartyIdInfo:
         if not self.has_sandbox:
             raise OutsideError("This installation has no sandbox.")
@@ -542,6 +547,9 @@ class MemoryTestDfsp:
 
     def __init__(self, house: MemoryHouse) -> None:
         self._house = house
+
+    async def switch_key(self) -> str:
+        return await self._house.switch_key()
 
     async def payee(self) -> PartyIdInfo:
         return await self._house.payee()

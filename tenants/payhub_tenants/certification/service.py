@@ -75,13 +75,15 @@ class CertificationService:
         Raises:
             TenantNotFoundError: there is no such tenant.
             CertificationUnavailableError: the sandbox is not there, or lacks what the suite needs.
+            NotAtSandboxError: the tenant is connected to another switch.
             NoMemberError: no such member is registered.
             ConflictError: see ``LifecycleService.start``.
         """
         async with self._store.transaction(tenant_id) as transaction:
-            if await transaction.tenants.get(tenant_id) is None:
-                raise TenantNotFoundError
-        await self._suite.check()
+            present = await transaction.tenants.get(tenant_id)
+        if present is None:
+            raise TenantNotFoundError
+        await self._suite.check(present)
         async with self._store.transaction(tenant_id) as transaction:
             tenant = await locked(transaction, tenant_id)
             if not is_same("certify", tenant.status, await transaction.lifecycle.last(tenant_id)):

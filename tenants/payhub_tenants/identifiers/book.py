@@ -1,5 +1,6 @@
 """A tenant's party identifiers within a transaction, opened with the tenant's key."""
 
+import logging
 from typing import Final
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ from payhub_tenants.identifiers.model import IdentifierKey, PartyIdentifier
 from payhub_tenants.identifiers.repository import IdentifierRepository
 from payhub_tenants.store import Store, Transaction
 from payhub_tenants.vault import KeyDestroyedError, Vault
+
+_logger = logging.getLogger(__name__)
 
 DOCUMENT: Final = "identifier-key"
 PURPOSE: Final = "identifiers"
@@ -115,8 +118,11 @@ async def seal_identifiers(store: Store, book: IdentifierBook) -> None:
         if not page:
             return
         for tenant in page:
-            while await _sealed_some(store, book, tenant.tenant_id):
-                pass
+            try:
+                while await _sealed_some(store, book, tenant.tenant_id):
+                    pass
+            except KeyDestroyedError:  # one tenant's rows must not hold up the others'
+                _logger.error("tenant %s: its identifiers cannot be sealed", tenant.tenant_id)  # noqa: TRY400
         after = page[-1].tenant_id
 
 
