@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from payhub_platform.errors import UnavailableError
 from payhub_tenants.approvals.repository import SqlApprovalRepository
-from payhub_tenants.audit.repository import SqlAuditRepository
+from payhub_tenants.audit.repository import SqlAuditRepository, SqlInstallationAudit
 from payhub_tenants.clients.repository import SqlClientRepository
 from payhub_tenants.documents.repository import SqlDocumentRepository
 from payhub_tenants.identifiers.repository import SqlIdentifierRepository
@@ -78,6 +78,7 @@ class SqlRegistry:
     lifecycle: SqlLifecycleRepository
     documents: SqlDocumentRepository
     operators: SqlOperatorRepository
+    audit: SqlInstallationAudit
 
 
 class Database:
@@ -128,6 +129,7 @@ class Database:
                 lifecycle=SqlLifecycleRepository(connection),
                 documents=SqlDocumentRepository(connection),
                 operators=SqlOperatorRepository(connection),
+                audit=SqlInstallationAudit(connection),
             )
 
     async def is_ready(self) -> bool:

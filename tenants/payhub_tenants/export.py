@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from payhub_tenants.identifiers.book import IdentifierBook
+from payhub_tenants.identifiers.model import PartyIdentifier
 from payhub_tenants.store import Transaction
 from payhub_tenants.tenants.model import Tenant
 
@@ -27,7 +29,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
         return base64.b64encode(bytes.fromhex(self.digest)).decode()
 
 
-async def export_of(transaction: Transaction, tenant: Tenant) -> Export:
+async def export_of(transaction: Transaction, tenant: Tenant, book: IdentifierBook) -> Export:
     """Read everything of one tenant in one transaction, so that it fits together."""
     tenant_id = tenant.tenant_id
     parts: dict[str, list[Any]] = {
@@ -36,7 +38,7 @@ async def export_of(transaction: Transaction, tenant: Tenant) -> Export:
         "certificates": list(await transaction.keys.certificates(tenant_id)),
         "approvals": list(await transaction.approvals.all(tenant_id)),
         "evidence": list(await transaction.lifecycle.evidence(tenant_id)),
-        "partyIdentifiers": await _identifiers(transaction, tenant_id),
+        "partyIdentifiers": await _identifiers(transaction, tenant_id, book),
         "audit": await _audit(transaction, tenant_id),
     }
     documents = await transaction.documents.all(tenant_id)
@@ -53,13 +55,12 @@ async def export_of(transaction: Transaction, tenant: Tenant) -> Export:
     return Export(content=content, digest=hashlib.sha256(content).hexdigest(), records=records)
 
 
-async def _identifiers(transaction: Transaction, tenant_id: str) -> list[Any]:
-    found: list[Any] = []
-    after = ("", "", "")
-    while page := await transaction.identifiers.page(tenant_id, after, PAGE):
+async def _identifiers(transaction: Transaction, tenant_id: str, book: IdentifierBook) -> list[Any]:
+    kept = await book.readable(transaction, tenant_id)
+    found: list[PartyIdentifier] = []
+    while kept is not None and (page := await kept.page(found[-1] if found else None, PAGE)):
         found += page
-        after = page[-1].key[1:]
-    return found
+    return sorted(found, key=lambda each: each.key)
 
 
 async def _audit(transaction: Transaction, tenant_id: str) -> list[Any]:

@@ -17,6 +17,7 @@ from payhub_tenants.calls import Calls, http_session
 from payhub_tenants.certification.remote import HttpPaymentEngines, HttpSandbox
 from payhub_tenants.database import Database
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.book import IdentifierBook, seal_identifiers
 from payhub_tenants.identifiers.remote import FspiopParticipants, PartiesByKind
 from payhub_tenants.key_providers import key_provider
 from payhub_tenants.placement.engines import HttpEngines
@@ -88,11 +89,24 @@ async def _work(database: Database, vault: Vault, publisher: Publisher, services
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, MIGRATE_WAIT_MAX_S)
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_seal(database, vault), name="sealing")
         tasks.create_task(publisher.run(), name="publisher")
         tasks.create_task(services.lifecycle.keep_running(), name="lifecycle")
         tasks.create_task(services.placements.keep_running(), name="placements")
         tasks.create_task(services.files.keep_running(), name="identifier-files")
         tasks.create_task(services.certification.keep_running(), name="certification")
+
+
+async def _seal(database: Database, vault: Vault) -> None:
+    """Seal what earlier releases left in clear, while all else goes on."""
+    while True:
+        try:
+            await seal_identifiers(database, IdentifierBook(vault, system_clock))
+        except UnavailableError as error:
+            _logger.warning("identifiers wait to be sealed: %s", error)
+            await asyncio.sleep(MIGRATE_WAIT_MAX_S)
+        else:
+            return
 
 
 async def _is_migrated(database: Database, vault: Vault) -> bool:

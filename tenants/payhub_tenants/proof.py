@@ -25,6 +25,7 @@ _DOCUMENTS: Final = (
     ("authority", "private_key_sealed", "authority"),
     ("identifier-file", "content_sealed", "identifier-file"),
     ("certification", "member_sealed", "certification"),
+    ("identifier-key", "key_sealed", "identifiers"),  # opens all party identifiers
 )
 
 

@@ -63,6 +63,19 @@ party_identifiers: Final = Table(
     "party_identifiers",
     _metadata,
     Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
+    Column("lookup", Text, primary_key=True),
+    Column("account_lookup", Text),
+    Column("content_sealed", Text),
+    Column("state", Text),
+    Column("reason", Text),
+    Column("attempted_at_ms", BigInteger),
+)
+
+# What a release that did not seal them has left; it is sealed and deleted when the process starts.
+party_identifiers_clear: Final = Table(
+    "party_identifiers_clear",
+    _metadata,
+    Column("tenant_id", Text, ForeignKey(tenants.c.tenant_id), primary_key=True),
     Column("type", Text, primary_key=True),
     Column("value", Text, primary_key=True),
     Column("sub_id", Text, primary_key=True),
@@ -162,4 +175,18 @@ operators: Final = Table(
     Column("institution", Text),
     Column("token_digest", Text, unique=True),
     Column("created_at_ms", BigInteger),
+    Column("state", Text),
+    Column("requested_by", Text),
+    Column("approved_by", Text),
+)
+
+installation_audit: Final = Table(
+    "installation_audit",
+    _metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger),
+    Column("actor", Text),
+    Column("action", Text),
+    Column("detail", JSONB),
+    Column("digest", Text),
 )

@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from payhub_tenants.approvals.repository import ApprovalRepository
-from payhub_tenants.audit.repository import AuditRepository
+from payhub_tenants.audit.repository import AuditRepository, InstallationAudit
 from payhub_tenants.clients.repository import ClientRepository
 from payhub_tenants.documents.repository import DocumentRepository
 from payhub_tenants.identifiers.repository import IdentifierRepository
@@ -84,6 +84,11 @@ class Registry(Protocol):
     @property
     def operators(self) -> OperatorRepository:
         """Operators."""
+        ...
+
+    @property
+    def audit(self) -> InstallationAudit:
+        """The audit of what is no tenant's."""
         ...
 
 

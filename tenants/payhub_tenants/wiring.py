@@ -16,6 +16,7 @@ from payhub_tenants.clients.service import ClientService
 from payhub_tenants.endpoints.service import EndpointService
 from payhub_tenants.fingerprint import Fingerprints
 from payhub_tenants.identifiers.access import Access
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.identifiers.files import IdentifierFiles
 from payhub_tenants.identifiers.remote import AmsParties, SchemeParticipants
 from payhub_tenants.identifiers.service import REQUEST_WAIT_S, IdentifierService
@@ -63,20 +64,20 @@ def services_of(
     """Return all services over one store; ``wake`` tells the publisher of a change."""
     ams, scheme = outside.ams, outside.scheme
     access = Access(vault)
-    withdrawal = Withdrawal(store, ams, scheme, access)
-    lifecycle = LifecycleService(
-        store, Steps(vault, withdrawal, Draining(store, outside.engines), clock), clock, wake
-    )
-    identifiers = IdentifierService(store, ams, scheme, access, withdrawal, clock, outside.wait_s)
+    book = IdentifierBook(vault, clock)
+    withdrawal = Withdrawal(store, ams, scheme, access, book)
+    draining = Draining(store, outside.engines)
+    lifecycle = LifecycleService(store, Steps(vault, withdrawal, book, draining, clock), clock, wake)
+    identifiers = IdentifierService(store, ams, scheme, access, withdrawal, book, clock, outside.wait_s)
     suite = Suite(outside.paying, outside.sandbox, clock, outside.poll_s)
     return Services(
         audit=AuditService(store),
         tenants=TenantService(
-            store, vault, fingerprints, frozenset(outside.capacities), lifecycle, clock, wake
+            store, vault, book, fingerprints, frozenset(outside.capacities), lifecycle, clock, wake
         ),
-        placements=PlacementService(store, outside.engines, outside.capacities, clock, wake),
+        placements=PlacementService(store, book, outside.engines, outside.capacities, clock, wake),
         lifecycle=lifecycle,
-        certification=CertificationService(store, vault, lifecycle, suite, clock),
+        certification=CertificationService(store, vault, book, lifecycle, suite, clock),
         approvals=ApprovalService(store, lifecycle, clock),
         clients=ClientService(store, fingerprints, clock, wake),
         keys=KeyService(store, vault, clock, wake),

@@ -25,6 +25,7 @@ TENANT_TABLES = (
     schema.tenants,
     schema.clients,
     schema.party_identifiers,
+    schema.party_identifiers_clear,
     schema.jobs,
     schema.evidence,
     schema.approvals,
@@ -87,7 +88,7 @@ async def test_a_tenant_sees_its_own_rows_and_nobody_sees_any(database: Database
     for tenant in TENANTS:
         seen = await _seen(database, tenant)
         assert set().union(*seen) == {tenant}
-        assert [len(rows) for rows in seen].count(0) == 2  # no approvals and no certificates yet
+        assert [len(rows) for rows in seen].count(0) == 3  # no approvals, no certificates, nothing in clear
     for nobody in ("", "iso-elephant", "iso-buffalo' OR true --"):
         assert set().union(*await _seen(database, nobody)) == set()
     async with database._begin() as connection:  # the owner, who logs in
@@ -98,7 +99,10 @@ async def test_a_tenant_sees_its_own_rows_and_nobody_sees_any(database: Database
 async def test_the_registry_sees_no_member_no_audit_and_no_other_document(database: Database):
     async with database._as(schema.REGISTRY_ROLE) as connection:
         kinds = set((await connection.execute(select(schema.documents.c.kind))).scalars())
-        assert kinds <= {"limits", "fees", "currencies", "placement", "identifier-file", "endpoints"}
+        assert kinds <= {
+            "limits", "fees", "currencies", "placement", "identifier-file", "endpoints", "certification",
+            "authority",
+        }  # fmt: skip
     for table in (schema.party_identifiers, schema.audit, schema.keys, schema.approvals, schema.evidence):
         async with database._as(schema.REGISTRY_ROLE) as connection:
             with pytest.raises(DBAPIError, match="permission denied"):

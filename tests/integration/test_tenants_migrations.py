@@ -18,6 +18,7 @@ import payhub_tenants.migrations
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.security import jws
 from payhub_tenants.database import Database
+from payhub_tenants.identifiers.book import IdentifierBook, seal_identifiers
 from payhub_tenants.keys.model import ActivateKey, PrepareKey
 from payhub_tenants.keys.pem import key_id_of
 from payhub_tenants.proof import prove
@@ -30,12 +31,14 @@ EARLIER_UNTIL_MS = NOW_MS + 3_600_000
 FIRST_TENANT = """INSERT INTO tenants.tenants VALUES (:tenant, :tenant, 'Old SACCO', 'KES', :status, 3, 2, 3,
   '{north}', 'http://127.0.0.1:1/switch', 'switch', :switch_pem, 'http://127.0.0.1:1/bank', 'default',
   'payhub', :password, :key_id, :public_pem, :private_key, 5000, 'fingerprint', 1, 2)"""
-# A report that others had written, before the suite was payhub's own.
-THIRD_REPORT = """DO $$ BEGIN
+# A report that others had written, before the suite was payhub's own, and a member's identifier in clear.
+THIRD_ROWS = """DO $$ BEGIN
   PERFORM set_config('app.tenant', 'lion', true);
   SET LOCAL ROLE payhub_tenants_tenant;
   INSERT INTO tenants.documents VALUES ('lion', 'certification',
     '{"suite_version": "1", "ran_at_ms": 1, "cases": []}', 1);
+  INSERT INTO tenants.party_identifiers
+    VALUES ('lion', 'MSISDN', '254700100001', '', 'L-1', 'registered', '', 1);
   RESET ROLE;
 END $$"""
 SECOND_TENANT = """UPDATE tenants.tenants SET scheme_settings = CAST(:settings AS jsonb),
@@ -97,7 +100,7 @@ async def test_tenants_of_every_release_live_on(tmp_path: Path):
         old = first(plane, "buffalo", "active"), first(plane, "lion", "suspended")
         await at_version(server.url, "0001", FIRST_TENANT, *old)
         await at_version(server.url, "0002", SECOND_TENANT, second(plane, "lion"))
-        await at_version(server.url, "0003", THIRD_REPORT, {})
+        await at_version(server.url, "0003", THIRD_ROWS, {})
         database = Database(server.url)
         try:
             assert not await database.is_current()
@@ -107,6 +110,7 @@ async def test_tenants_of_every_release_live_on(tmp_path: Path):
             await they_are_published_as_before(database, plane)
             await reports_of_others_certify_nobody(database, plane)
             await they_get_keys_of_their_own(database, plane, tmp_path / "keys")
+            await identifiers_are_sealed(database, plane)
         finally:
             await database.close()
 
@@ -132,6 +136,18 @@ async def reports_of_others_certify_nobody(database: Database, plane: Plane) -> 
     assert (await lifecycle.requirements("lion")).status == "suspended"
     async with database.transaction("lion") as transaction:
         assert set(await transaction.documents.all("lion")) == {"certification-reported"}
+
+
+async def identifiers_are_sealed(database: Database, plane: Plane) -> None:
+    book = IdentifierBook(plane.vault, plane.clock)
+    await seal_identifiers(database, book)
+    async with database.transaction("lion") as transaction:
+        assert await transaction.identifiers.clear_rows("lion", 9) == []
+        [row] = await transaction.identifiers.page("lion", "", 9)
+        assert "254700100001" not in str(row)
+        kept = await (await book.opened(transaction, "lion")).get(("lion", "MSISDN", "254700100001", ""))
+    assert kept is not None
+    assert (kept.account_id, kept.state) == ("L-1", "registered")
 
 
 async def they_are_published_as_before(database: Database, plane: Plane) -> None:

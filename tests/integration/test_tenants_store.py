@@ -6,14 +6,19 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 from unit.tenants.tenants_kit import Plane, client_request, create_request, identifier
 
 from payhub_cli.local.server import LocalServer
 from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_tenants.audit.model import first_broken
 from payhub_tenants.clients.model import RegisterClient
 from payhub_tenants.database import Database
 from payhub_tenants.endpoints.model import Endpoints
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.identifiers.model import PartyIdentifier, RegisterIdentifiers, pending_identifiers
+from payhub_tenants.operators.model import CreateOperator, OperatorView
+from payhub_tenants.operators.service import OperatorService
 from payhub_tenants.placement.model import ChangePlacement
 from payhub_tenants.publisher import Publisher
 from payhub_tenants.tenants.model import CreateTenant, Tenant
@@ -128,15 +133,17 @@ def attempt(account: str, at_ms: int, value: str = "1") -> PartyIdentifier:
 
 
 async def test_an_identifier_is_claimed_for_one_account(databases: list[Database]):
-    await tenants_of(databases[0], Plane()).create(request_for("claims"))
+    plane = Plane()
+    await tenants_of(databases[0], plane).create(request_for("claims"))
+    book = IdentifierBook(plane.vault, plane.clock)  # whose key is made by one of those that come at once
 
     async def claim(database: Database, identifier: PartyIdentifier, stale_before_ms: int = 0) -> bool:
         async with database.transaction("claims") as transaction:
-            return await transaction.identifiers.claim(identifier, stale_before_ms)
+            return await (await book.opened(transaction, "claims")).claim(identifier, stale_before_ms)
 
     async def record(identifier: PartyIdentifier) -> None:
         async with databases[0].transaction("claims") as transaction:
-            await transaction.identifiers.record(identifier)
+            await (await book.opened(transaction, "claims")).record(identifier)
 
     rivals = [attempt(f"A-{number}", 100) for number in range(9)]
     claims = await asyncio.gather(*(claim(databases[n % 3], rival) for n, rival in enumerate(rivals)))
@@ -151,9 +158,47 @@ async def test_an_identifier_is_claimed_for_one_account(databases: list[Database
     assert await claim(databases[1], winner, 101)
     await record(replace(loser, state="registered"))  # its claim is gone
     async with databases[0].transaction("claims") as transaction:
-        assert await transaction.identifiers.page("claims", ("", "", ""), 9) == [winner]
-        assert await transaction.identifiers.page("claims", ("MSISDN", "1", "joint"), 9) == []
+        kept = await book.opened(transaction, "claims")
+        assert await kept.page(None, 9) == [winner]
+        assert await kept.page(winner, 9) == []
         assert await transaction.identifiers.counts("claims") == {"pending": 1}
+
+
+@pytest.fixture
+async def no_operators(databases: list[Database]) -> AsyncIterator[None]:
+    """Nobody else's operators before, and none of ours after: other tests share the server."""
+
+    async def forget() -> None:
+        async with databases[0]._begin() as connection:  # as the owner
+            await connection.execute(text("DELETE FROM tenants.operators"))
+            await connection.execute(text("DELETE FROM tenants.installation_audit"))
+
+    await forget()
+    yield
+    await forget()
+
+
+@pytest.mark.usefixtures("no_operators")
+async def test_of_many_approvers_at_once_two_are_the_first(databases: list[Database]):
+    async def create(number: int) -> OperatorView:
+        request = CreateOperator(operator_id=f"approver-{number}", name="x", roles=["approver"])
+        return await OperatorService(databases[number % 3], Plane().clock).create(request, "aggregator")
+
+    views = await asyncio.gather(*(create(number) for number in range(9)))
+    assert sorted(view.state for view in views) == ["active"] * 2 + ["waiting"] * 7
+    [first, _] = [view for view in views if view.state == "active"]
+    waiting = next(view for view in views if view.state == "waiting")
+    service = OperatorService(databases[0], Plane().clock)
+    assert await service.bearing(str(waiting.token)) is None
+    await service.approve(waiting.operator_id, first.operator_id)
+    assert await service.bearing(str(waiting.token)) is not None
+    await service.remove(first.operator_id, "aggregator")
+    assert await service.bearing(str(first.token)) is None
+    assert (await create(9)).state == "waiting"
+    async with databases[1].registry() as registry:
+        entries = await registry.audit.page(0, 100)
+    assert first_broken(entries) is None
+    assert len(entries) == 12
 
 
 async def test_a_database_that_is_not_there_is_unavailable():

@@ -30,6 +30,7 @@ from payhub_tenants.certification.errors import OutsideError
 from payhub_tenants.certification.model import Balance
 from payhub_tenants.certification.suite import Order
 from payhub_tenants.clients.model import Client
+from payhub_tenants.identifiers.cipher import SealedIdentifier
 from payhub_tenants.identifiers.errors import RegistrationError
 from payhub_tenants.identifiers.model import IdentifierKey, IdentifierState, PartyIdentifier
 from payhub_tenants.identifiers.remote import AmsAccess, SchemeAccess
@@ -106,39 +107,42 @@ class MemoryClients:
 
 @dataclass
 class MemoryIdentifiers:
-    rows: dict[tuple[str, str, str, str], PartyIdentifier] = field(default_factory=dict)
+    rows: dict[tuple[str, str], SealedIdentifier] = field(default_factory=dict)
+    clear: dict[IdentifierKey, PartyIdentifier] = field(default_factory=dict)
 
-    async def claim(self, identifier: PartyIdentifier, stale_before_ms: int) -> bool:
-        known = self.rows.get(identifier.key)
-        if known is not None and known.account_id != identifier.account_id:
+    async def claim(self, identifier: SealedIdentifier, stale_before_ms: int) -> bool:
+        known = self.rows.get(_place(identifier))
+        if known is not None and known.account_lookup != identifier.account_lookup:
             stale = known.state == "pending" and known.attempted_at_ms < stale_before_ms
             if known.state != "failed" and not stale:
                 return False
-        self.rows[identifier.key] = identifier
+        self.rows[_place(identifier)] = identifier
         return True
 
-    async def record(self, identifier: PartyIdentifier) -> None:
-        if self.rows[identifier.key].account_id == identifier.account_id:
-            self.rows[identifier.key] = identifier
+    async def record(self, identifier: SealedIdentifier) -> None:
+        known = self.rows[_place(identifier)]
+        if known.account_lookup == identifier.account_lookup:
+            self.rows[_place(identifier)] = replace(known, state=identifier.state, reason=identifier.reason)
 
-    async def get(self, key: IdentifierKey) -> PartyIdentifier | None:
-        return self.rows.get(key)
+    async def get(self, tenant_id: str, lookup: str) -> SealedIdentifier | None:
+        return self.rows.get((tenant_id, lookup))
 
-    async def replace(self, known: PartyIdentifier, after: PartyIdentifier) -> bool:
-        if self.rows.get(known.key) != known:
+    async def replace(self, known: SealedIdentifier, after: SealedIdentifier) -> bool:
+        present = self.rows.get(_place(known))
+        if present is None or replace(known, content_sealed=present.content_sealed) != present:
             return False
-        self.rows[known.key] = after
+        self.rows[_place(known)] = after
         return True
 
-    async def remove(self, identifier: PartyIdentifier) -> None:
-        if self.rows[identifier.key].account_id == identifier.account_id:
-            del self.rows[identifier.key]
+    async def remove(self, identifier: SealedIdentifier) -> None:
+        if self.rows[_place(identifier)].account_lookup == identifier.account_lookup:
+            del self.rows[_place(identifier)]
 
     async def remove_all(self, tenant_id: str) -> int:
         return _remove(self.rows, tenant_id)
 
-    async def page(self, tenant_id: str, after: tuple[str, str, str], limit: int) -> list[PartyIdentifier]:
-        keys = sorted(key for key in self.rows if key[0] == tenant_id and key[1:] > after)
+    async def page(self, tenant_id: str, after: str, limit: int) -> list[SealedIdentifier]:
+        keys = sorted(key for key in self.rows if key[0] == tenant_id and key[1] > after)
         return [self.rows[key] for key in keys[:limit]]
 
     async def counts(self, tenant_id: str) -> dict[IdentifierState, int]:
@@ -147,6 +151,17 @@ class MemoryIdentifiers:
             if identifier.tenant_id == tenant_id:
                 counts[identifier.state] = counts.get(identifier.state, 0) + 1
         return counts
+
+    async def clear_rows(self, tenant_id: str, limit: int) -> list[PartyIdentifier]:
+        return [row for key, row in self.clear.items() if key[0] == tenant_id][:limit]
+
+    async def seal_row(self, clear: PartyIdentifier, sealed: SealedIdentifier) -> None:
+        self.rows.setdefault(_place(sealed), sealed)
+        del self.clear[clear.key]
+
+
+def _place(identifier: SealedIdentifier) -> tuple[str, str]:
+    return identifier.tenant_id, identifier.lookup
 
 
 @dataclass
@@ -279,14 +294,50 @@ class MemoryOperators:
     async def add(self, operator: Operator) -> bool:
         return self.rows.setdefault(operator.operator_id, operator) is operator
 
+    async def save(self, operator: Operator) -> None:
+        assert operator.operator_id in self.rows
+        self.rows[operator.operator_id] = operator
+
+    async def get(self, operator_id: str) -> Operator | None:
+        return self.rows.get(operator_id)
+
     async def by_digest(self, digest: str) -> Operator | None:
-        return next((each for each in self.rows.values() if each.token_digest == digest), None)
+        active = [each for each in self.rows.values() if each.state == "active"]
+        return next((each for each in active if each.token_digest == digest), None)
 
     async def all(self) -> list[Operator]:
-        return [self.rows[key] for key in sorted(self.rows)]
+        return [self.rows[key] for key in sorted(self.rows) if self.rows[key].state != "removed"]
 
-    async def remove(self, operator_id: str) -> bool:
-        return self.rows.pop(operator_id, None) is not None
+    async def founders(self) -> int:
+        alone = [each for each in self.rows.values() if each.state != "waiting" and not each.approved_by]
+        return sum(1 for each in alone if "approver" in each.roles)
+
+
+@dataclass
+class MemoryInstallationAudit:
+    rows: dict[str, list[AuditEntry]] = field(default_factory=dict)
+
+    async def lock(self) -> None:
+        """One transaction at a time: there is nobody to keep out."""
+
+    async def append(self, at_ms: int, actor: str, action: str, detail: dict[str, Any]) -> None:
+        entries = self.rows.setdefault("", [])
+        entries.append(following(entries[-1] if entries else None, "", at_ms, actor, action, detail))
+
+    async def page(self, after: int, limit: int) -> list[AuditEntry]:
+        return self.rows.get("", [])[after : after + limit]
+
+
+@dataclass
+class MemoryRegistry:
+    """What the registry sees of what is kept."""
+
+    tenants: MemoryTenants
+    clients: MemoryClients
+    lifecycle: MemoryLifecycle
+    documents: MemoryDocuments
+    operators: MemoryOperators
+    audit: MemoryInstallationAudit
 
 
 def _remove(rows: dict[Any, Any], tenant_id: str) -> int:
@@ -307,6 +358,7 @@ class MemoryTransaction:
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     operators: MemoryOperators = field(default_factory=MemoryOperators)
+    installation_audit: MemoryInstallationAudit = field(default_factory=MemoryInstallationAudit)
 
 
 def _copied(kept: MemoryTransaction) -> MemoryTransaction:
@@ -331,11 +383,23 @@ class MemoryStore:
 
     @contextlib.asynccontextmanager
     async def transaction(self, _tenant_id: str) -> AsyncIterator[MemoryTransaction]:
-        async with self.registry() as working:
+        async with self._working() as working:
             yield working
 
     @contextlib.asynccontextmanager
-    async def registry(self) -> AsyncIterator[MemoryTransaction]:
+    async def registry(self) -> AsyncIterator[MemoryRegistry]:
+        async with self._working() as working:
+            yield MemoryRegistry(
+                tenants=working.tenants,
+                clients=working.clients,
+                lifecycle=working.lifecycle,
+                documents=working.documents,
+                operators=working.operators,
+                audit=working.installation_audit,
+            )
+
+    @contextlib.asynccontextmanager
+    async def _working(self) -> AsyncIterator[MemoryTransaction]:
         if self.is_down:
             raise UnavailableError("database-unavailable", "The database cannot be reached now.")
         async with self._lock:
@@ -415,6 +479,7 @@ class MemoryHouse:
         self.tells_balance = True
         self.is_down = False
         self.has_sandbox = True
+        self.switch_pem = ""
         self.passes: Callable[[int], None] = lambda _ms: None  # lets time pass
         self.calls = 0
         self.fails_at: int | None = None  # the call at which the process that asks is cut off
@@ -471,6 +536,10 @@ class MemoryHouse:
         elif wrong != "never":
             self.booked += minor * (2 if wrong == "twice" else 1)
 
+    async def switch_key(self) -> str:
+        await self.payee()
+        return self.switch_pem
+
     async def payee(self) -> PartyIdInfo:
         if not self.has_sandbox:
             raise OutsideError("This installation has no sandbox.")
@@ -486,6 +555,9 @@ class MemoryTestDfsp:
 
     def __init__(self, house: MemoryHouse) -> None:
         self._house = house
+
+    async def switch_key(self) -> str:
+        return await self._house.switch_key()
 
     async def payee(self) -> PartyIdInfo:
         return await self._house.payee()

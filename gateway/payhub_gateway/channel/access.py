@@ -10,7 +10,7 @@ from payhub_gateway.channel.errors import InsufficientScopeError, TenantMismatch
 from payhub_gateway.oauth2 import tenants
 from payhub_gateway.oauth2.clients import ClientDirectory
 from payhub_gateway.oauth2.guard import TokenGuard
-from payhub_gateway.oauth2.model import AccessClaims
+from payhub_gateway.oauth2.model import SCOPE_READ, AccessClaims
 from payhub_gateway.rates.headers import STATE as RATE_STATE
 from payhub_gateway.rates.service import RateLimits, require
 from payhub_platform.bus.directory import TenantDirectory
@@ -70,7 +70,7 @@ class Access:
         tenant = self._directory.get(claims.tenant)
         if tenant is None:
             raise ForbiddenError("unknown-tenant", "The tenant is not known here.", "header:Authorization")
-        if tenant.status != "active":
+        if tenant.status != "active" and scope != SCOPE_READ:  # what was begun may still be asked for
             raise ForbiddenError("tenant-suspended", "The tenant is suspended.", "header:Authorization")
         client = self._clients.find(claims.client_id)
         if client is None or client.tenant.tenant_id != tenant.tenant_id:

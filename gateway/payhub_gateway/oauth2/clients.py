@@ -23,11 +23,13 @@ class Client:
         self.tenant = tenant
         self.client_id = client_id
         self.metadata = metadata
-        self.scopes = (metadata.scope or "").split()
+        registered = (metadata.scope or "").split()
+        # While its tenant is suspended it may read, and start nothing.
+        self.scopes = registered if self.active else [one for one in registered if one == model.SCOPE_READ]
 
     @property
     def active(self) -> bool:
-        """Tell whether the client's tenant may do anything at all."""
+        """Tell whether the client's tenant may start anything."""
         return self.tenant.status == _ACTIVE
 
     @functools.cached_property

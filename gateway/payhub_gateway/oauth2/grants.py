@@ -234,16 +234,12 @@ class ClientGrant(ClientCredentialsGrant):  # type: ignore[misc] # Authlib ships
 
     TOKEN_ENDPOINT_AUTH_METHODS = list(model.AUTH_METHODS)
 
-    def validate_token_request(self) -> None:
-        """Check the client; only for active tenants."""
-        super().validate_token_request()
-        _require_active(self.client)
-
     def validate_requested_scope(self) -> None:
         """Refuse a scope, or details, that the client cannot have by itself."""
         if "authorization_details" in self.request.form:
             raise RefusedError("invalid_authorization_details", "Details need the consent of a member.")
         if not model.granted_scopes(self.request.payload.scope, self.client.scopes):
+            _require_active(self.client)  # while its tenant is suspended it may read alone
             raise InvalidScopeError("The client is not registered for the scope.")
 
     def generate_token(self, scope: str | None, **_: Any) -> dict[str, Any]:

@@ -10,6 +10,16 @@ class CertificationUnavailableError(UnavailableError):
         super().__init__("certification-unavailable", detail, retry_after_s=5)
 
 
+class NotAtSandboxError(ConflictError):
+    """The institution's scheme is another switch than the sandbox's: the suite's payments would be real."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not-at-sandbox",
+            "The institution's switch is not the sandbox's: PUT .../scheme with its address and public key.",
+        )
+
+
 class NoMemberError(ConflictError):
     """There is no registered member whose account the suite could use."""
 

@@ -111,9 +111,14 @@ class _Counterparty(msgspec.Struct, rename="camel"):
     parties: list[_Resident] = []
 
 
+class _Switch(msgspec.Struct, rename="camel"):
+    public_key_pem: str
+
+
 class _Guide(msgspec.Struct, rename="camel"):
     """``GET /sandbox``, as far as it is needed."""
 
+    switch: _Switch
     counterparties: list[_Counterparty] = []
     forced_cases: list[dict[str, str]] = []
 
@@ -134,11 +139,15 @@ class HttpSandbox:
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url.rstrip("/")
-        self._dfsp: _Counterparty | None = None
+        self._admin_url = ""  # the same at every start
+
+    async def switch_key(self) -> str:
+        """Read it now: the switch has another key after each start."""
+        return (await self._read())[0].public_key_pem
 
     async def payee(self) -> PartyIdInfo:
-        """Read the guide once; the test DFSP's members are the same at every start."""
-        kind, _, value = (await self._test_dfsp()).parties[0].party.partition("/")
+        """Take the first of the test DFSP's members."""
+        kind, _, value = (await self._read())[1].parties[0].party.partition("/")
         return msgspec.convert({"partyIdType": kind, "partyIdentifier": value}, PartyIdInfo)
 
     async def pay(self, member: PartyIdInfo, amount: Money) -> None:
@@ -150,13 +159,11 @@ class HttpSandbox:
             "currency": amount.currency,
             **({"subId": member.party_sub_id_or_type} if member.party_sub_id_or_type else {}),
         }
-        await self._call(
-            "POST", f"{(await self._test_dfsp()).admin_url}/payments", msgspec.json.encode(order)
-        )
+        await self._call("POST", f"{await self._admin()}/payments", msgspec.json.encode(order))
 
     async def orders(self, member: PartyIdInfo, amount: Money) -> list[Order]:
         """GET /testbank/admin/payments."""
-        body = await self._call("GET", f"{(await self._test_dfsp()).admin_url}/payments")
+        body = await self._call("GET", f"{await self._admin()}/payments")
         parts = (member.party_id_type, member.party_identifier, member.party_sub_id_or_type)
         key = "/".join(part for part in parts if part)
         return [
@@ -166,9 +173,13 @@ class HttpSandbox:
             == ("transfer", key, amount.minor, amount.currency)
         ]
 
-    async def _test_dfsp(self) -> _Counterparty:
-        if self._dfsp is not None:
-            return self._dfsp
+    async def _admin(self) -> str:
+        if not self._admin_url:
+            self._admin_url = (await self._read())[1].admin_url
+        return self._admin_url
+
+    async def _read(self) -> tuple[_Switch, _Counterparty]:
+        """Return the switch and the test DFSP, as the guide tells them."""
         if not self._url:
             raise OutsideError("This installation has no sandbox; PAYHUB_SANDBOX_URL names one.")
         guide = _decoded(await self._call("GET", f"{self._url}/sandbox"), _Guide, "sandbox")
@@ -177,8 +188,7 @@ class HttpSandbox:
             raise OutsideError(
                 "The sandbox needs its test DFSP (PAYHUB_RESIDENTS) and forced cases (PAYHUB_FORCED_CASES)."
             )
-        self._dfsp = dfsp
-        return dfsp
+        return guide.switch, dfsp
 
     async def _call(self, method: str, url: str, content: bytes | None = None) -> bytes:
         headers = {"content-type": "application/json"}

@@ -29,9 +29,10 @@ from payhub_tenants.certification.model import (
     with_result,
 )
 from payhub_tenants.certification.suite import Suite
+from payhub_tenants.identifiers.book import IdentifierBook, OpenedIdentifiers
 from payhub_tenants.lifecycle.model import is_same
 from payhub_tenants.lifecycle.service import LifecycleService, locked
-from payhub_tenants.store import Store, Transaction
+from payhub_tenants.store import Store
 from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import Tenant
 from payhub_tenants.vault import Vault
@@ -52,9 +53,16 @@ class CertificationService:
     """
 
     def __init__(
-        self, store: Store, vault: Vault, lifecycle: LifecycleService, suite: Suite, clock: Clock
+        self,
+        store: Store,
+        vault: Vault,
+        book: IdentifierBook,
+        lifecycle: LifecycleService,
+        suite: Suite,
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._book = book
         self._vault = vault
         self._lifecycle = lifecycle
         self._suite = suite
@@ -67,18 +75,21 @@ class CertificationService:
         Raises:
             TenantNotFoundError: there is no such tenant.
             CertificationUnavailableError: the sandbox is not there, or lacks what the suite needs.
+            NotAtSandboxError: the tenant is connected to another switch.
             NoMemberError: no such member is registered.
             ConflictError: see ``LifecycleService.start``.
         """
         async with self._store.transaction(tenant_id) as transaction:
-            if await transaction.tenants.get(tenant_id) is None:
-                raise TenantNotFoundError
-        await self._suite.check()
+            present = await transaction.tenants.get(tenant_id)
+        if present is None:
+            raise TenantNotFoundError
+        await self._suite.check(present)
         async with self._store.transaction(tenant_id) as transaction:
             tenant = await locked(transaction, tenant_id)
             if not is_same("certify", tenant.status, await transaction.lifecycle.last(tenant_id)):
                 job = await self._lifecycle.begin(transaction, tenant, "certify", actor)
-                party = msgspec.json.encode(await _member(transaction, tenant_id, member)).decode()
+                kept = await self._book.opened(transaction, tenant_id)
+                party = msgspec.json.encode(await _member(kept, tenant_id, member)).decode()
                 run = new_run(job.number, await self._vault.seal(tenant_id, party, PURPOSE), self._clock())
                 await transaction.documents.put(tenant_id, DOCUMENT, run, self._clock())
         await self._lifecycle.run(tenant_id)
@@ -192,12 +203,12 @@ class CertificationService:
         return True
 
 
-async def _member(transaction: Transaction, tenant_id: str, member: CertifyMember | None) -> PartyIdInfo:
+async def _member(kept: OpenedIdentifiers, tenant_id: str, member: CertifyMember | None) -> PartyIdInfo:
     if member is None:
-        found = await transaction.identifiers.page(tenant_id, ("", "", ""), _MEMBERS_READ)
+        found = sorted(await kept.page(None, _MEMBERS_READ), key=lambda each: each.key)
         known = next((each for each in found if each.state == "registered"), None)
     else:
-        known = await transaction.identifiers.get((tenant_id, member.type, member.value, member.sub_id or ""))
+        known = await kept.get((tenant_id, member.type, member.value, member.sub_id or ""))
     if known is None or known.state != "registered":
         raise NoMemberError
     return PartyIdInfo(

@@ -12,7 +12,7 @@ from payhub_platform.contracts.channel import PartyIdInfo, TransferStatus
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.money import Money
 from payhub_tenants.certification.cases import BOOKS, Case
-from payhub_tenants.certification.errors import CertificationUnavailableError, OutsideError
+from payhub_tenants.certification.errors import CertificationUnavailableError, NotAtSandboxError, OutsideError
 from payhub_tenants.certification.model import (
     CASE_WAIT_MS,
     SETTLE_WAIT_MS,
@@ -83,6 +83,14 @@ class PaymentEngine(Protocol):
 class Sandbox(Protocol):
     """The sandbox's test DFSP, as far as the suite needs it."""
 
+    async def switch_key(self) -> str:
+        """Return the public key, as PEM, with which the sandbox's switch signs now.
+
+        Raises:
+            OutsideError: the sandbox is not there, or has no test DFSP or no forced cases.
+        """
+        ...
+
     async def payee(self) -> PartyIdInfo:
         """Return the test DFSP's member who is paid.
 
@@ -117,24 +125,31 @@ class Suite:
         self._clock = clock
         self._poll_s = poll_s
 
-    async def check(self) -> None:
-        """Find out whether the suite can be run at all.
+    async def check(self, tenant: Tenant) -> None:
+        """Find out whether the suite can be run at all, and pays nobody who is real.
 
         Raises:
             CertificationUnavailableError: it cannot.
+            NotAtSandboxError: the tenant is connected to another switch.
         """
         try:
-            await self._sandbox.payee()
+            is_sandboxed = await self._is_sandboxed(tenant)
         except OutsideError as error:
             raise CertificationUnavailableError(error.what) from error
+        if not is_sandboxed:
+            raise NotAtSandboxError
 
     async def begin(self, tenant: Tenant, member: PartyIdInfo, case: Case) -> OpenCase:
         """Look at the account before a case.
 
         Raises:
-            OutsideError: nobody could tell, for as long as a case may take.
+            OutsideError: nobody could tell, for as long as a case may take; or the tenant is not connected
+                to the sandbox any more.
         """
         now = self._clock()
+        # The scheme's settings may be changed during a run, and its members' numbers are real elsewhere.
+        if not await self._until(lambda: self._is_sandboxed(tenant), now + CASE_WAIT_MS):
+            raise OutsideError("the institution's switch is not the sandbox's")
         before = await self._balance(tenant, member, now + CASE_WAIT_MS)
         orders = 0
         if case.role == "payee":
@@ -167,6 +182,10 @@ class Suite:
         found = await self._settled(tenant, member, case, found, before, expected_sum)
         duration_ms = max(0, self._clock() - opened.started_at_ms)
         return result_of(case, found, amount, payment_id, duration_ms, expected_sum)
+
+    async def _is_sandboxed(self, tenant: Tenant) -> bool:
+        """Tell by the key whose messages are believed: addresses of one switch may differ."""
+        return _bare(tenant.switch_public_key_pem) == _bare(await self._sandbox.switch_key())
 
     async def _as_payer(
         self, tenant: Tenant, member: PartyIdInfo, case: Case, opened: OpenCase, payment_id: str
@@ -271,6 +290,10 @@ class Suite:
                 if self._clock() >= until_ms:
                     raise
             await asyncio.sleep(self._poll_s)
+
+
+def _bare(pem: str) -> str:
+    return "".join(pem.split())
 
 
 def _with_change(found: Found, booked: int | None, available: int | None, note: str) -> Found:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from payhub_platform.clock import Clock
 from payhub_tenants.identifiers.access import Access
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.identifiers.errors import (
     IdentifierBusyError,
     IdentifierNotFoundError,
@@ -52,6 +53,7 @@ class IdentifierService:
         scheme: SchemeParticipants,
         access: Access,
         withdrawal: Withdrawal,
+        book: IdentifierBook,
         clock: Clock,
         wait_s: float = REQUEST_WAIT_S,
     ) -> None:
@@ -60,6 +62,7 @@ class IdentifierService:
         self._scheme = scheme
         self._access = access
         self._withdrawal = withdrawal
+        self._book = book
         self._clock = clock
         self._wait_s = wait_s
 
@@ -75,8 +78,9 @@ class IdentifierService:
         outcomes = await self._register_all(tenant, claimed)
         async with self._store.transaction(tenant_id) as transaction:
             # In the order of the keys, so that two requests never wait for each other in a circle.
+            kept = await self._book.opened(transaction, tenant_id)
             for key in sorted(outcomes):
-                await transaction.identifiers.record(outcomes[key])
+                await kept.record(outcomes[key])
         failed = sum(1 for outcome in outcomes.values() if outcome.state == "failed")
         _logger.info("tenant %s: %d identifiers tried, %d failed", tenant_id, len(outcomes), failed)
         return [
@@ -91,7 +95,8 @@ class IdentifierService:
             IdentifierNotFoundError: there is none.
         """
         async with self._store.transaction(key[0]) as transaction:
-            found = await transaction.identifiers.get(key)
+            kept = await self._book.readable(transaction, key[0])
+            found = None if kept is None else await kept.get(key)
         if found is None:
             raise IdentifierNotFoundError
         return identifier_view(found)
@@ -110,7 +115,8 @@ class IdentifierService:
         now = self._clock()
         async with self._store.transaction(key[0]) as transaction:
             tenant = await _staying(transaction, key[0])
-            known = await transaction.identifiers.get(key)
+            kept = await self._book.opened(transaction, key[0])
+            known = await kept.get(key)
             if known is None:
                 raise IdentifierNotFoundError
             if (known.account_id, known.state) == (account_id, "registered"):
@@ -118,7 +124,7 @@ class IdentifierService:
             if known.state == "pending" and known.attempted_at_ms >= now - STALE_MS:
                 raise IdentifierBusyError
             moved = replace(known, account_id=account_id, state="pending", reason="", attempted_at_ms=now)
-            if not await transaction.identifiers.replace(known, moved):
+            if not await kept.replace(known, moved):
                 raise IdentifierBusyError
             await transaction.tenants.lock(key[0])
             await transaction.audit.append(key[0], now, actor, "identifier.moved", {"type": key[1]})
@@ -130,7 +136,7 @@ class IdentifierService:
         except RegistrationError as error:
             outcome = _failed(moved, error)
         async with self._store.transaction(key[0]) as transaction:
-            await transaction.identifiers.record(outcome)
+            await (await self._book.opened(transaction, key[0])).record(outcome)
         if outcome.state == "failed":
             raise NotDoneError(outcome.reason)
         return identifier_view(outcome)
@@ -146,7 +152,8 @@ class IdentifierService:
             tenant = await transaction.tenants.lock(key[0])
             if tenant is None:
                 raise TenantNotFoundError
-            known = await transaction.identifiers.get(key)
+            kept = await self._book.readable(transaction, key[0])
+            known = None if kept is None else await kept.get(key)
             if known is None:
                 return
             detail = {"type": key[1]}
@@ -162,10 +169,11 @@ class IdentifierService:
         stale_before_ms = self._clock() - STALE_MS
         async with self._store.transaction(tenant_id) as transaction:
             tenant = await _staying(transaction, tenant_id)
+            kept = await self._book.opened(transaction, tenant_id)
             claimed = [
                 identifier
                 for identifier in sorted(identifiers, key=lambda each: each.key)
-                if await transaction.identifiers.claim(identifier, stale_before_ms)
+                if await kept.claim(identifier, stale_before_ms)
             ]
         return tenant, claimed
 

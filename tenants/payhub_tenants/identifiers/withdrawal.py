@@ -1,6 +1,7 @@
 """Takes party identifiers back: from the scheme first, then from the core bank, then from the store."""
 
 from payhub_tenants.identifiers.access import Access
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.identifiers.model import PartyIdentifier
 from payhub_tenants.identifiers.remote import AmsParties, SchemeParticipants
 from payhub_tenants.store import Store
@@ -10,8 +11,16 @@ from payhub_tenants.tenants.model import Tenant
 class Withdrawal:
     """Every step is repeatable; what is gone already counts as withdrawn."""
 
-    def __init__(self, store: Store, ams: AmsParties, scheme: SchemeParticipants, access: Access) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ams: AmsParties,
+        scheme: SchemeParticipants,
+        access: Access,
+        book: IdentifierBook,
+    ) -> None:
         self._store = store
+        self._book = book
         self._ams = ams
         self._scheme = scheme
         self._access = access
@@ -25,7 +34,7 @@ class Withdrawal:
         await self._scheme.withdraw(await self._access.scheme(tenant), identifier)
         await self._ams.withdraw(await self._access.ams(tenant), identifier)
         async with self._store.transaction(tenant.tenant_id) as transaction:
-            await transaction.identifiers.remove(identifier)
+            await (await self._book.opened(transaction, tenant.tenant_id)).remove(identifier)
 
     async def some(self, tenant: Tenant, limit: int) -> int:
         """Withdraw up to ``limit`` identifiers, and return how many are left then.
@@ -34,7 +43,7 @@ class Withdrawal:
             RegistrationError: see ``one``.
         """
         async with self._store.transaction(tenant.tenant_id) as transaction:
-            found = await transaction.identifiers.page(tenant.tenant_id, ("", "", ""), limit)
+            found = await (await self._book.opened(transaction, tenant.tenant_id)).page(None, limit)
         for identifier in found:
             await self.one(tenant, identifier)
         async with self._store.transaction(tenant.tenant_id) as transaction:

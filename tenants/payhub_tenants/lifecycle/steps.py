@@ -9,6 +9,7 @@ from payhub_platform.clock import Clock
 from payhub_tenants.certification.model import DOCUMENT as CERTIFICATION_DOCUMENT
 from payhub_tenants.certification.model import CertificationRun, certification_view, digest_of
 from payhub_tenants.export import export_of
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.identifiers.errors import RegistrationError
 from payhub_tenants.identifiers.withdrawal import Withdrawal
 from payhub_tenants.lifecycle.errors import JobFailedError, NotYetError, RequirementsError
@@ -37,8 +38,11 @@ Within = Callable[[Work], Awaitable[tuple[Tenant, dict[str, Any]]]]
 class Steps:
     """Does steps: calls to others first, without a transaction, then what is kept, within one."""
 
-    def __init__(self, vault: Vault, withdrawal: Withdrawal, draining: Draining, clock: Clock) -> None:
+    def __init__(
+        self, vault: Vault, withdrawal: Withdrawal, book: IdentifierBook, draining: Draining, clock: Clock
+    ) -> None:
         self._vault = vault
+        self._book = book
         self._withdrawal = withdrawal
         self._draining = draining
         self._clock = clock
@@ -143,7 +147,7 @@ class Steps:
         return work.tenant, {"refusedSinceMs": since_ms, "waitedMs": self._clock() - since_ms, "open": 0}
 
     async def _export(self, work: Work) -> tuple[Tenant, dict[str, Any]]:
-        export = await export_of(work.transaction, work.tenant)
+        export = await export_of(work.transaction, work.tenant, self._book)
         return work.tenant, {"sha256": export.digest, "records": export.records}
 
     async def _identifiers(self, work: Work) -> tuple[Tenant, dict[str, Any]]:

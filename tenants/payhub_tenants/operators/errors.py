@@ -24,6 +24,13 @@ class TooManyOperatorsError(UnprocessableError):
         super().__init__("too-many-operators", f"An installation has at most {count_max} operators.")
 
 
+class OperatorActiveError(ConflictError):
+    """The operator does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__("operator-active", "This operator was let in before.")
+
+
 class RoleMissingError(ForbiddenError):
     """The operator may not do this."""
 

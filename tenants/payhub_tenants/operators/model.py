@@ -9,11 +9,13 @@ from msgspec import Meta, Struct
 from payhub_tenants.fields import Body, DisplayName, TenantId, View
 
 OPERATORS_MAX: Final = 500
+FOUNDERS_MAX: Final = 2  # approvers who are let in by nobody; without them nobody could be
 TOKEN_PREFIX: Final = "pho"  # noqa: S105 - so that a token that leaks is recognised
 TOKEN_BYTES: Final = 32
 
 Role = Literal["viewer", "operator", "approver"]
 OperatorRole = Literal["viewer", "operator", "approver", "administrator"]
+OperatorState = Literal["waiting", "active", "removed"]
 OperatorId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,30}\Z")]
 RESERVED: Final = ("aggregator", "payhub")
 
@@ -36,6 +38,9 @@ class Operator(Struct, frozen=True, kw_only=True):
     institution: str | None
     token_digest: str
     created_at_ms: int
+    state: OperatorState = "active"
+    requested_by: str = "aggregator"
+    approved_by: str = ""  # empty: of the first ones, who needed nobody
 
     def may(self, role: OperatorRole) -> bool:
         """Tell whether it has a role; everybody may look."""
@@ -49,6 +54,7 @@ class OperatorView(View, frozen=True, kw_only=True):
     name: str
     roles: list[OperatorRole]
     institution: str | None = None
+    state: OperatorState = "active"
     token: str | None = None
 
 
@@ -80,5 +86,6 @@ def operator_view(operator: Operator, token: str | None = None) -> OperatorView:
         name=operator.name,
         roles=operator.roles,
         institution=operator.institution,
+        state=operator.state,
         token=token,
     )

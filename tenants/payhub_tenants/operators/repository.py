@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from msgspec.structs import asdict
-from sqlalchemy import delete, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,22 +12,30 @@ from payhub_tenants.schema import operators
 
 
 class OperatorRepository(Protocol):
-    """Operators within one transaction of the registry."""
+    """Operators within one transaction of the registry; the removed ones stay, with their names."""
 
     async def add(self, operator: Operator) -> bool:
-        """Keep a new operator; False where its id is taken."""
+        """Keep a new operator; False where its id is or was taken."""
+        ...
+
+    async def save(self, operator: Operator) -> None:
+        """Keep what changed of an operator."""
+        ...
+
+    async def get(self, operator_id: str) -> Operator | None:
+        """Return an operator, also one that was removed."""
         ...
 
     async def by_digest(self, digest: str) -> Operator | None:
-        """Return the operator whose token has this digest."""
+        """Return the active operator whose token has this digest."""
         ...
 
     async def all(self) -> list[Operator]:
-        """Return all operators in the order of their ids."""
+        """Return all operators that were not removed, in the order of their ids."""
         ...
 
-    async def remove(self, operator_id: str) -> bool:
-        """Forget an operator, whose token then opens nothing; False where there is none."""
+    async def founders(self) -> int:
+        """Return how many approvers were ever let in by nobody."""
         ...
 
 
@@ -43,18 +51,31 @@ class SqlOperatorRepository:
         added = await self._connection.execute(statement.returning(operators.c.operator_id))
         return added.first() is not None
 
+    async def save(self, operator: Operator) -> None:
+        """Write all columns."""
+        same = operators.c.operator_id == operator.operator_id
+        await self._connection.execute(update(operators).where(same).values(asdict(operator)))
+
+    async def get(self, operator_id: str) -> Operator | None:
+        """Return an operator."""
+        rows = await self._connection.execute(select(operators).where(operators.c.operator_id == operator_id))
+        row = rows.mappings().first()
+        return None if row is None else Operator(**row)
+
     async def by_digest(self, digest: str) -> Operator | None:
         """Find by the digest, which tells nothing of the token."""
-        rows = await self._connection.execute(select(operators).where(operators.c.token_digest == digest))
-        row = rows.mappings().first()
+        active = select(operators).where(operators.c.token_digest == digest, operators.c.state == "active")
+        row = (await self._connection.execute(active)).mappings().first()
         return None if row is None else Operator(**row)
 
     async def all(self) -> list[Operator]:
         """Return all operators."""
-        rows = await self._connection.execute(select(operators).order_by(operators.c.operator_id))
+        present = select(operators).where(operators.c.state != "removed")
+        rows = await self._connection.execute(present.order_by(operators.c.operator_id))
         return [Operator(**row) for row in rows.mappings()]
 
-    async def remove(self, operator_id: str) -> bool:
-        """Delete an operator."""
-        gone = delete(operators).where(operators.c.operator_id == operator_id)
-        return (await self._connection.execute(gone.returning(operators.c.operator_id))).first() is not None
+    async def founders(self) -> int:
+        """Count them."""
+        alone = operators.c.roles.contains(["approver"]) & (operators.c.approved_by == "")
+        counted = select(func.count()).where(alone, operators.c.state != "waiting")
+        return int((await self._connection.execute(counted)).scalar() or 0)

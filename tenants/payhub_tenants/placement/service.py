@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from payhub_platform.clock import Clock
 from payhub_platform.errors import PayhubError, UnavailableError
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.lifecycle.model import published_status
 from payhub_tenants.operators.model import AGGREGATOR
 from payhub_tenants.placement.engines import Engines, EngineSilentError
@@ -49,12 +50,14 @@ class PlacementService:
     def __init__(
         self,
         store: Store,
+        book: IdentifierBook,
         engines: Engines,
         capacities: dict[str, int],
         clock: Clock,
         on_change: Callable[[], None],
     ) -> None:
         self._store = store
+        self._book = book
         self._engines = engines
         self._capacities = capacities
         self._clock = clock
@@ -106,7 +109,7 @@ class PlacementService:
                 await transaction.audit.append(tenant_id, now, actor, "tenant.placed", detail)
             record = replace(record, former=former, is_done=_is_done(former))
             await transaction.documents.put(tenant_id, PLACEMENT_DOCUMENT, record, now)
-            view = await view_of(transaction, after)
+            view = await view_of(transaction, self._book, after)
         self._on_change()
         return view
 

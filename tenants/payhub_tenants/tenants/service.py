@@ -8,6 +8,7 @@ from payhub_platform.clock import Clock
 from payhub_platform.security import jws
 from payhub_tenants.export import Export, export_of
 from payhub_tenants.fingerprint import Fingerprints
+from payhub_tenants.identifiers.book import IdentifierBook
 from payhub_tenants.keys.model import SigningKeyRow
 from payhub_tenants.keys.pem import checked_private_key
 from payhub_tenants.keys.service import new_key
@@ -42,6 +43,7 @@ class TenantService:
         self,
         store: Store,
         vault: Vault,
+        book: IdentifierBook,
         fingerprints: Fingerprints,
         engines: frozenset[str],
         lifecycle: LifecycleService,
@@ -50,6 +52,7 @@ class TenantService:
     ) -> None:
         self._store = store
         self._vault = vault
+        self._book = book
         self._fingerprints = fingerprints
         self._engines = engines
         self._lifecycle = lifecycle
@@ -87,7 +90,7 @@ class TenantService:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            return await view_of(transaction, tenant)
+            return await view_of(transaction, self._book, tenant)
 
     async def page(self, after: str, limit: int) -> TenantPage:
         """Return up to ``limit`` tenants whose ids come after ``after``."""
@@ -106,7 +109,7 @@ class TenantService:
             tenant = await transaction.tenants.get(tenant_id)
             if tenant is None:
                 raise TenantNotFoundError
-            return await export_of(transaction, tenant)
+            return await export_of(transaction, tenant, self._book)
 
     async def _known(self, request: CreateTenant) -> Tenant | None:
         async with self._store.transaction(request.tenant_id) as transaction:
@@ -165,9 +168,11 @@ class TenantService:
         return tenant, key
 
 
-async def view_of(transaction: Transaction, tenant: Tenant) -> TenantView:
+async def view_of(transaction: Transaction, book: IdentifierBook, tenant: Tenant) -> TenantView:
     """Return what the aggregator sees of a tenant."""
     clients = await transaction.clients.of_tenant(tenant.tenant_id)
-    shown = await transaction.identifiers.page(tenant.tenant_id, ("", "", ""), IDENTIFIERS_SHOWN_MAX)
+    kept = await book.readable(transaction, tenant.tenant_id)
+    shown = [] if kept is None else await kept.page(None, IDENTIFIERS_SHOWN_MAX)
+    shown.sort(key=lambda each: each.key)
     counts = await transaction.identifiers.counts(tenant.tenant_id)
     return tenant_view(tenant, clients, shown, IdentifierCounts(**counts))

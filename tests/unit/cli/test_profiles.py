@@ -80,6 +80,17 @@ def test_a_secret_reaches_only_who_needs_it(secret: str, holders: set[str]):
     assert {name for name, spec in specs.items() if secret in spec.environment} == holders
 
 
+def test_institutions_can_be_certified_where_the_sandbox_runs():
+    barebone, full = _services("barebone", sandbox=True), _services("full", sandbox=True)
+    for specs in (barebone, full):
+        assert specs["tenants"].environment["PAYHUB_SANDBOX_URL"] == specs["sandbox"].url
+    assert "PAYHUB_SANDBOX_URL" not in _services("barebone")["tenants"].environment
+    told = {"PAYHUB_RESIDENTS", "PAYHUB_FORCED_CASES"}
+    assert told <= set(barebone["sandbox"].environment)
+    # The demonstration compares the books of its four banks alone.
+    assert not told & set(full["sandbox"].environment)
+
+
 def test_secrets_are_not_in_the_text_of_a_spec():
     for spec in _services("full").values():
         assert "operator" not in repr(spec).replace("operations", "")

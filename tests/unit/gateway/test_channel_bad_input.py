@@ -174,6 +174,17 @@ async def test_suspended_tenant(gateway: Gateway):
     assert gateway.engine.calls == []
 
 
+async def test_a_suspended_tenant_reads_what_it_has_begun(gateway: Gateway):
+    payment_id = (await gateway.send(transfer())).json()["transactionId"]
+    gateway.put_tenant("buffalo", status="suspended")
+    headers = {"Authorization": f"Bearer {await gateway.token()}"}
+    for path in (f"/v1/transfers/{payment_id}", f"/channel/transfer/{payment_id}", "/v1/usage"):
+        assert (await gateway.client.get(path, headers=headers)).status_code == 200
+    for path, key in (("/v1/transfers", "Idempotency-Key"), ("/channel/transfer", "X-CorrelationID")):
+        refused = await gateway.client.post(path, json=transfer(), headers={**headers, key: "another"})
+        assert_problem(refused, 403, "tenant-suspended", "header:Authorization")
+
+
 async def test_removed_client(gateway: Gateway):
     token = await gateway.token()
     gateway.put_tenant("buffalo", clients=[])

@@ -2,6 +2,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
@@ -178,8 +179,16 @@ async def test_a_smaller_scope_is_granted(gateway: Gateway):
     assert answer.json()["scope"] == "payments:read"
 
 
-async def test_a_suspended_tenant_gets_no_token(gateway: Gateway):
+async def test_a_suspended_tenant_gets_tokens_to_read_alone(gateway: Gateway):
     gateway.put_tenant("buffalo", status="suspended")
+    answer = await gateway.ask_token(assertion(gateway.keys[CLIENT], CLIENT))
+    assert (answer.status_code, answer.json()["scope"]) == (200, "payments:read")
+    signed = assertion(gateway.keys[CLIENT], CLIENT)
+    assert_oauth_error(await gateway.ask_token(signed, scope="payments:write"), "unauthorized_client")
+    buffalo = gateway.parts.directory.get("buffalo")
+    assert buffalo is not None
+    writers = [msgspec.structs.replace(client, scopes=["payments:write"]) for client in buffalo.clients]
+    gateway.put_tenant("buffalo", clients=writers)
     signed = assertion(gateway.keys[CLIENT], CLIENT)
     assert_oauth_error(await gateway.ask_token(signed), "unauthorized_client")
 

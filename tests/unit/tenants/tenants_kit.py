@@ -113,6 +113,7 @@ class Plane:
         self.secrets = SecretBox(self.secrets_key)
         self.vault = Vault(self.keys, self.secrets)
         self.publisher = Publisher(self.store, self.bus, self.vault)
+        self.house.switch_pem = SWITCH_PEM.replace("\n", "\r\n")  # the same key, written otherwise
 
     def clock(self) -> int:
         return self.now_ms

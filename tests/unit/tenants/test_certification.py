@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from support.tenants_memory import MemoryHouse
-from unit.tenants.tenants_kit import Plane, client_request, create_request, identifier
+from unit.tenants.tenants_kit import PEER_PEM, Plane, client_request, create_request, identifier
 
 from payhub_tenants.certification.cases import CASES
 from payhub_tenants.certification.model import CLAIM_MS
@@ -199,3 +199,19 @@ async def test_amounts_are_units_of_the_institutions_own_currency(api: Api, plan
     report = await run(api, plane, type="MSISDN", value="254700200001")
     assert report["cases"][0]["expected"].startswith("10 UGX: COMPLETED")
     assert report["state"] == "passed"
+
+
+async def test_the_suite_never_pays_at_another_switch(api: Api, plane: Plane):
+    await ready(api, plane)
+    real = {"baseUrl": "https://hub.scheme.ke/fspiop", "switchFspId": "Hub", "switchPublicKeyPem": PEER_PEM}
+    service = plane.services().certification
+    await api.post(f"{BASE}/certify")
+    assert await service._one("buffalo")
+    payments = set(plane.house.payments)
+    assert (await api.put(f"{BASE}/scheme", json=real)).status_code == 200  # while it runs
+    await service.work()
+    report = (await api.get(f"{BASE}/certification")).json()
+    assert report["cases"][1]["found"] == "NOT BEGUN; the institution's switch is not the sandbox's"
+    assert (report["state"], set(plane.house.payments)) == ("failed", payments)
+    refused = await api.post(f"{BASE}/certify")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-at-sandbox")

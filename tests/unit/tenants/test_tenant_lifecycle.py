@@ -233,7 +233,7 @@ async def test_a_job_that_is_cut_off_anywhere_goes_on_and_does_no_step_twice():
     for crash in range(1, 12):
         fresh = Plane()
         transactions = 0
-        real = fresh.store.registry
+        real = fresh.store._working
 
         def counted(real: Any = real, crash: int = crash) -> Any:
             nonlocal transactions
@@ -242,11 +242,11 @@ async def test_a_job_that_is_cut_off_anywhere_goes_on_and_does_no_step_twice():
                 raise ConnectionError("crash")
             return real()
 
-        fresh.store.registry = counted  # type: ignore[method-assign]
+        fresh.store._working = counted  # type: ignore[method-assign]
         async with AsyncTestClient(fresh.app(), raise_server_exceptions=False) as api:
             headers = {"authorization": "Bearer aggregator-token-of-a-test"}
             await api.post("/v1/tenants", json=create_request(), headers=headers)
-            fresh.store.registry = real  # type: ignore[method-assign]
+            fresh.store._working = real  # type: ignore[method-assign]
             done = await api.post("/v1/tenants", json=create_request(), headers=headers)
             assert done.status_code in (200, 201)
             assert done.json()["status"] == "sandbox"
