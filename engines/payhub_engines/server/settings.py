@@ -21,6 +21,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         raft_cert: PEM file of the replica's certificate; its SAN URI is ``payhub://<engine>/<replica>``.
         raft_key: PEM file of its private key.
         raft_ca: PEM file of the authority that signed the certificates of the group.
+        trace_file: where spans are written; none records none.
+        trace_ratio: how much of the traces that begin here is written, 0 to 1.
     """
 
     engine_id: str
