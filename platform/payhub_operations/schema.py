@@ -98,6 +98,7 @@ webhook_endpoints: Final = Table(
     Column("events", JSONB, nullable=False),
     Column("secrets", JSONB, nullable=False),  # list[WebhookSecret]: sealed
     Column("failing_since", DateTime(timezone=True)),
+    Column("retry_at", DateTime(timezone=True)),  # while it fails: left alone until then
 )
 
 webhook_deliveries: Final = Table(

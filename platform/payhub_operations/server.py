@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,7 @@ from payhub_platform.telemetry.tracing import Tracing
 _logger = logging.getLogger(__name__)
 
 MIGRATION_RETRY_S: Final = 0.5
+LOOKUPS_MAX: Final = 64
 
 
 def main() -> None:
@@ -50,6 +52,8 @@ def main() -> None:
 
 async def serve(settings: Settings, secrets: SecretBox) -> int:
     """Serve until told to stop; return the exit status."""
+    # Names of webhooks' hosts are looked up in threads, some of which a slow name service may hold for long.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS_MAX, "lookup"))
     identify = identifier_hasher(derived_key(settings.secrets_key, "identifiers"))
     database, readiness = Database(settings.database_url), Readiness()
     sessions = SessionService(

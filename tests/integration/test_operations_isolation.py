@@ -35,6 +35,7 @@ from payhub_operations.schema import (
     webhook_deliveries,
     webhook_endpoints,
 )
+from payhub_operations.webhooks import attempts
 from payhub_operations.webhooks import repository as webhook_repository
 from payhub_operations.webhooks.model import Answer
 from payhub_platform.clock import system_clock
@@ -61,8 +62,8 @@ async def database(postgres_server: LocalServer) -> AsyncIterator[Database]:
             await store.store("north", [batch(outgoing(number * 6 + 1, tenant=tenant))])
         async with database.writer() as connection:
             now = moment(system_clock())
-            for delivery in await webhook_repository.claim(connection, now, {}, 1, 3):
-                await webhook_repository.note_attempt(connection, delivery, now, Answer(error="timeout"))
+            for delivery in await attempts.claim(connection, now, {}, 1, 3):
+                await attempts.note_attempt(connection, delivery, now, Answer(error="timeout"))
         yield database
 
 

@@ -24,7 +24,7 @@ from payhub_operations.audit.model import Gap, RecordBatch, moment
 from payhub_operations.audit.store import AuditStore
 from payhub_operations.database import Database
 from payhub_operations.schema import webhook_deliveries, webhook_endpoints
-from payhub_operations.webhooks import repository
+from payhub_operations.webhooks import attempts, repository
 from payhub_operations.webhooks.deliverer import Deliverer
 from payhub_operations.webhooks.errors import DeliveryNotFoundError, WebhookEndpointNotFoundError
 from payhub_operations.webhooks.model import LEASE, RETRY_FOR, Endpoint, EndpointView
@@ -182,6 +182,27 @@ async def test_endpoints_are_those_of_the_configurations_whatever_happens(office
     await bus.close()
 
 
+async def test_an_endpoint_that_fails_is_left_alone_for_as_long_as_it_has_failed(office: Office):
+    await office.subscribe(endpoint("http://127.0.0.1:9/"))
+    await office.stored([item for number in range(40) for item in outgoing(number * 6 + 1, f"p-{number}")])
+    expected = [0, 5, 10, 20, 40, 80, 160, 320, *range(620, 3600, 300)]
+    tries = []
+    for at_s in sorted({*expected, *(each - 1 for each in expected[1:])}):
+        office.now_ms = NOW_MS + at_s * 1000
+        now = moment(office.now_ms)
+        async with office.database.writer() as writer:
+            for delivery in await attempts.claim(writer, now, {}, 8, 100):
+                await attempts.mark_refused(writer, delivery, now, now + timedelta(days=1), "timeout")
+                tries.append(at_s)
+    assert tries == [*[0] * 7, *expected]
+    [shown] = await office.service.endpoints("buffalo")
+    assert shown.retry_at is not None
+    await office.service.send_test("buffalo", "hook")
+    async with office.database.writer() as writer:
+        now = moment(office.now_ms)
+        assert len(await attempts.claim(writer, now, {}, 8, 100)) == 1
+
+
 async def test_two_copies_of_the_service_share_what_is_due(office: Office):
     async with receiving() as receiver, office.delivering(), office.delivering():
         await office.subscribe(endpoint(receiver.url))
@@ -242,7 +263,7 @@ async def test_it_is_given_up_after_three_days_and_may_be_sent_again(office: Off
         await office.until_error("status-503", 1)
         office.later(RETRY_FOR - timedelta(minutes=1))
         await office.until_error("status-503", 2)
-        office.later(timedelta(minutes=2))
+        office.later(timedelta(minutes=6))
         await office.until_states("failed")
         [shown] = await office.service.endpoints("buffalo")
         assert (shown.failed, shown.pending) == (1, 0)
@@ -276,7 +297,7 @@ async def test_an_attempt_whose_end_is_not_known_is_made_again_under_the_same_id
             await _received(receiver, 1)
         office.later(LEASE - timedelta(seconds=1))
         async with office.database.writer() as writer:
-            assert await repository.claim(writer, moment(office.now_ms), {}, 8, 100) == []
+            assert await attempts.claim(writer, moment(office.now_ms), {}, 8, 100) == []
         office.later(timedelta(seconds=1))
         async with office.delivering():
             await office.until_states("delivered")
@@ -288,15 +309,15 @@ async def test_a_late_answer_does_not_undo_what_came_after_it(office: Office):
         await office.subscribe(endpoint(receiver.url))
         await office.stored(outgoing(1))
         async with office.database.writer() as writer:
-            [first] = await repository.claim(writer, moment(office.now_ms), {}, 8, 100)
-            assert await repository.claim(writer, moment(office.now_ms), {}, 8, 100) == []
+            [first] = await attempts.claim(writer, moment(office.now_ms), {}, 8, 100)
+            assert await attempts.claim(writer, moment(office.now_ms), {}, 8, 100) == []
             office.later(LEASE)
-            [second] = await repository.claim(writer, moment(office.now_ms), {}, 8, 100)
-            await repository.mark_refused(writer, first, moment(office.now_ms), None, "late")
+            [second] = await attempts.claim(writer, moment(office.now_ms), {}, 8, 100)
+            await attempts.mark_refused(writer, first, moment(office.now_ms), None, "late")
         assert await office.states() == ["pending"]
         async with office.database.writer() as writer:
-            await repository.mark_delivered(writer, second, moment(office.now_ms))
-            await repository.mark_refused(writer, second, moment(office.now_ms), None, "later still")
+            await attempts.mark_delivered(writer, second, moment(office.now_ms))
+            await attempts.mark_refused(writer, second, moment(office.now_ms), None, "later still")
     assert await office.states() == ["delivered"]
     assert receiver.received == []
 
@@ -466,10 +487,10 @@ async def test_an_endpoint_that_fails_is_tried_once_at_a_time(office: Office):
         now = moment(office.now_ms)
         async with office.database.writer() as writer:
             await writer.execute(update(webhook_endpoints).values(failing_since=now))
-            [only] = await repository.claim(writer, now, {}, 8, 100)
-            assert await repository.claim(writer, now, {("buffalo", "hook"): 1}, 8, 100) == []
-            await repository.mark_delivered(writer, only, now)
-            assert len(await repository.claim(writer, now, {("buffalo", "hook"): 5}, 8, 100)) == 3
-            assert len(await repository.claim(writer, now, {}, 8, 2)) == 2
+            [only] = await attempts.claim(writer, now, {}, 8, 100)
+            assert await attempts.claim(writer, now, {("buffalo", "hook"): 1}, 8, 100) == []
+            await attempts.mark_delivered(writer, only, now)
+            assert len(await attempts.claim(writer, now, {("buffalo", "hook"): 5}, 8, 100)) == 3
+            assert len(await attempts.claim(writer, now, {}, 8, 2)) == 2
             statement = select(webhook_deliveries.c.number).where(webhook_deliveries.c.attempts == 0)
             assert len((await writer.execute(statement)).all()) == 3

@@ -8,7 +8,7 @@ from typing import Final
 
 from payhub_operations.audit.model import moment
 from payhub_operations.database import Database, DatabaseError
-from payhub_operations.webhooks import repository
+from payhub_operations.webhooks import attempts
 from payhub_operations.webhooks.model import Answer, Delivery, next_attempt
 from payhub_operations.webhooks.sender import Sender
 from payhub_platform.clock import Clock
@@ -35,12 +35,12 @@ class Deliverer:
 
     async def run(self) -> None:
         """Send until cancelled; what is on its way then is sent again, under the same id."""
-        async with asyncio.TaskGroup() as attempts:
+        async with asyncio.TaskGroup() as sending:
             while True:
                 self._ended.clear()
                 for delivery in await self._claim():
                     self._busy[delivery.tenant, delivery.endpoint] += 1
-                    attempts.create_task(self._deliver(delivery), name=f"webhook-{delivery.number}")
+                    sending.create_task(self._deliver(delivery), name=f"webhook-{delivery.number}")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_s):
                         await self._ended.wait()
@@ -52,7 +52,7 @@ class Deliverer:
         try:
             async with self._database.writer() as connection:
                 now = moment(self._clock())
-                return await repository.claim(connection, now, self._busy, ENDPOINT_SENDS_MAX, free)
+                return await attempts.claim(connection, now, self._busy, ENDPOINT_SENDS_MAX, free)
         except DatabaseError as error:
             _logger.warning("webhooks wait for the database: %s", error.detail)
             return []
@@ -75,10 +75,10 @@ class Deliverer:
             async with self._recording, self._database.writer() as connection:
                 if answer.error:
                     following = next_attempt(delivery, now)
-                    await repository.mark_refused(connection, delivery, now, following, answer.error)
+                    await attempts.mark_refused(connection, delivery, now, following, answer.error)
                 else:
-                    await repository.mark_delivered(connection, delivery, now)
-                await repository.note_attempt(connection, delivery, moment(began_ms), answer)
+                    await attempts.mark_delivered(connection, delivery, now)
+                await attempts.note_attempt(connection, delivery, moment(began_ms), answer)
         except DatabaseError as error:
             # It stays as it was claimed: due again when its lease ends.
             _logger.warning("webhook %d: its attempt is not recorded: %s", delivery.number, error.detail)

@@ -15,6 +15,7 @@ RETRY_FOR: Final = timedelta(days=3)  # after that the last attempt is made
 RETRY_WAIT_MIN: Final = timedelta(seconds=5)
 RETRY_WAIT_MAX: Final = timedelta(hours=12)
 JITTER_PERCENT: Final = 10
+ENDPOINT_WAIT_MAX: Final = timedelta(minutes=5)  # that an endpoint which fails is left alone
 RECOVERED_WAIT: Final = timedelta(minutes=1)  # an endpoint that answers again has what waits by then
 LEASE: Final = timedelta(seconds=60)  # longer than an attempt; after it another one may begin
 
@@ -35,11 +36,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     events: list[str]
     secrets: list[WebhookSecret]
     failing_since: datetime | None = None
+    retry_at: datetime | None = None
 
     @property
     def configured(self) -> "Endpoint":
         """The endpoint as its tenant has it, whatever was met there."""
-        return msgspec.structs.replace(self, failing_since=None)
+        return msgspec.structs.replace(self, failing_since=None, retry_at=None)
 
     def takes(self, message: "Message") -> bool:
         """Tell whether a message is for this endpoint."""
@@ -98,6 +100,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     purpose: str
     events: list[str]
     failing_since: str | None
+    retry_at: str | None  # until then it is left alone
     pending: int
     failed: int
 

@@ -7,29 +7,23 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
     Text,
     and_,
     bindparam,
     delete,
     func,
     select,
-    text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payhub_operations.schema import events, webhook_attempts, webhook_deliveries, webhook_endpoints
 from payhub_operations.webhooks.messages import ENDED, PROCESSES
 from payhub_operations.webhooks.model import (
     ATTEMPTS_SHOWN_MAX,
-    LEASE,
     PAGE_ROWS,
-    RECOVERED_WAIT,
     REPLAY_EVENTS_MAX,
-    Answer,
-    Delivery,
     DeliveryState,
     End,
     Endpoint,
@@ -42,36 +36,6 @@ _endpoints: Final = webhook_endpoints.c
 _deliveries: Final = webhook_deliveries.c
 _attempts: Final = webhook_attempts.c
 
-# For each endpoint its oldest due deliveries, as many as it may have on their way: one where it fails. A
-# payment's later delivery waits for its earlier one. Rows that another copy of the service takes are left;
-# a locked row keeps its place (ctid) until the statement ends.
-_CLAIM: Final = text("""
-WITH due AS (
-  SELECT d.place, e.url, e.secrets
-  FROM operations.webhook_endpoints e
-  LEFT JOIN unnest(CAST(:tenants AS text[]), CAST(:endpoints AS text[]), CAST(:counts AS integer[]))
-    AS busy (tenant, endpoint, count) USING (tenant, endpoint)
-  CROSS JOIN LATERAL (
-    SELECT waiting.ctid AS place FROM operations.webhook_deliveries waiting
-    WHERE waiting.tenant = e.tenant AND waiting.endpoint = e.endpoint
-      AND waiting.state = 'pending' AND waiting.next_attempt_at <= :now
-      AND (waiting.payment = '' OR NOT EXISTS (
-        SELECT FROM operations.webhook_deliveries earlier
-        WHERE earlier.tenant = waiting.tenant AND earlier.endpoint = waiting.endpoint
-          AND earlier.payment = waiting.payment AND earlier.state = 'pending'
-          AND earlier.number < waiting.number))
-    ORDER BY waiting.next_attempt_at, waiting.number
-    LIMIT greatest(0, CASE WHEN e.failing_since IS NULL THEN CAST(:sends_max AS integer) ELSE 1 END
-      - coalesce(busy.count, 0))
-    FOR UPDATE SKIP LOCKED
-  ) d
-  LIMIT :free
-)
-UPDATE operations.webhook_deliveries d SET attempts = d.attempts + 1, next_attempt_at = :leased_until
-FROM due WHERE d.ctid = due.place
-RETURNING d.tenant, d.number, d.endpoint, d.message, d.body, d.attempts, d.started_at, due.url, due.secrets
-""").columns(secrets=JSONB())
-
 
 async def endpoints_of(
     connection: AsyncConnection, tenants: Collection[str], *, held: bool = False
@@ -83,7 +47,7 @@ async def endpoints_of(
     if held:
         statement = statement.with_for_update(read=True, key_share=True)
     rows = await connection.execute(statement)
-    return [Endpoint(**_read(row)) for row in rows.mappings()]
+    return [Endpoint(**read(row)) for row in rows.mappings()]
 
 
 async def put_endpoints(connection: AsyncConnection, tenant: str, wanted: Sequence[Endpoint]) -> None:
@@ -103,7 +67,7 @@ async def put_endpoints(connection: AsyncConnection, tenant: str, wanted: Sequen
     )
     for endpoint in wanted:
         row = msgspec.to_builtins(endpoint)
-        del row["failing_since"]
+        del row["failing_since"], row["retry_at"]
         statement = insert(webhook_endpoints).values(row)
         changed = {name: statement.excluded[name] for name in ("url", "purpose", "events", "secrets")}
         await connection.execute(
@@ -163,99 +127,6 @@ async def add(connection: AsyncConnection, made: Sequence[tuple[Endpoint, Messag
     ]
     if rows:
         await connection.execute(insert(webhook_deliveries).on_conflict_do_nothing(), rows)
-
-
-async def claim(
-    connection: AsyncConnection, now: datetime, busy: Mapping[tuple[str, str], int], sends_max: int, free: int
-) -> list[Delivery]:
-    """Begin an attempt of what is due; whoever dies in it leaves it due again when the lease ends.
-
-    Args:
-        connection: the writer's transaction.
-        now: the time.
-        busy: how many are on their way already, by tenant and endpoint.
-        sends_max: how many may be, for one endpoint.
-        free: how many more may be, over all.
-    """
-    given = {
-        "tenants": [tenant for tenant, _endpoint in busy],
-        "endpoints": [endpoint for _tenant, endpoint in busy],
-        "counts": list(busy.values()),
-        "now": now,
-        "leased_until": now + LEASE,
-        "sends_max": sends_max,
-        "free": free,
-    }
-    rows = await connection.execute(_CLAIM, given)
-    return [Delivery(**_read(row)) for row in rows.mappings()]
-
-
-async def note_attempt(connection: AsyncConnection, delivery: Delivery, at: datetime, answer: Answer) -> None:
-    """Keep what came of an attempt."""
-    row = {
-        "tenant": delivery.tenant,
-        "delivery": delivery.number,
-        "attempt": delivery.attempts,
-        "at": at,
-        **msgspec.structs.asdict(answer),
-    }
-    await connection.execute(insert(webhook_attempts).values(row).on_conflict_do_nothing())
-
-
-async def mark_delivered(connection: AsyncConnection, delivery: Delivery, now: datetime) -> None:
-    """Be done with a delivery; an endpoint that had failed has what waits for it soon.
-
-    The endpoint's row comes first here, in ``mark_refused`` and in ``put_endpoints``, so that none of them
-    waits for another that waits for it.
-    """
-    recovered = await connection.execute(
-        update(webhook_endpoints)
-        .where(*_to_endpoint(delivery), _endpoints.failing_since.is_not(None))
-        .values(failing_since=None)
-    )
-    await connection.execute(
-        update(webhook_deliveries)
-        .where(_deliveries.tenant == delivery.tenant, _deliveries.number == delivery.number)
-        .values(state="delivered", delivered_at=now, error="")
-    )
-    if recovered.rowcount:
-        await connection.execute(
-            update(webhook_deliveries)
-            .where(
-                _deliveries.tenant == delivery.tenant,
-                _deliveries.endpoint == delivery.endpoint,
-                _deliveries.state == "pending",
-                _deliveries.next_attempt_at > now + RECOVERED_WAIT,
-            )
-            .values(next_attempt_at=now + RECOVERED_WAIT)
-        )
-
-
-async def mark_refused(
-    connection: AsyncConnection, delivery: Delivery, now: datetime, following: datetime | None, error: str
-) -> None:
-    """Have a delivery tried again, or be done with it where nothing follows; a later attempt stays."""
-    await connection.execute(
-        update(webhook_endpoints)
-        .where(*_to_endpoint(delivery), _endpoints.failing_since.is_(None))
-        .values(failing_since=now)
-    )
-    values: dict[str, Any] = {"error": error}
-    values |= {"state": "failed"} if following is None else {"next_attempt_at": following}
-    await connection.execute(
-        update(webhook_deliveries)
-        .where(
-            _deliveries.tenant == delivery.tenant,
-            _deliveries.number == delivery.number,
-            _deliveries.state == "pending",
-            _deliveries.attempts == delivery.attempts,
-        )
-        .values(values)
-    )
-
-
-def _to_endpoint(delivery: Delivery) -> tuple[ColumnElement[bool], ...]:
-    return _endpoints.tenant == delivery.tenant, _endpoints.endpoint == delivery.endpoint
 
 
 async def counts(connection: AsyncConnection) -> dict[str, dict[str, int]]:
@@ -320,6 +191,15 @@ async def attempts_of(connection: AsyncConnection, tenant: str, number: int) -> 
     return [dict(row) for row in (await connection.execute(statement)).mappings()]
 
 
+async def resume(connection: AsyncConnection, tenant: str, endpoint: str, now: datetime) -> None:
+    """Leave an endpoint alone no longer: an operator wants to see whether it answers."""
+    await connection.execute(
+        update(webhook_endpoints)
+        .where(_endpoints.tenant == tenant, _endpoints.endpoint == endpoint, _endpoints.retry_at > now)
+        .values(retry_at=now)
+    )
+
+
 async def restart(connection: AsyncConnection, tenant: str, number: int, now: datetime) -> None:
     """Send a delivery again."""
     await connection.execute(
@@ -377,6 +257,6 @@ def _afresh(now: datetime) -> dict[str, Any]:
     return {"state": "pending", "started_at": now, "next_attempt_at": now}
 
 
-def _read(row: Mapping[Any, Any]) -> dict[str, Any]:
+def read(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the fields of a row with secrets."""
     return {**row, "secrets": msgspec.convert(row["secrets"], list[WebhookSecret])}

@@ -110,6 +110,7 @@ class WebhookService:
         async with self._database.operator(tenant) as connection:
             row = await _found(connection, tenant, number)
             await _endpoint(connection, tenant, row["endpoint"])
+            await repository.resume(connection, tenant, row["endpoint"], self._now())
             await repository.restart(connection, tenant, row["number"], self._now())
 
     async def replay_since(self, tenant: str, endpoint: str, since: str) -> Replayed:
@@ -123,6 +124,7 @@ class WebhookService:
         from_ms = _time(since)
         async with self._database.operator(tenant) as connection:
             found = await _endpoint(connection, tenant, endpoint)
+            await repository.resume(connection, tenant, endpoint, self._now())
             ends = await repository.ends_since(connection, tenant, moment(from_ms))
             following = ends[REPLAY_EVENTS_MAX:]
             ends = ends[:REPLAY_EVENTS_MAX]
@@ -147,6 +149,7 @@ class WebhookService:
         message = trial_message(end, f"msg_{uuid4()}")
         async with self._database.operator(tenant) as connection:
             found = await _endpoint(connection, tenant, endpoint)
+            await repository.resume(connection, tenant, endpoint, now)
             await repository.add(connection, [(found, message)], now)
             return _delivery_view(await repository.of_message(connection, found, message.message))
 
@@ -178,6 +181,7 @@ def _endpoint_view(endpoint: Endpoint, counts: Mapping[str, int]) -> EndpointVie
         purpose=endpoint.purpose,
         events=endpoint.events,
         failing_since=iso_of(endpoint.failing_since) if endpoint.failing_since else None,
+        retry_at=iso_of(endpoint.retry_at) if endpoint.retry_at else None,
         pending=counts.get("pending", 0),
         failed=counts.get("failed", 0),
     )

@@ -17,7 +17,7 @@ _OPERATOR: Final = "payhub_operations_operator"
 _TABLES: Final = (
     """CREATE TABLE operations.webhook_endpoints (
       tenant text NOT NULL, endpoint text NOT NULL, url text NOT NULL, purpose text NOT NULL,
-      events jsonb NOT NULL, secrets jsonb NOT NULL, failing_since timestamptz,
+      events jsonb NOT NULL, secrets jsonb NOT NULL, failing_since timestamptz, retry_at timestamptz,
       PRIMARY KEY (tenant, endpoint))""",
     """CREATE TABLE operations.webhook_deliveries (
       tenant text NOT NULL, number bigint GENERATED ALWAYS AS IDENTITY, endpoint text NOT NULL,
@@ -70,6 +70,7 @@ _GRANTS: Final = (
       USING ({_ONE_TENANT})""",
     f"GRANT SELECT ON operations.events TO {_OPERATOR}",
     f"GRANT INSERT, UPDATE ON operations.webhook_deliveries TO {_OPERATOR}",
+    f"GRANT UPDATE (retry_at) ON operations.webhook_endpoints TO {_OPERATOR}",
     f"GRANT SELECT, INSERT, UPDATE, DELETE ON operations.webhook_endpoints TO {_WRITER}",
     f"GRANT SELECT, INSERT, UPDATE ON operations.webhook_deliveries TO {_WRITER}",
     f"GRANT SELECT, INSERT ON operations.webhook_attempts TO {_WRITER}",
