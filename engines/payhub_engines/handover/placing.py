@@ -84,12 +84,16 @@ class Placing:
         return Belongs(here=True, epoch=tenant.epoch)
 
     async def _who_knows(self, tenant: TenantConfig, callback: Callback, subject: Subject) -> str | None:
-        """Return the engine that has the instance which a message is about; None where nobody told of one."""
+        """Return the engine that has the instance which a message is about; None where nobody told of one.
+
+        Only the home engine asks others: a message that reached another one is committed there, and goes on.
+        """
         if self._state().find_key(callback.tenant, subject.process, subject.key) is not None:
             return self._here
-        if callback.hops < HOPS_MAX:
+        if tenant.home_engine == self._here and callback.hops < HOPS_MAX:
             asked = _recall(tenant, callback, subject.process, subject.key)
-            for engine in tenant.formers(but=self._here):
+            others = (*tenant.open_engines(but=self._here), *tenant.formers(but=self._here))
+            for engine in dict.fromkeys(others):
                 if await self._ask(engine, asked):
                     return engine
         return None
@@ -99,8 +103,10 @@ class Placing:
 
     def _asked_first(self, tenant: TenantConfig, process: str) -> list[str]:
         """Return the engines that may have begun it, or run what it is about."""
-        if process in _LOOK_UPS:
+        if not process or process in _LOOK_UPS:
             return []
+        if process == names.REFUSE_QUERY:
+            return tenant.open_engines(but=self._here)
         if process == names.PAYER_TRANSACTION_REQUEST:
             # It makes our member pay: no repetition of it may begin again, however late it comes.
             return tenant.formers(but=self._here)

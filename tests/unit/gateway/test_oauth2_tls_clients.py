@@ -254,7 +254,7 @@ async def test_a_proof_is_used_once_without_an_assertion_too(house: House):
     )
     assert_refused(foreign, "invalid_request")
     house.suspend("buffalo")
-    assert_refused(await token(client, certificate), "unauthorized_client")
+    assert (await token(client, certificate)).status_code == 200  # to read how its payments stand
 
 
 async def test_a_registration_that_cannot_prove_anything(house: House):

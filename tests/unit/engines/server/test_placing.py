@@ -9,7 +9,7 @@ from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.core.commands import FenceTenant, StartInstance
 from payhub_engines.handover.placing import HOPS_MAX, Belongs, Placing, sent_on
 from payhub_engines.testkit import Engine
-from payhub_platform.contracts.handover import Callback
+from payhub_platform.contracts.handover import Callback, Subject
 from payhub_platform.contracts.tenant import FormerEngine
 from payhub_platform.errors import UnavailableError
 
@@ -122,6 +122,32 @@ async def test_who_is_asked_depends_on_what_would_begin(north: North, process: s
     tenant = placed("north", "west", weights=[50, 50], former=["south", "north"], drained=["east"])
     await north.of(tenant, request(process))
     assert north.asked == asked
+
+
+def about(**changes) -> Callback:
+    """A message about an instance, which is answered where none is known."""
+    given = {"process": "p", "key": "x", "variables": [], "answer_process": "a", "answer_key": "y"}
+    subject = Subject(**{"or_unknown": True, **given, **changes})
+    return msgspec.structs.replace(ANSWER, subject=subject)
+
+
+async def test_a_message_goes_to_the_engine_that_knows_what_it_is_about(north: North):
+    moved = placed("north", "west", weights=[50, 50], former=["south"], drained=["east"])
+    assert await north.of(moved, about()) == Belongs(here=True, epoch=2)
+    assert north.asked[:3] == ["west", "south", "east"]
+    north.begun = {"east"}
+    assert await north.of(moved, about()) == Belongs(here=False, owners=("east",))
+    north.engine.deploy(waiting("other"))
+    north.engine.execute(
+        StartInstance(process="p", tenant="lion", payment="x", fingerprint="f", variables={"id": "k"})
+    )
+    assert await north.of(moved, about()) == Belongs(here=True)
+
+
+async def test_a_message_about_something_is_taken_by_any_engine_without_asking(north: North):
+    assert await north.of(placed("south", former=["west"]), about()) == Belongs(here=False, owners=("south",))
+    assert await north.of(placed("south"), about(or_unknown=False)) == Belongs(here=False, owners=("south",))
+    assert north.asked == []
 
 
 async def test_an_engine_that_is_fenced_but_has_not_heard_where_the_tenant_is_takes_nothing(north: North):
