@@ -40,7 +40,7 @@ def run(folder: Path, bank: str, *, certify: bool, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(outcome)).decode())
     else:
-        _show(outcome)
+        show(outcome)
     passed = outcome.certification is None or outcome.certification["state"] == "passed"
     return 0 if outcome.payment == "COMPLETED" and passed else EXIT_WRONG
 
@@ -83,7 +83,8 @@ async def _onboard(folder: Path, bank: str, *, certify: bool) -> Outcome:
     )
 
 
-def _show(outcome: Outcome) -> None:
+def show(outcome: Outcome) -> None:
+    """Print each call with its time, and each case of the suite; what failed with what to mend."""
     for step in outcome.steps:
         click.echo(f"{step.ms:7} ms  {step.call:48} {step.what}")
     click.echo(f"{outcome.wall_s:7.2f} s   from the request to the first payment: {outcome.payment}")

@@ -31,6 +31,7 @@ _MEND_BY_CODE: Final = {
     ),
     "3204": "The switch finds no such party: register the member with POST .../party-identifiers.",
     "4001": "Raise the net debit cap at the switch, or put money into the member's account.",
+    "4200": "The test DFSP's member has no money left in this currency: start the sandbox anew.",
     "4400": "The core bank refuses the member's account: it must be active, and hold enough money.",
     "5400": "The core bank refuses the member's account: it must be active, and may receive money.",
 }

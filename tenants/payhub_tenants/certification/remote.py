@@ -139,31 +139,33 @@ class HttpSandbox:
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
         self._url = url.rstrip("/")
-        self._admin_url = ""  # the same at every start
+        self._dfsp: _Counterparty | None = None  # the same at every start
 
     async def switch_key(self) -> str:
         """Read it now: the switch has another key after each start."""
         return (await self._read())[0].public_key_pem
 
     async def payee(self) -> PartyIdInfo:
-        """Take the first of the test DFSP's members."""
-        kind, _, value = (await self._read())[1].parties[0].party.partition("/")
+        """Take the member who pays as well: its money goes round, and is not used up by many runs."""
+        kind, _, value = (await self._test_dfsp()).parties[0].party.partition("/")
         return msgspec.convert({"partyIdType": kind, "partyIdentifier": value}, PartyIdInfo)
 
     async def pay(self, member: PartyIdInfo, amount: Money) -> None:
         """POST /testbank/admin/payments."""
+        dfsp = await self._test_dfsp()
         order = {
+            "member": dfsp.parties[0].party,
             "partyType": member.party_id_type,
             "partyId": member.party_identifier,
             "amount": amount.fspiop_text(),
             "currency": amount.currency,
             **({"subId": member.party_sub_id_or_type} if member.party_sub_id_or_type else {}),
         }
-        await self._call("POST", f"{await self._admin()}/payments", msgspec.json.encode(order))
+        await self._call("POST", f"{dfsp.admin_url}/payments", msgspec.json.encode(order))
 
     async def orders(self, member: PartyIdInfo, amount: Money) -> list[Order]:
         """GET /testbank/admin/payments."""
-        body = await self._call("GET", f"{await self._admin()}/payments")
+        body = await self._call("GET", f"{(await self._test_dfsp()).admin_url}/payments")
         parts = (member.party_id_type, member.party_identifier, member.party_sub_id_or_type)
         key = "/".join(part for part in parts if part)
         return [
@@ -173,10 +175,10 @@ class HttpSandbox:
             == ("transfer", key, amount.minor, amount.currency)
         ]
 
-    async def _admin(self) -> str:
-        if not self._admin_url:
-            self._admin_url = (await self._read())[1].admin_url
-        return self._admin_url
+    async def _test_dfsp(self) -> _Counterparty:
+        if self._dfsp is None:
+            self._dfsp = (await self._read())[1]
+        return self._dfsp
 
     async def _read(self) -> tuple[_Switch, _Counterparty]:
         """Return the switch and the test DFSP, as the guide tells them."""
