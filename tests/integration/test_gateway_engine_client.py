@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from unit.gateway.gateway_kit import tenant_config
 
 from payhub_gateway.circuit_breaker import FAILURES_MAX
-from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
+from payhub_gateway.engine_client import HttpEngineClient
+from payhub_gateway.engine_exchange import EngineRefusalError, EngineUnavailableError
 from payhub_platform.contracts.channel import (
     ChannelMoney,
     Confirmation,
