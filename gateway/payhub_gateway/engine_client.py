@@ -25,7 +25,8 @@ from payhub_platform.contracts.engine import (
     HEADER_EPOCH,
     HEADER_TENANT,
     PATH_PAYMENTS,
-    PATH_RECALL,
+    PATH_RECALLS,
+    RecallStart,
 )
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
@@ -59,6 +60,10 @@ class Begun(Protocol):
     @property
     def payment_id(self) -> str:
         """The same again is the same act."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same id with another one is refused."""
 
 
 class EngineClient(Protocol):
@@ -155,22 +160,22 @@ class HttpEngineClient:
         body = msgspec.json.encode(payment)
         until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
         while True:
-            answer = await self._begin(tenant, path, payment.payment_id, traceparent, body)
+            answer = await self._begin(tenant, path, payment, traceparent, body)
             if not answer.is_misplaced:
                 return answer.decode(_ACCEPTED, TransferAccepted)
             tenant = await self._newer(tenant, until_s, can_be_same=answer.is_behind)
 
     async def _begin(
-        self, tenant: TenantConfig, path: str, payment_id: str, traceparent: str, body: bytes
+        self, tenant: TenantConfig, path: str, payment: Begun, traceparent: str, body: bytes
     ) -> Answer:
-        """Return the answer of an engine that has begun the payment, else of the one that begins it now."""
-        engine = tenant.engine_of(payment_id)
-        if tenant.former and path == PATH_PAYMENTS:
-            recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
-            for former in tenant.formers(but=engine):
-                answer = await self._call(former, recall)
-                if not answer.is_unknown_payment:
-                    return answer
+        """Return the answer of an engine that has begun it, else of the one that begins it now."""
+        engine = tenant.engine_of(payment.payment_id)
+        begun = RecallStart(path=path, payment_id=payment.payment_id, fingerprint=payment.fingerprint)
+        for former in tenant.formers(but=engine):
+            recall = self._asked(tenant, "POST", PATH_RECALLS, traceparent, msgspec.json.encode(begun))
+            answer = await self._call(former, recall)
+            if not answer.is_unknown_payment:
+                return answer
         return await self._call(engine, self._asked(tenant, "POST", path, traceparent, body))
 
     async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
