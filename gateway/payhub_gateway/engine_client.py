@@ -5,29 +5,33 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
+from payhub_gateway.engine_exchange import (
+    Answer,
+    AnswerT,
+    Asked,
+    EngineRefusalError,
+    EngineUnavailableError,
+    exchange,
+)
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_ACT,
     HEADER_EPOCH,
-    HEADER_LEADER,
     HEADER_TENANT,
     PATH_PAYMENTS,
-    PATH_RECALL,
-    STALE_EPOCH,
+    PATH_RECALLS,
+    RecallStart,
 )
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
-    PROBLEM_MEDIA_TYPE,
-    ForbiddenError,
     NotFoundError,
     PayhubError,
-    Problem,
     UnavailableError,
 )
 from payhub_platform.http_client import AnswerTooLongError, HttpClient, UnansweredError
@@ -41,25 +45,13 @@ RETRY_WAIT_S: Final = 0.05  # twice as long after each round of the replicas
 RETRY_WAIT_MAX_S: Final = 0.4
 PLACEMENT_WAIT_S: Final = 2.0  # for news of a placement that an engine knows already
 CONNECTIONS_MAX: Final = 256
-ANSWER_BYTES_MAX: Final = 64 * 1024
-RETRY_AFTER_MAX_S: Final = 60
 
-_LEADER: Final = HEADER_LEADER.lower()
 _OK: Final = 200
 _ACCEPTED: Final = 202
 _NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
-# What an engine says about the payment itself is for the channel to read. Other refusals (credential, epoch,
-# path) are between the gateway and the engine, and mean to the channel that the engine cannot serve it now.
-_FOR_CHANNEL: Final = frozenset({400, 422, 429, 503})
-_SUSPENDED: Final = "tenant-suspended"
-_MISPLACED: Final = frozenset({STALE_EPOCH, "not-placed-here", "placement-unknown"})
-_UNKNOWN_PAYMENT: Final = "payment-not-found"
 # What an engine says of a payment that it does not know; another one may know it.
 _ELSEWHERE: Final = frozenset({"nothing-to-confirm", "not-refundable"})
-
-AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 
 class Begun(Protocol):
@@ -69,28 +61,9 @@ class Begun(Protocol):
     def payment_id(self) -> str:
         """The same again is the same act."""
 
-
-class EngineRefusalError(PayhubError):
-    """An engine's own problem, passed on unchanged but for the address it names."""
-
-    def __init__(self, problem: Problem, retry_after_s: int | None) -> None:
-        super().__init__(problem.code, problem.detail, retry_after_s=retry_after_s)
-        self._problem = problem
-
-    def problem(self, instance: str = "") -> Problem:
-        """Return the engine's problem with the channel's own address as its instance."""
-        return msgspec.structs.replace(self._problem, instance=instance)
-
-
-class EngineUnavailableError(UnavailableError):
-    """The tenant's engine cannot be reached or makes no sense; the same request may be sent again."""
-
-    def __init__(self, retry_after_s: int = 1) -> None:
-        super().__init__(
-            "engine-unavailable",
-            "The payment engine does not answer; send the same again.",
-            retry_after_s=retry_after_s,
-        )
+    @property
+    def fingerprint(self) -> str:
+        """The same id with another one is refused."""
 
 
 class EngineClient(Protocol):
@@ -187,22 +160,22 @@ class HttpEngineClient:
         body = msgspec.json.encode(payment)
         until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
         while True:
-            answer = await self._begin(tenant, path, payment.payment_id, traceparent, body)
+            answer = await self._begin(tenant, path, payment, traceparent, body)
             if not answer.is_misplaced:
                 return answer.decode(_ACCEPTED, TransferAccepted)
             tenant = await self._newer(tenant, until_s, can_be_same=answer.is_behind)
 
     async def _begin(
-        self, tenant: TenantConfig, path: str, payment_id: str, traceparent: str, body: bytes
-    ) -> "_Answer":
-        """Return the answer of an engine that has begun the payment, else of the one that begins it now."""
-        engine = tenant.engine_of(payment_id)
-        if tenant.former and path == PATH_PAYMENTS:
-            recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
-            for former in tenant.formers(but=engine):
-                answer = await self._call(former, recall)
-                if not answer.is_unknown_payment:
-                    return answer
+        self, tenant: TenantConfig, path: str, payment: Begun, traceparent: str, body: bytes
+    ) -> Answer:
+        """Return the answer of an engine that has begun it, else of the one that begins it now."""
+        engine = tenant.engine_of(payment.payment_id)
+        begun = RecallStart(path=path, payment_id=payment.payment_id, fingerprint=payment.fingerprint)
+        for former in tenant.formers(but=engine):
+            recall = self._asked(tenant, "POST", PATH_RECALLS, traceparent, msgspec.json.encode(begun))
+            answer = await self._call(former, recall)
+            if not answer.is_unknown_payment:
+                return answer
         return await self._call(engine, self._asked(tenant, "POST", path, traceparent, body))
 
     async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
@@ -266,7 +239,7 @@ class HttpEngineClient:
 
     def _asked(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes = b""
-    ) -> "_Asked":
+    ) -> Asked:
         headers = [
             *self._credential,
             (HEADER_TENANT, tenant.tenant_id),
@@ -274,7 +247,7 @@ class HttpEngineClient:
             ("traceparent", traceparent),
             ("content-type", "application/json"),
         ]
-        return _Asked(method, path, headers, body)
+        return Asked(method, path, headers, body)
 
     async def _newer(self, tenant: TenantConfig, until_s: float, *, can_be_same: bool) -> TenantConfig:
         """Wait until a newer placement is known here, as the engine knows it already.
@@ -293,7 +266,7 @@ class HttpEngineClient:
         _logger.warning("the placement of tenant %s is older than its engine's", tenant.tenant_id)
         raise EngineUnavailableError
 
-    async def _call(self, engine: str, asked: "_Asked") -> "_Answer":
+    async def _call(self, engine: str, asked: Asked) -> Answer:
         replicas = self._engines.get(engine)
         if replicas is None or self._http is None:
             _logger.error("no address for engine %s", engine)
@@ -317,7 +290,7 @@ class HttpEngineClient:
             breaker.succeeded()
         return answer
 
-    async def _ask_all(self, http: HttpClient, replicas: EngineReplicas, asked: "_Asked") -> "_Answer":
+    async def _ask_all(self, http: HttpClient, replicas: EngineReplicas, asked: Asked) -> Answer:
         """Ask one replica after the other until one answers for the leader; the last one's word counts.
 
         Raises:
@@ -334,7 +307,7 @@ class HttpEngineClient:
             is_last = left_s <= pause_s
             try:
                 async with asyncio.timeout(min(attempt_s, left_s)):
-                    answer = await _exchange(http, asked, url)
+                    answer = await exchange(http, asked, url)
             except AnswerTooLongError:
                 raise
             except (UnansweredError, TimeoutError):
@@ -348,84 +321,3 @@ class HttpEngineClient:
             replicas.failed(url, loop.time())
             await asyncio.sleep(pause_s)
         raise EngineUnavailableError
-
-
-class _Asked(msgspec.Struct):
-    method: str
-    path: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    media_type: str
-    retry_after: str
-    leader: str
-    body: bytes
-
-    @property
-    def is_leaderless(self) -> bool:
-        """Whether a replica answered that knows nobody who leads."""
-        return self.status == _UNAVAILABLE and not self.leader
-
-    @property
-    def is_misplaced(self) -> bool:
-        """Whether the engine knows another placement of the tenant; it did nothing."""
-        problem = self.problem() if self.status in (_CONFLICT, _UNAVAILABLE) else None
-        return problem is not None and problem.code in _MISPLACED
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the engine knows an older placement of the tenant; the newer one is on its way to it."""
-        return self.status == _UNAVAILABLE
-
-    @property
-    def is_unknown_payment(self) -> bool:
-        """Whether the engine has not begun the payment; an address that is not known says nothing of that."""
-        problem = self.problem() if self.status == _NOT_FOUND else None
-        return problem is not None and problem.code == _UNKNOWN_PAYMENT
-
-    def decode(self, status: int, kind: type[AnswerT]) -> AnswerT:
-        if self.status == status:
-            try:
-                return msgspec.json.decode(self.body, type=kind)
-            except msgspec.MsgspecError as error:
-                # One line says it all; a traceback would only show this place.
-                _logger.error("an engine's answer is not a %s: %s", kind.__name__, error)  # noqa: TRY400
-                raise EngineUnavailableError from error
-        problem = self.problem()
-        if problem is not None and problem.code == _SUSPENDED:
-            # The engine heard of it a moment before this process did.
-            raise ForbiddenError(_SUSPENDED, "The tenant is suspended.", "header:Authorization")
-        if problem is None or self.status not in _FOR_CHANNEL or problem.status != self.status:
-            code = "-" if problem is None else problem.code
-            _logger.error("an engine answered %d (%s)", self.status, code)
-            raise EngineUnavailableError
-        raise EngineRefusalError(problem, _retry_after_s(self.retry_after))
-
-    def problem(self) -> Problem | None:
-        if self.media_type != PROBLEM_MEDIA_TYPE:
-            return None
-        try:
-            return msgspec.json.decode(self.body, type=Problem)
-        except msgspec.MsgspecError:
-            # Counted as no problem: the caller logs it and answers engine-unavailable.
-            return None
-
-
-async def _exchange(http: HttpClient, asked: _Asked, url: str) -> _Answer:
-    answer = await http.request(
-        asked.method, url + asked.path, asked.headers, asked.body, answer_bytes_max=ANSWER_BYTES_MAX
-    )
-    media_type, retry_after, leader = (
-        answer.headers.get(name, "") for name in ("content-type", "retry-after", _LEADER)
-    )
-    media_type = media_type.partition(";")[0].strip().lower()
-    return _Answer(answer.status, media_type, retry_after, leader, answer.body)
-
-
-def _retry_after_s(text: str) -> int | None:
-    if not (text.isascii() and text.isdigit()):
-        return None
-    return min(int(text[:3]), RETRY_AFTER_MAX_S)

@@ -169,12 +169,12 @@ def _members() -> Paths:
             )
         },
         "/v1/party-lookups": {"post": _begin("lookPartyUp", sought, channel.PartyLookup, [_V1_KEY])},
-        "/v1/party-lookups/{lookup_id}": {
+        "/v1/party-lookups/{party_lookup_id}": {
             "get": _find(
                 "partyStatus",
                 "Who is reached by an identifier.",
                 channel.PartyStatus,
-                [_in_path("lookup_id", _ID)],
+                [_in_path("party_lookup_id", _ID)],
                 SCOPE_WRITE,
             )
         },

@@ -9,6 +9,7 @@ from payhub_cli.errors import NotRunningError
 from payhub_cli.local import files
 from payhub_cli.process import ProcessState
 
+DATA_ROOT: Final = Path(".payhub")  # below it each profile has a folder, unless another one is named
 FILE_NAME: Final = "state.json"
 
 

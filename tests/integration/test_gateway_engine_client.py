@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from unit.gateway.gateway_kit import tenant_config
 
 from payhub_gateway.circuit_breaker import FAILURES_MAX
-from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
+from payhub_gateway.engine_client import HttpEngineClient
+from payhub_gateway.engine_exchange import EngineRefusalError, EngineUnavailableError
 from payhub_platform.contracts.channel import (
     ChannelMoney,
     Confirmation,
@@ -20,7 +21,13 @@ from payhub_platform.contracts.channel import (
     TransferAccepted,
     TransferStatus,
 )
-from payhub_platform.contracts.engine import PATH_PAYMENTS, PATH_RECALL, StartPayment
+from payhub_platform.contracts.engine import (
+    PATH_ACCOUNTS,
+    PATH_PAYMENTS,
+    PATH_RECALLS,
+    RecallStart,
+    StartPayment,
+)
 from payhub_platform.contracts.tenant import FormerEngine, TenantConfig
 from payhub_platform.errors import ForbiddenError, NotFoundError
 from payhub_platform.money import Money
@@ -254,19 +261,22 @@ async def test_a_placement_that_the_engine_knows_first_is_followed():
         assert request.headers["x-payhub-epoch"] == "8"
 
 
-async def test_what_the_former_engine_has_begun_is_not_begun_again():
+@pytest.mark.parametrize("path", [PATH_PAYMENTS, PATH_ACCOUNTS])
+async def test_what_the_former_engine_has_begun_is_not_begun_again(path: str):
     here = moved(8, "south", former=["north"])
     async with two_engines(lambda _tenant: here) as (client, north, south):
 
         async def lose_then_recall(request: web.Request) -> web.StreamResponse:
-            again = accepted if request.path == PATH_RECALL else problem(409, "stale-epoch")
+            again = accepted if request.path == PATH_RECALLS else problem(409, "stale-epoch")
             return await (lose if len(north.requests) == 1 else again)(request)
 
         north.handler, south.handler = lose_then_recall, accepted
-        assert await client.start(moved(7, "north"), PAYMENT, TRACE) == TransferAccepted(transaction_id="p-1")
+        begun = await client.start(moved(7, "north"), PAYMENT, TRACE, path)
+        assert begun == TransferAccepted(transaction_id="p-1")
         [*_, (asked, body)] = north.requests
-        assert (asked.path, asked.headers["x-payhub-epoch"]) == (PATH_RECALL, "8")
-        assert msgspec.json.decode(body, type=StartPayment) == PAYMENT
+        assert (asked.path, asked.headers["x-payhub-epoch"]) == (PATH_RECALLS, "8")
+        told = RecallStart(path=path, payment_id="p-1", fingerprint="f")
+        assert msgspec.json.decode(body, type=RecallStart) == told
         assert south.requests == []
 
 
@@ -274,7 +284,7 @@ async def test_what_no_former_engine_has_begun_is_begun_at_the_new_one():
     async with two_engines() as (client, north, south):
         south.handler = accepted
         await client.start(moved(8, "south", former=["north", "south"]), PAYMENT, TRACE)
-        assert [request.path for request, _ in north.requests] == [PATH_RECALL]
+        assert [request.path for request, _ in north.requests] == [PATH_RECALLS]
         assert [request.path for request, _ in south.requests] == [PATH_PAYMENTS]
 
 

@@ -23,7 +23,7 @@ async def house(server_folder: Path) -> AsyncIterator[House]:
 async def test_no_operation_of_any_document_reaches_another_institution(house: House) -> None:
     token = house.installation.around.secrets.aggregator_token
     tenants = Api(house.session, house.installation.url("tenants"), {"Authorization": f"Bearer {token}"})
-    who = await strangers(house.gateway, tenants, house.channel)
+    who = await strangers(house.gateway, tenants)
     before = (await house.books()).ledgers[OTHER]
     report = await prove(house.session, house.gateway, tenants, who, lambda _: None)
     # Times are for a quiet machine: the command judges them.

@@ -1,18 +1,16 @@
-"""A tenant that is moved while its payments begin: real gateways' clients and engines, no network to trust.
+"""A tenant that moves while its payments and look-ups begin: real clients and engines, a bad network.
 
 Requests are lost, delayed until long after their sender has given up, and answered in vain; engines crash;
 every gateway and engine hears of a placement in its own time.
 """
 
 import asyncio
-import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 import httpx
 import msgspec
 from litestar import Litestar
@@ -20,19 +18,23 @@ from litestar.di import Provide
 from simulation.simulated_engine import SimulatedDisk, SimulatedStream
 from unit.gateway.gateway_kit import tenant_config
 
+from payhub_engines.connectors.member import ACCOUNT_PROCESS
 from payhub_engines.connectors.payment import PAYER_PROCESS
 from payhub_engines.core.commands import DeployProcess, FoundEngine
 from payhub_engines.core.events import InstanceStarted, decode_entry
 from payhub_engines.processes import load
 from payhub_engines.server.api import PaymentsController
 from payhub_engines.server.engine import Engine
+from payhub_engines.server.members_api import AccountsController
+from payhub_engines.server.recalls_api import RecallsController
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_platform import ids
 from payhub_platform.contracts.channel import PartyIdInfo
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.engine import PATH_ACCOUNTS, PATH_PAYMENTS, StartAccountLookup, StartPayment
 from payhub_platform.contracts.tenant import FormerEngine, TenantConfig
 from payhub_platform.errors import PayhubError, UnavailableError
 from payhub_platform.http import exception_handlers
+from payhub_platform.http_client import Answer, UnansweredError
 from payhub_platform.money import Money
 from payhub_platform.telemetry.tracing import Tracing
 from payhub_tenants.placement.model import PlacementRecord, begins, formers_after
@@ -48,13 +50,21 @@ LATE_S_MAX = 9.0  # of a request; whoever sent it has given up after five second
 CRASHES_MAX = 2
 HEALED_S_MAX = 120.0
 
-_PROCESS = next(xml for _, xml in load() if f'id="{PAYER_PROCESS}"'.encode() in xml)
+_PROCESSES = [
+    next(xml for _, xml in load() if f'id="{process}"'.encode() in xml)
+    for process in (PAYER_PROCESS, ACCOUNT_PROCESS)
+]
 
 
-def payment(number: int) -> StartPayment:
+def wanted(number: int) -> tuple[str, StartPayment | StartAccountLookup]:
+    """Return what a client asks for, and under which path: payments, and between them look-ups."""
+    payment_id = ids.payment_id("buffalo", "ussd", str(number))
     party = PartyIdInfo(party_id_type="MSISDN", party_identifier="1")
-    return StartPayment(
-        payment_id=ids.payment_id("buffalo", "ussd", str(number)),
+    if number % 2:
+        lookup = StartAccountLookup(payment_id=payment_id, fingerprint="f", client_id="ussd", party=party)
+        return PATH_ACCOUNTS, lookup
+    return PATH_PAYMENTS, StartPayment(
+        payment_id=payment_id,
         idempotency_key=str(number),
         fingerprint="f",
         client_id="ussd",
@@ -65,7 +75,7 @@ def payment(number: int) -> StartPayment:
 
 
 class MovingEngine(Engine):
-    """An engine of which the payments' API is there, on a log that is a list."""
+    """An engine of which the API where things begin is there, on a log that is a list."""
 
     def __init__(self, name: str, chance: random.Random) -> None:
         self.known: dict[str, TenantConfig] = {}
@@ -74,7 +84,7 @@ class MovingEngine(Engine):
         self.tracing = Tracing("test")
         self.clock = lambda: 0
         self.directory = SimpleNamespace(get=self.known.get)  # type: ignore[assignment]
-        self._opening = [FoundEngine(origin=f"{name}/first"), DeployProcess(xml=_PROCESS)]
+        self._opening = [FoundEngine(origin=f"{name}/first"), *(DeployProcess(xml=xml) for xml in _PROCESSES)]
         self._chance = chance
         self._running: asyncio.Task[None] | None = None
         self.http: httpx.AsyncClient | None = None
@@ -84,7 +94,7 @@ class MovingEngine(Engine):
         self.stream = SimulatedStream(self.disk, self._opening, self._chance)  # type: ignore[arg-type,assignment]
         self._running = asyncio.create_task(self.stream.run())  # type: ignore[attr-defined]
         app = Litestar(
-            [PaymentsController],
+            [PaymentsController, AccountsController, RecallsController],
             dependencies={"engine": Provide(lambda: self, sync_to_thread=False)},
             exception_handlers=exception_handlers(),
             openapi_config=None,
@@ -102,38 +112,29 @@ class MovingEngine(Engine):
         self.stream.crash()  # type: ignore[attr-defined]
 
     def started(self) -> list[str]:
-        """Return the payments that have begun here."""
+        """Return what has begun here."""
         events = [event for raw in self.disk.log for event in decode_entry(raw).events]  # type: ignore[attr-defined]
         return [event.payment for event in events if isinstance(event, InstanceStarted)]
 
 
-class UntrustedSession:
-    """What the gateway's client needs of an HTTP session, over a network that cannot be trusted."""
+class UntrustedClient:
+    """What the gateway's client needs of an HTTP client, over a network that cannot be trusted."""
 
     def __init__(self, world: "MovingWorld") -> None:
         self._world = world
 
-    @contextlib.asynccontextmanager
     async def request(
-        self, method: str, url: str, *, data: bytes, headers: dict[str, str], **_: Any
-    ) -> AsyncIterator[Any]:
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes, **_: Any
+    ) -> Answer:
         """Deliver a request never, late or at once, whether somebody still waits or not; its answer too."""
-        world, (_, _, name, *rest) = self._world, url.split("/")
-        arriving = asyncio.create_task(world.deliver(name, method, "/" + "/".join(rest), data, headers))
+        world, (_scheme, _empty, name, *rest) = self._world, url.split("/")
+        arriving = asyncio.create_task(world.deliver(name, method, "/" + "/".join(rest), body, dict(headers)))
         world.deliveries.add(arriving)
         arriving.add_done_callback(world.deliveries.discard)
         answer = await asyncio.shield(arriving)
         if answer is None:
-            raise aiohttp.ServerDisconnectedError
-        yield answer
-
-
-class _Content:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        yield self._content
+            raise UnansweredError("lost")
+        return answer
 
 
 class MovingWorld:
@@ -166,13 +167,13 @@ class MovingWorld:
         for engine in self.engines.values():
             await engine.crash()
         started = Counter(one for engine in self.engines.values() for one in engine.started())
-        wanted = {payment(number).payment_id for number in range(PAYMENTS)}
-        assert set(started) == wanted, "a payment was lost"
-        assert all(count == 1 for count in started.values()), "a payment has begun twice"
+        all_wanted = {wanted(number)[1].payment_id for number in range(PAYMENTS)}
+        assert set(started) == all_wanted, "something was lost"
+        assert all(count == 1 for count in started.values()), "something has begun twice"
 
     async def deliver(
         self, name: str, method: str, path: str, data: bytes, headers: dict[str, str]
-    ) -> SimpleNamespace | None:
+    ) -> Answer | None:
         """Bring a request to an engine; None where the answer is lost."""
         await asyncio.sleep(self._delay_s())
         engine = self.engines[name]
@@ -182,13 +183,7 @@ class MovingWorld:
         await asyncio.sleep(self._delay_s())
         if self.is_bad and self.chance.random() < 0.2:
             return None
-        media_type = answer.headers.get("content-type", "").partition(";")[0]
-        return SimpleNamespace(
-            status=answer.status_code,
-            headers=answer.headers,
-            content_type=media_type,
-            content=_Content(answer.content),
-        )
+        return Answer(answer.status_code, dict(answer.headers), answer.content)
 
     def _delay_s(self) -> float:
         kind = self.chance.random() if self.is_bad else 1.0
@@ -237,16 +232,17 @@ class MovingWorld:
     async def _try(self, number: int) -> bool:
         known = self.chance.choice(self._known)
         addresses = {name: f"http://{name}" for name in ENGINES}
+        path, asked = wanted(number)
         client = HttpEngineClient(addresses, "secret", present=known.get)
-        client._session = UntrustedSession(self)  # type: ignore[assignment]
+        client._http = UntrustedClient(self)  # type: ignore[assignment]
         try:
-            await client.start(known["buffalo"], payment(number), "")
+            await client.start(known["buffalo"], asked, "", path)
         except UnavailableError:
             return False
         except PayhubError as error:
             assert error.retry_after_s is not None or error.code == "placement-unknown", error  # noqa: PT017
             return False
-        self.accepted[payment(number).payment_id] += 1
+        self.accepted[asked.payment_id] += 1
         return True
 
     async def _until_accepted(self, number: int) -> None:

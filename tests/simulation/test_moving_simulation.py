@@ -1,4 +1,4 @@
-"""A tenant is moved there and back while its payments begin: none is lost, none begins twice."""
+"""A tenant is moved there and back while its payments and look-ups begin: none is lost, none begins twice."""
 
 import logging
 
@@ -6,7 +6,7 @@ import pytest
 from simulation.moving_world import PAYMENTS, MovingWorld
 from simulation.virtual_time import run_virtual
 
-from payhub_engines.server import api
+from payhub_engines.server import recalls_api
 
 SEEDS = 6
 DEFECT_SEEDS = 40
@@ -35,7 +35,7 @@ def tell(seed: int, **how: bool) -> int:
 
 
 @pytest.mark.timeout(120)
-def test_every_payment_begins_once_wherever_its_tenant_is() -> None:
+def test_everything_begins_once_wherever_its_tenant_is() -> None:
     accepted = tell_some(SEEDS)
     assert accepted > SEEDS * PAYMENTS  # repetitions were answered too, so the stories tell something
 
@@ -51,6 +51,6 @@ def test_the_stories_find_out_when_an_engine_answers_without_a_fence(monkeypatch
     async def unfenced(stream, tenant, _epoch, find):
         return await stream.read(find, tenant)
 
-    monkeypatch.setattr(api, "recalled", unfenced)
+    monkeypatch.setattr(recalls_api, "recalled", unfenced)
     with pytest.raises(AssertionError, match="begun twice"):
         tell_some(DEFECT_SEEDS)

@@ -23,6 +23,7 @@ from payhub_engines.server.members_api import (
     RegistrationsController,
 )
 from payhub_engines.server.operator_api import OperatorController
+from payhub_engines.server.recalls_api import RecallsController
 from payhub_engines.server.received_requests import ReceivedRequestsController
 from payhub_engines.server.settings import EngineSettings
 from payhub_engines.server.tenants_api import TenantsController
@@ -44,6 +45,7 @@ CONTROLLERS: Final = (
     PartiesController,
     RegistrationsController,
     ReceivedRequestsController,
+    RecallsController,
     OperatorController,
     TenantsController,
 )

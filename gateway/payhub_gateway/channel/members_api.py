@@ -74,16 +74,16 @@ async def look_party_up(
     return accepted(await flows.begin(caller, act, current_traceparent()), PATH_PARTIES)
 
 
-@get(PATH_PARTIES + "/{lookup_id:str}")
+@get(PATH_PARTIES + "/{party_lookup_id:str}")
 async def party_status(
     request: AnyRequest,
-    lookup_id: FromPath[str],
+    party_lookup_id: FromPath[str],
     access: NamedDependency[Access],
     flows: NamedDependency[FlowService],
 ) -> PartyStatus:
     """Tell who is reached by an identifier; PENDING until the party's institution has said so."""
     caller = access.require(request, SCOPE_WRITE)
-    return await flows.find(caller, ENGINE_PARTIES, lookup_id, PartyStatus, current_traceparent())
+    return await flows.find(caller, ENGINE_PARTIES, party_lookup_id, PartyStatus, current_traceparent())
 
 
 @post(PATH_REGISTRATIONS, status_code=ACCEPTED)

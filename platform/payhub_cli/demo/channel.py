@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -50,8 +50,11 @@ class Channel:
         """Return the JWK set that the aggregator registers."""
         return {"keys": [self._key.as_dict(private=False)]}
 
-    async def authenticate(self) -> None:
+    async def authenticate(self, scopes: Sequence[str] = ()) -> None:
         """Get an access token with private_key_jwt (RFC 7523); wait until the gateway knows us.
+
+        Args:
+            scopes: those that are wanted, where payments alone are not enough.
 
         Raises:
             DemoError: the gateway gave none in time.
@@ -62,6 +65,7 @@ class Channel:
                 "grant_type": "client_credentials",
                 "client_assertion_type": ASSERTION_TYPE,
                 "client_assertion": self._assertion(),
+                "scope": " ".join(scopes),
             }
             status, answer = await self._gateway.form("/oauth2/token", form)
             if status == _OK:

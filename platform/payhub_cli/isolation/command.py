@@ -76,6 +76,6 @@ async def _prove(installation: Installation, session: aiohttp.ClientSession, ste
         onboarding = Onboarding(tenants, sandbox, installation.replica_urls())
         await onboarding.run(CLIENT_ID, channel.public_keys())
         await channel.authenticate()
-        who = await strangers(gateway, tenants, channel)
+        who = await strangers(gateway, tenants)
     with steps.step("Try every operation on what the other has") as step:
         return await prove(session, gateway, tenants, who, step.advance)

@@ -10,12 +10,14 @@ import msgspec
 from payhub_cli.demo.client import Api
 from payhub_cli.isolation.errors import IsolationError
 from payhub_cli.isolation.model import Answer, Finding, Operation, Report, Row, judged, operations, without
-from payhub_cli.isolation.strangers import OTHER, STRANGER, Names, Strangers, payment
+from payhub_cli.isolation.strangers import KINDS, OTHER, STRANGER, Names, Strangers, payment
 
 ROUNDS: Final = 5  # each question is asked so often, about theirs and nobody's in turn
 TENANT_HEADER: Final = "Platform-TenantId"
 TENANT: Final = "tenant_id"
 PAYMENT_KEY: Final = "isolation-2"
+REGISTRATION_KEY: Final = "isolation-4"
+REQUEST_KEY: Final = "isolation-3"  # of whatever takes one
 TIMEOUT: Final = aiohttp.ClientTimeout(total=20.0)
 _UNTRIED: Final = "the suite knows no {what} for it: add one to payhub_cli/isolation"
 
@@ -26,6 +28,20 @@ OPEN: Final = frozenset({"tenants GET /health/live", "tenants GET /health/ready"
 BODIES: Final[Mapping[tuple[str, str], Any]] = {
     ("PUT", "/v1/tenants/{tenant_id}/party-identifiers/{type_}/{value}/account"): {"accountId": "R-1"},
     ("POST", "/v1/tenants/{tenant_id}/keys/{key_id}/activate"): {},
+    ("POST", "/v1/tenants/{tenant_id}/endpoints/{endpoint_id}/rotate"): {},
+    ("POST", "/v1/transfers/{payment_id}/confirmation"): {"accepted": True},
+    ("POST", "/v1/transfers/{payment_id}/refunds"): {},
+    ("POST", "/v1/transaction-requests/{request_id}/authorization"): {"responseType": "REJECTED"},
+}
+
+# Codes of what is refused because nothing of one's own is there to act on, be it another's or nobody's. The
+# last two ask the core bank of whoever asks; it knows none of another institution's members.
+REFUSALS: Final[Mapping[str, str]] = {
+    "gateway POST /v1/transfers/{payment_id}/confirmation": "nothing-to-confirm",
+    "gateway POST /v1/transfers/{payment_id}/refunds": "not-refundable",
+    "gateway POST /v1/transaction-requests/{request_id}/authorization": "nothing-to-confirm",
+    "gateway GET /channel/accounts/{kind}/{identifier}/status": "account-refused",
+    "gateway GET /channel/accounts/{kind}/{identifier}/balance": "account-refused",
 }
 
 
@@ -57,6 +73,7 @@ class Suite:
             await self._try(operation)
             progress(len(every))
         await self._pay_from_theirs()
+        await self._register_theirs()
         return self._rows, self._findings
 
     async def _pay_from_theirs(self) -> None:
@@ -68,6 +85,16 @@ class Suite:
                 Finding(operation="gateway POST /channel/transfer", flaw="answered", detail=detail)
             )
 
+    async def _register_theirs(self) -> None:
+        """Have another institution's member registered as one's own, or withdrawn: neither may be done."""
+        for withdraw in (False, True):
+            state = await self._strangers.register(f"{REGISTRATION_KEY}-{withdraw}", withdraw=withdraw)
+            if state != "FAILED":
+                detail = f"another institution's member, {withdraw=}, is {state}"
+                self._findings.append(
+                    Finding(operation="gateway POST /v1/party-registrations", flaw="answered", detail=detail)
+                )
+
     async def _try(self, operation: Operation) -> None:
         unnamed = [name for name in operation.parameters if name not in self._strangers.theirs]
         if unnamed:
@@ -75,7 +102,7 @@ class Suite:
             return
         theirs, nobodys = self._strangers.theirs, self._strangers.nobodys
         own = {TENANT: STRANGER}
-        things = [name for name in operation.parameters if name not in (TENANT, "type_")]
+        things = [name for name in operation.parameters if name not in (TENANT, *KINDS)]
         if TENANT in operation.parameters:
             await self._compare(operation, "another institution", theirs, {**theirs, TENANT: nobodys[TENANT]})
         if things:
@@ -94,7 +121,7 @@ class Suite:
         for _ in range(ROUNDS):
             told.append(await self._ask(operation, theirs))
             untold.append(await self._ask(operation, nobodys))
-        row, findings = judged(operation.name, about, told, untold)
+        row, findings = judged(operation.name, about, told, untold, REFUSALS.get(operation.name, ""))
         self._rows.append(row)
         self._findings += findings
 
@@ -113,6 +140,7 @@ class Suite:
         )
         if tenant:
             headers[TENANT_HEADER] = tenant
+        headers["Idempotency-Key"] = REQUEST_KEY
         if operation.takes_body:
             headers["Content-Type"] = "application/json"
         content = msgspec.json.encode(BODIES.get((operation.method, operation.path), {}))

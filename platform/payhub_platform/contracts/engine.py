@@ -13,7 +13,7 @@ HEADER_LEADER: Final = "x-payhub-leader"  # in an answer of the leader: the repl
 HEADER_FORWARDED: Final = "x-payhub-forwarded"  # in a request that a follower sends on: its own id
 HEADER_ACT: Final = "x-payhub-act"  # beside a person's decision: the same id again is the same one
 PATH_PAYMENTS: Final = "/engine/v1/payments"
-PATH_RECALL: Final = "/engine/v1/payments/recall"
+PATH_RECALLS: Final = "/engine/v1/recalls"
 PATH_TENANTS: Final = "/engine/v1/tenants"
 PATH_DRAIN: Final = "drain"  # below a tenant: POST, answered by ``TenantDrain``
 PATH_OVERVIEW: Final = "/engine/v1/overview"
@@ -48,6 +48,17 @@ class StartPayment(Contract, frozen=True, kw_only=True):
     client_ref_id: str | None = None
     note: str | None = None
     expires_at_ms: int | None = None
+
+
+class RecallStart(Contract, frozen=True, kw_only=True):
+    """Body of ``POST /engine/v1/recalls``: has this engine begun it? It will not under an older epoch.
+
+    Answered as the start was; 404 ``payment-not-found`` where nothing was begun.
+    """
+
+    path: str  # under which it is begun, such as /engine/v1/payments
+    payment_id: str
+    fingerprint: str
 
 
 class RecallRequest(Contract, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from payhub_gateway.app import Parts, create_app
-from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError
+from payhub_gateway.engine_exchange import EngineRefusalError, EngineUnavailableError
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import (

@@ -11,7 +11,7 @@ from payhub_platform.contracts.channel import AccountState, TransferError
 ACCOUNTS = "/v1/account-lookups"
 REGISTRATIONS = "/v1/party-registrations"
 PARTIES = "/v1/party-lookups"
-NAMES = {ACCOUNTS: "{lookup_id}", PARTIES: "{lookup_id}", REGISTRATIONS: "{registration_id}"}
+NAMES = {ACCOUNTS: "{lookup_id}", PARTIES: "{party_lookup_id}", REGISTRATIONS: "{registration_id}"}
 MEMBER = {"partyIdType": "MSISDN", "partyIdentifier": "254700000001"}
 ACCOUNT = AccountState(
     account_id="A1",
