@@ -12,6 +12,10 @@ PAYEE_PARTICIPANT_LOOKUP: Final = "payee-participant-lookup"
 REFUSE_QUERY: Final = "refuse-query"
 ACCOUNT_LOOKUP: Final = "account-lookup"
 PARTY_REGISTRATION: Final = "party-registration"
+PAYER_BULK_PAYMENT: Final = "payer-bulk-payment"
+PAYER_BULK_LOOKUP: Final = "payer-bulk-lookup"
+PAYER_BULK_TRANSFER: Final = "payer-bulk-transfer"
+PAYEE_BULK_QUOTE_TRANSFER: Final = "payee-bulk-quote-transfer"
 
 _NAMES: Final = (
     PAYER_FUND_TRANSFER,
@@ -23,6 +27,10 @@ _NAMES: Final = (
     REFUSE_QUERY,
     ACCOUNT_LOOKUP,
     PARTY_REGISTRATION,
+    PAYER_BULK_PAYMENT,
+    PAYER_BULK_LOOKUP,
+    PAYER_BULK_TRANSFER,
+    PAYEE_BULK_QUOTE_TRANSFER,
 )
 
 

@@ -21,8 +21,7 @@ from payhub_engines.connectors.mojaloop.ingress import (
     translate,
     verify_signature,
 )
-from payhub_engines.connectors.mojaloop.received import names
-from payhub_engines.connectors.mojaloop.received.payments import refuse_unquoted
+from payhub_engines.connectors.mojaloop.received import bulk, names, payments
 from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal, missing, not_served
 from payhub_engines.core.commands import Command, CorrelateMessage, QueueHandover
 from payhub_engines.core.reply import Rejected
@@ -34,7 +33,14 @@ from payhub_platform.errors import UnavailableError
 PREFIX: Final = "/fspiop"
 
 _MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
-_TRANSFER: Final = "transfer"  # the variable of a process that has taken one
+_PREPARED: Final = {  # the process that quotes, its variable once it has taken a transfer, and what refuses one
+    names.TRANSFER_PREPARE: (names.PAYEE_QUOTE_TRANSFER, "transfer", payments.refuse_unquoted),
+    names.BULK_TRANSFER_PREPARE: (
+        names.PAYEE_BULK_QUOTE_TRANSFER,
+        "bulkTransferFingerprint",
+        bulk.refuse_unquoted,
+    ),
+}
 _NOT_SERVED: Final = frozenset(("unknown-process", "no-start"))
 
 _METHODS: Final = [HttpMethod(method) for method in METHODS]
@@ -108,14 +114,15 @@ def _of_known_quote(engine: Engine, tenant: TenantConfig, callback: Callback) ->
     One whose quote is being answered is kept until the process waits for it, and what is sent again of a
     transfer that was taken is left to what became of that.
     """
-    if callback.name != names.TRANSFER_PREPARE or tenant.home_engine != engine.settings.engine_id:
+    if callback.name not in _PREPARED or tenant.home_engine != engine.settings.engine_id:
         return callback
+    process, taken, refuse_unquoted = _PREPARED[callback.name]
     state = engine.stream.machine.state
     if state.has_subscription(callback.tenant, callback.name, callback.correlation_key):
         return callback
-    transaction_id = callback.correlation_key.rpartition("/")[2]
-    found = state.find_instance(callback.tenant, names.PAYEE_QUOTE_TRANSFER, transaction_id)
-    if found is not None and (found.ended_at_ms is None or _TRANSFER in found.variables):
+    quoted = callback.correlation_key.rpartition("/")[2]
+    found = state.find_instance(callback.tenant, process, quoted)
+    if found is not None and (found.ended_at_ms is None or taken in found.variables):
         return callback
     return refuse_unquoted(callback, engine.clock()) or callback
 

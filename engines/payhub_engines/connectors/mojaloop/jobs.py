@@ -3,6 +3,8 @@
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
+from payhub_engines.connectors.mojaloop.jobs_bulk_payee import BulkPayeeJobs
+from payhub_engines.connectors.mojaloop.jobs_bulk_payer import BulkPayerJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
 from payhub_engines.connectors.mojaloop.jobs_registration import RegistrationJobs
@@ -21,6 +23,8 @@ class MojaloopJobs:
         self.requests = RequestJobs(sender)
         self.authorizations = AuthorizationJobs(sender, keys)
         self.registration = RegistrationJobs(sender)
+        self.bulk_payer = BulkPayerJobs(sender)
+        self.bulk_payee = BulkPayeeJobs(sender, keys)
 
     def handlers(self) -> dict[str, Handler]:
         """Return job type to handler."""
@@ -30,4 +34,6 @@ class MojaloopJobs:
             **self.requests.handlers(),
             **self.authorizations.handlers(),
             **self.registration.handlers(),
+            **self.bulk_payer.handlers(),
+            **self.bulk_payee.handlers(),
         }

@@ -38,8 +38,11 @@ STUCK = {
 # which test does; test_member_processes.py there takes those of party-registration.
 BY_CONNECTORS = {
     "party-registration",
+    "payee-bulk-quote-transfer",
     "payee-quote-transfer",
     "payee-transaction-request",
+    "payer-bulk-payment",
+    "payer-bulk-transfer",
     "payer-fund-transfer",
     "payer-transaction-request",
 }

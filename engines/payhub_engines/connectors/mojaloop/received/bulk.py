@@ -1,21 +1,39 @@
 """Many payments at once: bulk quotes and bulk transfers."""
 
+from typing import Any, Final
+
+import msgspec
+
+from payhub_engines.connectors import refusals
+from payhub_engines.connectors.mojaloop import error_codes
+from payhub_engines.connectors.mojaloop.bulk_terms import ABORTED, NOT_FOUND
+from payhub_engines.connectors.mojaloop.bulk_variables import BulkTransferResult
 from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received
+from payhub_engines.connectors.mojaloop.refusal import FspiopRefusal
 from payhub_engines.connectors.variables import builtin
+from payhub_platform import ids
+from payhub_platform.clock import parse_iso
 from payhub_platform.contracts.fspiop_bulk import (
     BulkQuoteRequest,
     BulkQuoteResponse,
     BulkTransferPrepare,
     BulkTransferResponse,
 )
+from payhub_platform.contracts.handover import Callback
+
+PAYMENTS_MAX: Final = 100  # of a bulk to us; FSPIOP allows 1,000, and an instance holds them all
+BYTES_MAX: Final = 192 * 1024  # of a body with packets, which becomes variables of one instance
+UNKNOWN: Final = "UNKNOWN"
 
 
 def bulk_quotes(received: Received) -> Inbound:
     """POST asks for our terms of many payments; PUT brings another's; GET asks for ours again."""
     if not received.path:
         received.require("POST")
+        _check_size(received)
         request = received.read(BulkQuoteRequest)
+        _check_count(len(request.individual_quotes), "/individualQuotes")
         return received.start(
             names.BULK_QUOTE_REQUEST,
             request.bulk_quote_id,
@@ -27,6 +45,7 @@ def bulk_quotes(received: Received) -> Inbound:
     if received.method == "GET":
         received.require("GET")
         return received.query(names.BULK_QUOTE_QUERY, bulk_quote_id)
+    _check_size(received)
     return received.answer(names.BULK_QUOTE_RESPONSE, bulk_quote_id, "bulkQuoteResponse", BulkQuoteResponse)
 
 
@@ -34,23 +53,51 @@ def bulk_transfers(received: Received) -> Inbound:
     """POST prepares many transfers to us; PUT fulfils ours; PATCH says what the scheme did; GET asks."""
     if not received.path:
         received.require("POST")
+        _check_size(received)
         return _prepare(received)
     bulk_transfer_id = received.id("bulkTransferId")
     if received.method == "GET":
         received.require("GET")
         return received.query(names.BULK_TRANSFER_QUERY, bulk_transfer_id)
-    if received.method == "PATCH" and not received.is_error:
-        settled = builtin(received.read(BulkTransferResponse))
-        variables = {"bulkTransferResponse": settled, "answeredBy": received.source, "error": None}
-        callback = received.callback(names.BULK_TRANSFER_SETTLED, bulk_transfer_id, variables)
-        return Inbound(callback=callback, status=OK)
-    return received.answer(
-        names.BULK_TRANSFER_RESPONSE, bulk_transfer_id, "bulkTransferResponse", BulkTransferResponse
+    received.require("PUT", "PATCH")
+    name = names.BULK_TRANSFER_SETTLED if received.method == "PATCH" else names.BULK_TRANSFER_RESPONSE
+    variables = _error(received) if received.is_error else _results(received)
+    callback = received.callback(name, bulk_transfer_id, {**variables, "answeredBy": received.source})
+    return Inbound(callback=callback, status=OK)
+
+
+def refuse_unquoted(prepare: Callback, now_ms: int) -> Callback | None:
+    """Return what refuses a bulk that no quote here was asked for; None where it is over anyway.
+
+    Args:
+        prepare: the callback of a ``bulk-transfer-prepare``.
+        now_ms: when it was received.
+    """
+    bulk = msgspec.convert(prepare.variables["bulkTransfer"], BulkTransferPrepare)
+    if parse_iso(bulk.expiration) <= now_ms:
+        return None
+    source = prepare.correlation_key.rpartition("/")[0]  # an FSP's id may hold a slash itself
+    fingerprint = prepare.variables["bulkTransferFingerprint"]
+    refusal = refusals.error_value(
+        refusals.BULK_QUOTE_NOT_FOUND, "There is no such bulk quote here, or it is over."
+    )
+    return msgspec.structs.replace(
+        prepare,
+        variables={
+            "query": {"resource": "bulkTransfers", "path": [bulk.bulk_transfer_id]},
+            "queriedBy": source,
+            "queryRefusal": refusal,
+        },
+        start_process=names.REFUSE_QUERY,
+        payment=ids.derive("unquoted", prepare.tenant, source, bulk.bulk_transfer_id, fingerprint),
+        fingerprint=fingerprint,
+        ttl_ms=0,
     )
 
 
 def _prepare(received: Received) -> Inbound:
     prepare = received.read(BulkTransferPrepare)
+    _check_count(len(prepare.individual_transfers), "/individualTransfers")
     variables = {
         "bulkTransfer": builtin(prepare),
         "bulkTransferId": prepare.bulk_transfer_id,
@@ -60,3 +107,34 @@ def _prepare(received: Received) -> Inbound:
     # Who asked for the quotes is part of the key, as for a single transfer.
     key = f"{received.source}/{prepare.bulk_quote_id}"
     return Inbound(callback=received.callback(names.BULK_TRANSFER_PREPARE, key, variables), status=ACCEPTED)
+
+
+def _results(received: Received) -> dict[str, Any]:
+    told = received.read(BulkTransferResponse)
+    result = BulkTransferResult(state=told.bulk_transfer_state, results=told.individual_transfer_results)
+    return {"bulkTransferResult": builtin(result), "error": None}
+
+
+def _error(received: Received) -> dict[str, Any]:
+    """Classify an error about a bulk by what it says of its outcome, as that of a single transfer."""
+    error = received.error()
+    meaning = error_codes.reaction(error["code"], received.resource)
+    if meaning == "ask" or received.method == "PATCH":
+        state = UNKNOWN
+    else:
+        state = NOT_FOUND if meaning == "retry" else ABORTED
+    result: dict[str, Any] = {"bulkTransferResult": builtin(BulkTransferResult(state=state)), "error": error}
+    # A payee's reason is kept while the process asks the switch, which may know only that it is over.
+    return result | ({"bulkTransferRefusal": error} if state == ABORTED else {})
+
+
+def _check_count(count: int, where: str) -> None:
+    if count > PAYMENTS_MAX:
+        text = f"A bulk has at most {PAYMENTS_MAX} payments here."
+        raise FspiopRefusal(400, refusals.TOO_MANY_ELEMENTS, text, where)
+
+
+def _check_size(received: Received) -> None:
+    if len(received.body) > BYTES_MAX:
+        text = f"The body of a bulk has at most {BYTES_MAX} bytes here."
+        raise FspiopRefusal(400, refusals.TOO_LARGE, text, "header:Content-Length")
