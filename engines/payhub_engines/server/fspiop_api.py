@@ -33,7 +33,8 @@ from payhub_platform.errors import UnavailableError
 PREFIX: Final = "/fspiop"
 
 _MALFORMED: Final = frozenset(("invalid-key", "invalid-variables"))
-_PREPARED: Final = {  # the process that quotes, its variable once it has taken a transfer, and what refuses one
+# The process that has quoted, its variable once it has taken a transfer, and what refuses one.
+_PREPARED: Final = {
     names.TRANSFER_PREPARE: (names.PAYEE_QUOTE_TRANSFER, "transfer", payments.refuse_unquoted),
     names.BULK_TRANSFER_PREPARE: (
         names.PAYEE_BULK_QUOTE_TRANSFER,

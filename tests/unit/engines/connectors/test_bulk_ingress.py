@@ -1,0 +1,87 @@
+"""What is received of bulks: how much of it is taken, and what an error says of a bulk's outcome."""
+
+import pytest
+from unit.engines.connectors.connector_kit import NOW_MS
+from unit.engines.connectors.test_fspiop_ingress import (
+    BULK_DONE,
+    BULK_QUOTE,
+    BULK_QUOTED,
+    BULK_TRANSFER,
+    QUOTE_ID,
+    TRANSFER_ID,
+    error,
+    send,
+)
+
+from payhub_engines.connectors.mojaloop.ingress import FspiopRefusal
+from payhub_engines.connectors.mojaloop.received.bulk import BYTES_MAX, PAYMENTS_MAX, refuse_unquoted
+from payhub_platform.clock import iso
+
+MANY = {
+    "bulkQuotes": (BULK_QUOTE, "individualQuotes"),
+    "bulkTransfers": (BULK_TRANSFER, "individualTransfers"),
+}
+
+
+@pytest.mark.parametrize("resource", MANY)
+def test_a_bulk_of_more_payments_than_an_instance_holds_is_3103(buffalo, resource):
+    body, name = MANY[resource]
+    [item] = body[name]
+    assert send(buffalo, "POST", f"/{resource}", {**body, name: [item] * PAYMENTS_MAX}).callback is not None
+    with pytest.raises(FspiopRefusal) as refused:
+        send(buffalo, "POST", f"/{resource}", {**body, name: [item] * (PAYMENTS_MAX + 1)})
+    assert (refused.value.status, refused.value.error_code) == (400, "3103")
+    assert refused.value.description.startswith(f"/{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/bulkQuotes", BULK_QUOTE),
+        ("PUT", f"/bulkQuotes/{QUOTE_ID}", BULK_QUOTED),
+        ("POST", "/bulkTransfers", BULK_TRANSFER),
+    ],
+)
+def test_a_body_that_is_larger_than_an_instance_holds_is_3104(buffalo, method, path, body):
+    padded = {**body, "unknown": "x" * BYTES_MAX}
+    with pytest.raises(FspiopRefusal) as refused:
+        send(buffalo, method, path, padded)
+    assert (refused.value.status, refused.value.error_code) == (400, "3104")
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "state", "is_kept"),
+    [
+        ("PUT", "3303", "ABORTED", True),
+        ("PUT", "5104", "ABORTED", True),
+        ("PUT", "3210", "NOT_FOUND", False),
+        ("PUT", "2001", "UNKNOWN", False),
+        ("PUT", "3106", "UNKNOWN", False),
+        ("PATCH", "5104", "UNKNOWN", False),
+    ],
+)
+def test_an_error_says_whether_a_bulk_is_over(buffalo, method, code, state, is_kept):
+    callback = send(buffalo, method, f"/bulkTransfers/{TRANSFER_ID}/error", error(code)).callback
+    assert callback.variables["bulkTransferResult"] == {"state": state, "results": []}
+    assert callback.variables["error"]["code"] == code
+    assert ("bulkTransferRefusal" in callback.variables) == is_kept
+
+
+def test_results_are_told_with_their_state_and_who_tells_them(buffalo):
+    callback = send(buffalo, "PUT", f"/bulkTransfers/{TRANSFER_ID}", BULK_DONE).callback
+    assert callback.variables == {
+        "bulkTransferResult": {"state": "COMPLETED", "results": BULK_DONE["individualTransferResults"]},
+        "error": None,
+        "answeredBy": "lion",
+    }
+
+
+def test_a_bulk_that_was_never_quoted_is_refused_once_unless_it_is_over_anyway(buffalo):
+    body = {**BULK_TRANSFER, "expiration": iso(NOW_MS + 10_000)}
+    prepare = send(buffalo, "POST", "/bulkTransfers", body).callback
+    refusal = refuse_unquoted(prepare, NOW_MS)
+    assert refusal.start_process == "refuse-query"
+    assert refusal.variables["query"] == {"resource": "bulkTransfers", "path": [TRANSFER_ID]}
+    assert (refusal.variables["queriedBy"], refusal.variables["queryRefusal"]["code"]) == ("lion", "3209")
+    assert refuse_unquoted(prepare, NOW_MS).payment == refusal.payment
+    assert refuse_unquoted(prepare, NOW_MS + 10_000) is None
