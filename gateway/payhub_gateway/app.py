@@ -17,6 +17,7 @@ from payhub_gateway.channel.api import (
     transaction_state,
     transfer_status,
 )
+from payhub_gateway.channel.bulk import BulkPaymentService, bulk_payment_status, start_bulk_payment
 from payhub_gateway.channel.service import TransferService
 from payhub_gateway.draining import Draining
 from payhub_gateway.engine_client import EngineClient
@@ -115,6 +116,8 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             transfer_status,
             start_transfer_v1,
             transaction_state,
+            start_bulk_payment,
+            bulk_payment_status,
             usage,
             openapi_document,
             live,
@@ -135,6 +138,7 @@ def create_app(parts: Parts, lifespan: list[Lifespan] | None = None) -> Litestar
             "clock": _value(parts.clock),
             "draining": _value(parts.draining),
             "transfers": _value(TransferService(parts.engines, parts.in_flight, parts.clock)),
+            "bulk_payments": _value(BulkPaymentService(parts.engines, parts.in_flight, parts.clock)),
         },
         exception_handlers=exception_handlers(),
         middleware=[RequestLog(), RequestSpan(parts.tracing), HeadCheck()],

@@ -18,7 +18,6 @@ from payhub_platform.contracts.engine import (
     HEADER_LEADER,
     HEADER_TENANT,
     PATH_PAYMENTS,
-    StartPayment,
 )
 from payhub_platform.contracts.tenant import TenantConfig
 from payhub_platform.errors import (
@@ -39,7 +38,7 @@ RETRY_WAIT_S: Final = 0.05  # twice as long after each round of the replicas
 RETRY_WAIT_MAX_S: Final = 0.4
 PLACEMENT_WAIT_S: Final = 2.0  # for news of a placement that an engine knows already
 CONNECTIONS_MAX: Final = 256
-ANSWER_BYTES_MAX: Final = 64 * 1024
+ANSWER_BYTES_MAX: Final = 256 * 1024  # a bulk tells each of its payments
 RETRY_AFTER_MAX_S: Final = 60
 
 _OK: Final = 200
@@ -82,8 +81,10 @@ class EngineUnavailableError(UnavailableError):
 class EngineClient(Protocol):
     """How the gateway talks to the engine that serves a tenant."""
 
-    async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
-        """Have the engine commit a payment.
+    async def start(
+        self, tenant: TenantConfig, payment: msgspec.Struct, traceparent: str, path: str = PATH_PAYMENTS
+    ) -> TransferAccepted:
+        """Have the tenant's home engine commit a payment, or what else begins under a path of its API.
 
         Raises:
             EngineRefusalError: what the engine says against the payment.
@@ -96,6 +97,14 @@ class EngineClient(Protocol):
 
         Raises:
             NotFoundError: code ``unknown-payment``; the engine does not know it for this tenant.
+            EngineUnavailableError: code ``engine-unavailable``.
+        """
+
+    async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
+        """Ask how something stands that began under a path.
+
+        Raises:
+            NotFoundError: code ``unknown-payment``; no engine knows it for this tenant.
             EngineUnavailableError: code ``engine-unavailable``.
         """
 
@@ -142,32 +151,38 @@ class HttpEngineClient:
         if self._session is not None:
             await self._session.close()
 
-    async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
+    async def start(
+        self, tenant: TenantConfig, payment: msgspec.Struct, traceparent: str, path: str = PATH_PAYMENTS
+    ) -> TransferAccepted:
         """See ``EngineClient``. Asked again where that may help; the payment's id makes it harmless."""
         body = msgspec.json.encode(payment)
         until_s = asyncio.get_running_loop().time() + PLACEMENT_WAIT_S
         while True:
-            asked = self._asked(tenant, "POST", PATH_PAYMENTS, traceparent, body)
+            asked = self._asked(tenant, "POST", path, traceparent, body)
             answer = await self._call(tenant.home_engine, asked)
             if not answer.is_misplaced or asked.is_doubtful:
                 return answer.decode(_ACCEPTED, TransferAccepted)
             tenant = await self._newer(tenant, until_s)
 
     async def status(self, tenant: TenantConfig, payment_id: str, traceparent: str) -> TransferStatus:
+        """See ``EngineClient``."""
+        return await self.find(tenant, f"{PATH_PAYMENTS}/{payment_id}", TransferStatus, traceparent)
+
+    async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
         unavailable: PayhubError | None = None
         for engine in tenant.placement:
-            asked = self._asked(tenant, "GET", f"{PATH_PAYMENTS}/{payment_id}", traceparent)
+            asked = self._asked(tenant, "GET", path, traceparent)
             try:
                 answer = await self._call(engine, asked)
                 if answer.status != _NOT_FOUND or answer.problem() is None:
-                    return answer.decode(_OK, TransferStatus)
+                    return answer.decode(_OK, kind)
             except UnavailableError as error:
                 unavailable = error
             except EngineRefusalError as error:
                 unavailable = error
         # Nobody who was asked knows it; where one was not there, that means nothing.
-        raise unavailable or NotFoundError("unknown-payment", "There is no such transfer.")
+        raise unavailable or NotFoundError("unknown-payment", "There is nothing with this id.")
 
     def _asked(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes | None = None

@@ -7,6 +7,11 @@ from litestar import Response, get
 
 from payhub_gateway.observation import UNTRACED
 from payhub_gateway.rates.model import Usage
+from payhub_platform.contracts.bulk_payments import (
+    BulkPaymentAccepted,
+    BulkPaymentRequest,
+    BulkPaymentStatus,
+)
 from payhub_platform.contracts.channel import (
     TransactionState,
     TransferAccepted,
@@ -17,7 +22,17 @@ from payhub_platform.errors import PROBLEM_MEDIA_TYPE, Problem
 
 PATH: Final = "/v1/openapi.json"
 _REF: Final = "#/components/schemas/{name}"
-_BODIES: Final = (TransferRequest, TransferAccepted, TransferStatus, TransactionState, Usage, Problem)
+_BODIES: Final = (
+    TransferRequest,
+    TransferAccepted,
+    TransferStatus,
+    TransactionState,
+    BulkPaymentRequest,
+    BulkPaymentAccepted,
+    BulkPaymentStatus,
+    Usage,
+    Problem,
+)
 _REFUSALS: Final = {
     "400": "The request is not valid.",
     "401": "No access token, or one that does not hold.",
@@ -38,6 +53,17 @@ def document() -> dict[str, Any]:
         "paths": {
             "/v1/transfers": {"post": _start("startTransfer", "Idempotency-Key")},
             "/v1/transfers/{payment_id}": {"get": _status("transferStatus")},
+            "/v1/bulk-payments": {"post": _start_bulk()},
+            "/v1/bulk-payments/{bulk_id}": {
+                "get": _operation(
+                    "bulkPaymentStatus",
+                    "How a bulk of the caller's institution stands, and each of its payments.",
+                    BulkPaymentStatus,
+                    "payments:read",
+                    parameters=[_in_path("bulk_id", {"type": "string", "format": "uuid"})],
+                    more=_unknown(),
+                )
+            },
             "/v1/usage": {
                 "get": _operation("usage", "The client's limits, and how it stands.", Usage, "payments:read")
             },
@@ -99,6 +125,18 @@ def _start(operation_id: str, key_header: str) -> dict[str, Any]:
     return {**operation, "requestBody": {"required": True, "content": content}}
 
 
+def _start_bulk() -> dict[str, Any]:
+    started = _start("startBulkPayment", "Idempotency-Key")
+    accepted = {**started["responses"]["202"], "content": _content(BulkPaymentAccepted)}
+    return {
+        **started,
+        "summary": "Starts many payments of one payer; they are committed once this is answered.",
+        "parameters": started["parameters"][:1],
+        "requestBody": {"required": True, "content": _content(BulkPaymentRequest)},
+        "responses": {**started["responses"], "202": accepted},
+    }
+
+
 def _status(operation_id: str) -> dict[str, Any]:
     parameters = [_in_path("payment_id", {"type": "string", "format": "uuid"})]
     return _operation(
@@ -148,6 +186,10 @@ def _problem(description: str) -> dict[str, Any]:
 
 def _in_path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _content(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"application/json": {"schema": _ref(kind)}}
 
 
 def _ref(kind: type[msgspec.Struct]) -> dict[str, str]:

@@ -19,6 +19,7 @@ BULK_PAYMENTS_MAX: Final = 100  # an instance holds them all; FSPIOP allows 1,00
 PATH_BULK_PAYMENTS: Final = "/engine/v1/bulk-payments"
 
 AmountType = Literal["SEND", "RECEIVE"]
+Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class BulkPaymentItem(Contract, frozen=True, kw_only=True, rename="camel"):
@@ -36,7 +37,7 @@ class BulkPaymentRequest(Contract, frozen=True, kw_only=True, rename="camel"):
 
     payer: ChannelParty
     payments: Annotated[list[BulkPaymentItem], msgspec.Meta(min_length=1, max_length=BULK_PAYMENTS_MAX)]
-    client_ref_id: str | None = None
+    client_ref_id: Reference | None = None
     expiration: str | None = None  # ISO 8601 with offset
 
 

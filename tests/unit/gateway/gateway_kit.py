@@ -16,7 +16,7 @@ from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableEr
 from payhub_gateway.oauth2.model import ASSERTION_TYPE
 from payhub_platform.clock import iso
 from payhub_platform.contracts.channel import ChannelMoney, PaymentState, TransferAccepted, TransferStatus
-from payhub_platform.contracts.engine import StartPayment
+from payhub_platform.contracts.engine import PATH_PAYMENTS, StartPayment
 from payhub_platform.contracts.tenant import (
     AmsConnection,
     OAuthClient,
@@ -57,7 +57,9 @@ class MemoryEngine:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def start(self, tenant: TenantConfig, payment: StartPayment, traceparent: str) -> TransferAccepted:
+    async def start(
+        self, tenant: TenantConfig, payment: Any, traceparent: str, _path: str = PATH_PAYMENTS
+    ) -> TransferAccepted:
         self._require_up()
         self.calls.append((tenant, payment, traceparent))
         await self.may_answer.wait()
