@@ -17,6 +17,7 @@ ITEM_JOBS: Final = (
     "ams-reserve",
     "ams-commit",
     "ams-release",
+    "ams-deposit",
 )
 """Job types that a multi-instance task does for each item, as ``...-item``."""
 

@@ -15,6 +15,7 @@ PARTY_REGISTRATION: Final = "party-registration"
 PAYER_BULK_PAYMENT: Final = "payer-bulk-payment"
 PAYER_BULK_LOOKUP: Final = "payer-bulk-lookup"
 PAYER_BULK_TRANSFER: Final = "payer-bulk-transfer"
+PAYER_BULK_ON_US: Final = "payer-bulk-on-us"
 PAYEE_BULK_QUOTE_TRANSFER: Final = "payee-bulk-quote-transfer"
 
 _NAMES: Final = (
@@ -30,6 +31,7 @@ _NAMES: Final = (
     PAYER_BULK_PAYMENT,
     PAYER_BULK_LOOKUP,
     PAYER_BULK_TRANSFER,
+    PAYER_BULK_ON_US,
     PAYEE_BULK_QUOTE_TRANSFER,
 )
 

@@ -70,6 +70,6 @@ def _results(state: State, bulk: Instance) -> Iterator[dict[str, Any]]:
             for output in element.loop.outputs.values():
                 yield from output if isinstance(output, list) else []
     if bulk.ended_at_ms is None:
-        for name in ("bulkResults", "neighbourResults"):
-            for output in bulk.elements[0].variables.get(name) or []:
-                yield from output
+        yield from bulk.elements[0].variables.get("neighbourResults") or []
+        for output in bulk.elements[0].variables.get("bulkResults") or []:
+            yield from output

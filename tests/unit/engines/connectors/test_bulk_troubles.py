@@ -17,13 +17,20 @@ from payhub_engines.core.bpmn.check import parse_checked
 from payhub_engines.processes import (
     PAYEE_BULK_QUOTE_TRANSFER,
     PAYER_BULK_LOOKUP,
+    PAYER_BULK_ON_US,
     PAYER_BULK_PAYMENT,
     PAYER_BULK_TRANSFER,
     load,
 )
 from payhub_platform import ids
 
-PROCESSES = (PAYER_BULK_PAYMENT, PAYER_BULK_LOOKUP, PAYER_BULK_TRANSFER, PAYEE_BULK_QUOTE_TRANSFER)
+PROCESSES = (
+    PAYER_BULK_PAYMENT,
+    PAYER_BULK_LOOKUP,
+    PAYER_BULK_TRANSFER,
+    PAYER_BULK_ON_US,
+    PAYEE_BULK_QUOTE_TRANSFER,
+)
 # Sequence flows that no trouble leads along; test_bulk_flows.py does.
 ELSEWHERE = {
     "quotes-given-to-await-bulk-quote-not-the-payee",

@@ -41,6 +41,7 @@ BY_CONNECTORS = {
     "payee-bulk-quote-transfer",
     "payee-quote-transfer",
     "payee-transaction-request",
+    "payer-bulk-on-us",
     "payer-bulk-payment",
     "payer-bulk-transfer",
     "payer-fund-transfer",
