@@ -482,11 +482,34 @@ def test_the_same_bulk_of_two_payers_is_two(three):
     assert three.banks["rhino"].accounts["R1"].balance == Decimal("449.50")
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_terms_that_were_given_are_given_again_and_fulfilled_whatever_secret_is_new(tenants, secrets):
+    house = bulk_house(dict(tenants), secrets)
+    bulk = quoted(house, *TWO)
+    lion = house.tenants["lion"]
+    newer = [secrets.seal("another secret", "ilp:lion"), *lion.ilp_secrets_sealed]
+    house.tenants["lion"] = msgspec.structs.replace(lion, ilp_secrets_sealed=newer)
+    house.switch.forward("lion", first(house, "POST bulkQuotes"))
+    house.settle()
+    one, again = all_sent(house, "PUT bulkQuotes")
+    assert one.body == again.body
+    assert bulk["individualTransfers"][0]["condition"] in one.body.decode()
+    house.weather.clear()
+    assert_paid(house)
+
+
+SCHEMES = {
+    "1.0": {"versions": ("1.0",)},
+    "1.1": {"versions": ("1.1",), "ilp_version": 4},
+    "2.0": {"versions": ("2.0",), "iso20022": True},
+}
+
+
+@pytest.mark.parametrize("version", SCHEMES)
 def test_every_message_is_as_the_specification_has_it(tenants, secrets, version):
+    """Bulks have no ISO 20022 form: where the scheme uses that, they are FSPIOP's own."""
     spoken = {
         fsp: msgspec.structs.replace(
-            tenant, scheme=msgspec.structs.replace(tenant.scheme, versions=[version])
+            tenant, scheme=msgspec.structs.replace(tenant.scheme, **SCHEMES[version])
         )
         for fsp, tenant in tenants.items()
     }
