@@ -13,6 +13,7 @@ from payhub_engines.connectors.mojaloop.bulk_variables import (
     BulkItem,
     BulkPayment,
     ItemResult,
+    LookedUp,
     OwnQuote,
     PayerBulk,
     PreparedBulk,
@@ -24,12 +25,19 @@ from payhub_engines.connectors.variables import ErrorValue, QuotedPayment, money
 from payhub_platform import ids
 from payhub_platform.clock import iso, parse_iso
 from payhub_platform.contracts.fspiop import ErrorInformation, Party, QuoteResponse
-from payhub_platform.contracts.fspiop_bulk import IndividualQuoteResult, IndividualTransferResult
+from payhub_platform.contracts.fspiop_bulk import (
+    IndividualQuote,
+    IndividualQuoteResult,
+    IndividualTransferResult,
+)
 
+BODY_BYTES_MAX: Final = 192 * 1024  # of a bulk's message with packets, which one instance holds
 COMPLETED: Final = "COMPLETED"
 REJECTED: Final = "REJECTED"
 ABORTED: Final = "ABORTED"
 NOT_FOUND: Final = "NOT_FOUND"
+_EXPIRATION_BYTES: Final = 64
+_RESULT_BYTES: Final = 800  # amounts, ids, condition, and the packet's address
 _FINAL: Final = (COMPLETED, REJECTED)
 _OVER: Final = ErrorValue(code=refusals.SERVER_ERROR, description="The scheme says that the bulk is over.")
 _NO_RESULT: Final = ErrorValue(code=refusals.PAYEE_ERROR, description="The bulk was rejected.")
@@ -62,43 +70,54 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 def grouped(bulk: BulkPayment, tenant: str, fsp_id: str) -> Groups:
     """Group payments by the payees' institutions, in the order in which they were asked for.
 
-    The ids of a group are derived from the bulk and the institution, so that what is sent again is the same.
+    The ids of a group are derived from the bulk, the institution and the group's number there, so that what
+    is sent again is the same. There is a further one where the answer to the first would be too large.
     """
     found = {one.party_key: one for one in bulk.found}
     placed: dict[str, list[BulkItem]] = {}
-    neighbours: list[BulkItem] = []
     refused: list[ItemResult] = []
     for item in bulk.payments:
-        looked_up = found.get(item.party_key)
-        place = item.payee.fsp_id if looked_up is None else looked_up.payee_fsp
-        error = None if looked_up is None else looked_up.error
-        if error is None and (place is None or item.payee.fsp_id not in (None, place)):
-            # The channel said where the payee is; paying somebody elsewhere is not what it asked for.
-            error = _error(refusals.PARTY_NOT_FOUND, "The payee is not at the institution named.")
-        if error is not None or place is None:
-            refused.append(failed(item, error or _OVER))
-            continue
-        party = None if looked_up is None else looked_up.party
-        info = item.payee if party is None else party.party_id_info
-        placed_item = msgspec.structs.replace(
-            item,
-            payee=msgspec.structs.replace(info, fsp_id=place),
-            name=None if party is None else party.name,
-        )
-        if place == fsp_id:
-            neighbours.append(placed_item)
+        where = _placed(item, found.get(item.party_key))
+        if isinstance(where, ErrorValue):
+            refused.append(failed(item, where))
         else:
-            placed.setdefault(place, []).append(placed_item)
+            placed.setdefault(str(where.payee.fsp_id), []).append(where)
+    neighbours = placed.pop(fsp_id, [])
+    payer = Party(party_id_info=bulk.payer)
     bulks = [
         BulkGroup(
             payee_fsp=place,
-            bulk_quote_id=ids.derive("bulk-quote", tenant, bulk.bulk_id, place),
-            bulk_transfer_id=ids.derive("bulk-transfer", tenant, bulk.bulk_id, place),
+            bulk_quote_id=ids.derive("bulk-quote", tenant, bulk.bulk_id, place, str(number)),
+            bulk_transfer_id=ids.derive("bulk-transfer", tenant, bulk.bulk_id, place, str(number)),
             payments=payments,
         )
-        for place, payments in placed.items()
+        for place, items in placed.items()
+        for number, payments in enumerate(_parts(items, payer), 1)
     ]
     return Groups(bulks=bulks, neighbours=neighbours, refused=refused)
+
+
+def individual_quote(item: BulkItem) -> IndividualQuote:
+    """Return what is asked of the payee's institution for one payment."""
+    return IndividualQuote(
+        quote_id=item.quote_id,
+        transaction_id=item.transaction_id,
+        payee=Party(party_id_info=item.payee, name=item.name),
+        amount_type=item.amount_type,
+        amount=item.amount,
+        transaction_type=item.transaction_type,
+        note=item.note,
+    )
+
+
+def answer_bytes(quotes: list[IndividualQuote], payer: Party) -> int:
+    """Return a size that no answer to these quotes exceeds: each has a packet with both parties.
+
+    A packet is base64url, and so is the transaction's JSON in it.
+    """
+    common = len(msgspec.json.encode(payer)) + _EXPIRATION_BYTES
+    data = sum(len(msgspec.json.encode(one)) + common for one in quotes)
+    return data * 16 // 9 + len(quotes) * _RESULT_BYTES
 
 
 def agreed(bulk: PayerBulk, now_ms: int) -> list[BulkItem]:
@@ -243,6 +262,36 @@ def refused(item: TransferItem) -> ItemResult:
 def information(error: ErrorValue) -> ErrorInformation:
     """Write an error as FSPIOP has it."""
     return ErrorInformation(error_code=error.code, error_description=error.description)
+
+
+def _placed(item: BulkItem, looked_up: LookedUp | None) -> BulkItem | ErrorValue:
+    """Return a payment with its payee as the look-up told it, or why it cannot be paid."""
+    if looked_up is None and item.payee.fsp_id is not None:
+        return item  # its payee is said to bank here, and was not looked up
+    if looked_up is not None and looked_up.error is not None:
+        return looked_up.error
+    place = None if looked_up is None else looked_up.payee_fsp
+    if looked_up is None or place is None or item.payee.fsp_id not in (None, place):
+        # The channel said where the payee is; paying somebody elsewhere is not what it asked for.
+        return _error(refusals.PARTY_NOT_FOUND, "The payee is not at the institution named.")
+    party = looked_up.party
+    info = item.payee if party is None else party.party_id_info
+    payee = msgspec.structs.replace(info, fsp_id=place)
+    return msgspec.structs.replace(item, payee=payee, name=None if party is None else party.name)
+
+
+def _parts(items: list[BulkItem], payer: Party) -> list[list[BulkItem]]:
+    """Divide payments into groups whose quotes can be answered in one message."""
+    parts: list[list[BulkItem]] = [[]]
+    left = BODY_BYTES_MAX
+    for item in items:
+        size = answer_bytes([individual_quote(item)], payer)
+        if size > left and parts[-1]:
+            parts.append([])
+            left = BODY_BYTES_MAX
+        parts[-1].append(item)
+        left -= size
+    return parts
 
 
 def _agreed(

@@ -24,7 +24,6 @@ from payhub_platform.contracts.fspiop import Party
 from payhub_platform.contracts.fspiop_bulk import (
     BulkQuoteRequest,
     BulkTransferPrepare,
-    IndividualQuote,
     IndividualQuoteResult,
     IndividualTransfer,
 )
@@ -65,18 +64,7 @@ class BulkPayerJobs:
         body = BulkQuoteRequest(
             bulk_quote_id=bulk.bulk_quote_id,
             payer=Party(party_id_info=bulk.payer),
-            individual_quotes=[
-                IndividualQuote(
-                    quote_id=item.quote_id,
-                    transaction_id=item.transaction_id,
-                    payee=Party(party_id_info=item.payee, name=item.name),
-                    amount_type=item.amount_type,
-                    amount=item.amount,
-                    transaction_type=item.transaction_type,
-                    note=item.note,
-                )
-                for item in bulk.payments
-            ],
+            individual_quotes=[bulk_terms.individual_quote(item) for item in bulk.payments],
         )
         await self._sender.ask(job, context, request(body, to=bulk.payee_fsp))
         return {}

@@ -13,8 +13,9 @@ from unit.engines.connectors.test_fspiop_ingress import (
     send,
 )
 
+from payhub_engines.connectors.mojaloop.bulk_terms import BODY_BYTES_MAX
 from payhub_engines.connectors.mojaloop.ingress import FspiopRefusal
-from payhub_engines.connectors.mojaloop.received.bulk import BYTES_MAX, PAYMENTS_MAX, refuse_unquoted
+from payhub_engines.connectors.mojaloop.received.bulk import PAYMENTS_MAX, refuse_unquoted
 from payhub_platform.clock import iso
 
 MANY = {
@@ -43,9 +44,21 @@ def test_a_bulk_of_more_payments_than_an_instance_holds_is_3103(buffalo, resourc
     ],
 )
 def test_a_body_that_is_larger_than_an_instance_holds_is_3104(buffalo, method, path, body):
-    padded = {**body, "unknown": "x" * BYTES_MAX}
+    padded = {**body, "unknown": "x" * BODY_BYTES_MAX}
     with pytest.raises(FspiopRefusal) as refused:
         send(buffalo, method, path, padded)
+    assert (refused.value.status, refused.value.error_code) == (400, "3104")
+
+
+def test_a_bulk_quote_whose_answer_would_be_larger_than_an_instance_holds_is_3104(buffalo):
+    """Every packet holds both parties, so that a long payer counts as often as there are payments."""
+    [item] = BULK_QUOTE["individualQuotes"]
+    names = {"firstName": "Ng" * 60, "lastName": "Wa" * 60}
+    payer = {**BULK_QUOTE["payer"], "name": "N" * 120, "personalInfo": {"complexName": names}}
+    many = {**BULK_QUOTE, "individualQuotes": [{**item, "note": "n" * 128}] * PAYMENTS_MAX}
+    assert send(buffalo, "POST", "/bulkQuotes", many).callback is not None
+    with pytest.raises(FspiopRefusal) as refused:
+        send(buffalo, "POST", "/bulkQuotes", {**many, "payer": payer})
     assert (refused.value.status, refused.value.error_code) == (400, "3104")
 
 

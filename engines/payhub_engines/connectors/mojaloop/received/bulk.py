@@ -6,7 +6,7 @@ import msgspec
 
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop import error_codes
-from payhub_engines.connectors.mojaloop.bulk_terms import ABORTED, NOT_FOUND
+from payhub_engines.connectors.mojaloop.bulk_terms import ABORTED, BODY_BYTES_MAX, NOT_FOUND, answer_bytes
 from payhub_engines.connectors.mojaloop.bulk_variables import BulkTransferResult
 from payhub_engines.connectors.mojaloop.received import names
 from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received
@@ -23,7 +23,6 @@ from payhub_platform.contracts.fspiop_bulk import (
 from payhub_platform.contracts.handover import Callback
 
 PAYMENTS_MAX: Final = 100  # of a bulk to us; FSPIOP allows 1,000, and an instance holds them all
-BYTES_MAX: Final = 192 * 1024  # of a body with packets, which becomes variables of one instance
 UNKNOWN: Final = "UNKNOWN"
 
 
@@ -31,9 +30,11 @@ def bulk_quotes(received: Received) -> Inbound:
     """POST asks for our terms of many payments; PUT brings another's; GET asks for ours again."""
     if not received.path:
         received.require("POST")
-        _check_size(received)
+        _check_size(len(received.body))
         request = received.read(BulkQuoteRequest)
         _check_count(len(request.individual_quotes), "/individualQuotes")
+        # Of which the packets in the answer, and then in the transfer, hold both parties of each payment.
+        _check_size(answer_bytes(request.individual_quotes, request.payer))
         return received.start(
             names.BULK_QUOTE_REQUEST,
             request.bulk_quote_id,
@@ -45,7 +46,7 @@ def bulk_quotes(received: Received) -> Inbound:
     if received.method == "GET":
         received.require("GET")
         return received.query(names.BULK_QUOTE_QUERY, bulk_quote_id)
-    _check_size(received)
+    _check_size(len(received.body))
     return received.answer(names.BULK_QUOTE_RESPONSE, bulk_quote_id, "bulkQuoteResponse", BulkQuoteResponse)
 
 
@@ -53,7 +54,7 @@ def bulk_transfers(received: Received) -> Inbound:
     """POST prepares many transfers to us; PUT fulfils ours; PATCH says what the scheme did; GET asks."""
     if not received.path:
         received.require("POST")
-        _check_size(received)
+        _check_size(len(received.body))
         return _prepare(received)
     bulk_transfer_id = received.id("bulkTransferId")
     if received.method == "GET":
@@ -134,7 +135,7 @@ def _check_count(count: int, where: str) -> None:
         raise FspiopRefusal(400, refusals.TOO_MANY_ELEMENTS, text, where)
 
 
-def _check_size(received: Received) -> None:
-    if len(received.body) > BYTES_MAX:
-        text = f"The body of a bulk has at most {BYTES_MAX} bytes here."
+def _check_size(size: int) -> None:
+    if size > BODY_BYTES_MAX:
+        text = f"The messages of a bulk, and their answers, have at most {BODY_BYTES_MAX} bytes here."
         raise FspiopRefusal(400, refusals.TOO_LARGE, text, "header:Content-Length")
