@@ -46,6 +46,8 @@ def of_item(handler: Handler) -> Handler:
         try:
             results = await handler(single, context)
         except BpmnError as error:
+            if "error" not in error.variables:
+                raise
             return {ITEM: {**item, REFUSAL: error.variables["error"]}}
         return {ITEM: {**item, **results}}
 

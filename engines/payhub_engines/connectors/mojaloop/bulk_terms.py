@@ -37,7 +37,7 @@ REJECTED: Final = "REJECTED"
 ABORTED: Final = "ABORTED"
 NOT_FOUND: Final = "NOT_FOUND"
 _EXPIRATION_BYTES: Final = 64
-_RESULT_BYTES: Final = 800  # amounts, ids, condition, and the packet's address
+_RESULT_BYTES: Final = 512  # amounts, ids, condition, and lengths in the packet
 _FINAL: Final = (COMPLETED, REJECTED)
 _OVER: Final = ErrorValue(code=refusals.SERVER_ERROR, description="The scheme says that the bulk is over.")
 _NO_RESULT: Final = ErrorValue(code=refusals.PAYEE_ERROR, description="The bulk was rejected.")
@@ -113,11 +113,12 @@ def individual_quote(item: BulkItem) -> IndividualQuote:
 def answer_bytes(quotes: list[IndividualQuote], payer: Party) -> int:
     """Return a size that no answer to these quotes exceeds: each has a packet with both parties.
 
-    A packet is base64url, and so is the transaction's JSON in it.
+    A packet is base64url of the payee's address and of the transaction's JSON, which is base64url itself.
     """
     common = len(msgspec.json.encode(payer)) + _EXPIRATION_BYTES
     data = sum(len(msgspec.json.encode(one)) + common for one in quotes)
-    return data * 16 // 9 + len(quotes) * _RESULT_BYTES
+    addresses = sum(len(ilp.address_of(one.payee).encode()) for one in quotes)
+    return data * 16 // 9 + addresses * 4 // 3 + len(quotes) * _RESULT_BYTES
 
 
 def agreed(bulk: PayerBulk, now_ms: int) -> list[BulkItem]:
