@@ -40,6 +40,7 @@ _EXPIRATION_BYTES: Final = 64
 _RESULT_BYTES: Final = 512  # amounts, ids, condition, and lengths in the packet
 _FINAL: Final = (COMPLETED, REJECTED)
 _OVER: Final = ErrorValue(code=refusals.SERVER_ERROR, description="The scheme says that the bulk is over.")
+_EXPIRED: Final = ErrorValue(code=refusals.TRANSFER_EXPIRED, description="The bulk has expired.")
 _NO_RESULT: Final = ErrorValue(code=refusals.PAYEE_ERROR, description="The bulk was rejected.")
 
 
@@ -67,12 +68,15 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     results: list[ItemResult]
 
 
-def grouped(bulk: BulkPayment, tenant: str, fsp_id: str) -> Groups:
+def grouped(bulk: BulkPayment, tenant: str, fsp_id: str, now_ms: int) -> Groups:
     """Group payments by the payees' institutions, in the order in which they were asked for.
 
     The ids of a group are derived from the bulk, the institution and the group's number there, so that what
-    is sent again is the same. There is a further one where the answer to the first would be too large.
+    is sent again is the same. There is a further one where the answer to the first would be too large. Of a
+    bulk whose own time is over nothing is paid.
     """
+    if bulk.expires_at_ms is not None and bulk.expires_at_ms <= now_ms:
+        return Groups(bulks=[], neighbours=[], refused=[failed(item, _EXPIRED) for item in bulk.payments])
     found = {one.party_key: one for one in bulk.found}
     placed: dict[str, list[BulkItem]] = {}
     refused: list[ItemResult] = []

@@ -63,6 +63,7 @@ class BulkPayment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     payer: PartyIdInfo
     payments: list[BulkItem]
     found: list[LookedUp] = []
+    expires_at_ms: int | None = None
 
 
 class BulkGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

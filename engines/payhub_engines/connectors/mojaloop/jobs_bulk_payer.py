@@ -51,7 +51,8 @@ class BulkPayerJobs:
 
     async def form_bulks(self, job: Job, context: ConnectorContext) -> dict[str, Any]:
         """Group the payments by the institutions at which their payees were found."""
-        found = bulk_terms.grouped(read(job, BulkPayment), job.tenant, context.tenant(job.tenant).fsp_id)
+        fsp_id = context.tenant(job.tenant).fsp_id
+        found = bulk_terms.grouped(read(job, BulkPayment), job.tenant, fsp_id, context.clock())
         return {
             "bulks": msgspec.to_builtins(found.bulks),
             "neighbours": msgspec.to_builtins(found.neighbours),

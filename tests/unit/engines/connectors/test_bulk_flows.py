@@ -357,6 +357,19 @@ def test_a_scheme_that_tells_the_payee_by_patch_is_heard(house):
     assert_paid(house)
 
 
+@pytest.mark.parametrize(("state", "fulfilled"), [("ACCEPTED", 2), ("PROCESSING", 1)])
+def test_a_scheme_that_has_no_fulfilments_gets_them_again_and_one_that_works_on_them_does_not(
+    house, state, fulfilled
+):
+    house.weather["PUT bulkTransfers"] = ["drop"]
+    pay_bulk(house, *TWO)
+    path = first(house, "PUT bulkTransfers").path
+    house.say("PUT", path, {"bulkTransferState": state}, "lion", source="switch")
+    house.settle()
+    assert len(all_sent(house, "PUT bulkTransfers")) == fulfilled
+    assert_paid(house)
+
+
 def test_an_account_that_is_shut_after_the_quote_is_refused_for_itself(house):
     bulk = quoted(house, *TWO)
     house.banks["lion"].accounts["A2"].sub_status = "BLOCK"

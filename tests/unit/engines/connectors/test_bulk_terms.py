@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.engines.connectors.connector_kit import NOW_MS
 
 from payhub_engines.connectors.mojaloop import ilp
 from payhub_engines.connectors.mojaloop.bulk_terms import (
@@ -43,7 +44,7 @@ def bulk(items, places):
 def test_each_institution_has_its_bulk_and_neighbours_have_none():
     items = [item(1), item(2), item(3), item(4, "buffalo"), item(5, "rhino"), item(6), item(7)]
     places = {1: "lion", 2: "rhino", 3: "lion", 5: "lion", 6: "buffalo"}
-    found = grouped(bulk(items, places), "tenant", "buffalo")
+    found = grouped(bulk(items, places), "tenant", "buffalo", NOW_MS)
     assert [(one.payee_fsp, [item.transfer_id for item in one.payments]) for one in found.bulks] == [
         ("lion", ["transfer-1", "transfer-3"]),
         ("rhino", ["transfer-2"]),
@@ -58,20 +59,31 @@ def test_each_institution_has_its_bulk_and_neighbours_have_none():
 
 def test_ids_of_bulks_are_of_tenant_bulk_and_place_and_the_same_each_time():
     made = bulk([item(1), item(2)], {1: "lion", 2: "rhino"})
-    ids = {(one.bulk_quote_id, one.bulk_transfer_id) for one in grouped(made, "tenant", "x").bulks}
-    assert ids == {(one.bulk_quote_id, one.bulk_transfer_id) for one in grouped(made, "tenant", "x").bulks}
+    ids = {(one.bulk_quote_id, one.bulk_transfer_id) for one in grouped(made, "tenant", "x", NOW_MS).bulks}
+    assert ids == {
+        (one.bulk_quote_id, one.bulk_transfer_id) for one in grouped(made, "tenant", "x", NOW_MS).bulks
+    }
     others = [
-        grouped(made, "another", "x"),
-        grouped(msgspec.structs.replace(made, bulk_id="c"), "tenant", "x"),
+        grouped(made, "another", "x", NOW_MS),
+        grouped(msgspec.structs.replace(made, bulk_id="c"), "tenant", "x", NOW_MS),
     ]
     told = [one for group in others for one in group.bulks]
     everything = {*ids, *((one.bulk_quote_id, one.bulk_transfer_id) for one in told)}
     assert len({each for pair in everything for each in pair}) == 12
 
 
+def test_of_a_bulk_whose_time_is_over_nothing_is_paid_inside_the_institution_either():
+    made = bulk([item(1), item(4, "buffalo")], {1: "lion"})
+    late = msgspec.structs.replace(made, expires_at_ms=NOW_MS)
+    found = grouped(late, "tenant", "buffalo", NOW_MS)
+    assert (found.bulks, found.neighbours) == ([], [])
+    assert [one.error.code for one in found.refused] == ["3303", "3303"]
+    assert grouped(late, "tenant", "buffalo", NOW_MS - 1).refused == []
+
+
 def test_a_bulk_whose_answer_would_be_too_large_is_more_than_one():
     items = [item(number, note="€" * 128) for number in range(100)]
-    found = grouped(bulk(items, dict.fromkeys(range(100), "lion")), "tenant", "buffalo")
+    found = grouped(bulk(items, dict.fromkeys(range(100), "lion")), "tenant", "buffalo", NOW_MS)
     assert len(found.bulks) > 1
     assert [one for group in found.bulks for one in group.payments] == [
         msgspec.structs.replace(one, payee=msgspec.structs.replace(one.payee, fsp_id="lion")) for one in items
