@@ -41,7 +41,7 @@ RETRY_WAIT_S: Final = 0.05  # twice as long after each round of the replicas
 RETRY_WAIT_MAX_S: Final = 0.4
 PLACEMENT_WAIT_S: Final = 2.0  # for news of a placement that an engine knows already
 CONNECTIONS_MAX: Final = 256
-ANSWER_BYTES_MAX: Final = 64 * 1024
+ANSWER_BYTES_MAX: Final = 256 * 1024  # a bulk tells each of its payments
 RETRY_AFTER_MAX_S: Final = 60
 
 _LEADER: Final = HEADER_LEADER.lower()
