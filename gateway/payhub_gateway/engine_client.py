@@ -11,6 +11,7 @@ import msgspec
 
 from payhub_gateway.circuit_breaker import CircuitBreaker
 from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
+from payhub_platform.contracts.bulk_payments import PATH_BULK_PAYMENTS, PATH_BULK_RECALL
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_ACT,
@@ -58,6 +59,9 @@ _MISPLACED: Final = frozenset({STALE_EPOCH, "not-placed-here", "placement-unknow
 _UNKNOWN_PAYMENT: Final = "payment-not-found"
 # What an engine says of a payment that it does not know; another one may know it.
 _ELSEWHERE: Final = frozenset({"nothing-to-confirm", "not-refundable"})
+
+# What moves money, and where a former engine tells whether it has begun it.
+_RECALLED: Final = {PATH_PAYMENTS: PATH_RECALL, PATH_BULK_PAYMENTS: PATH_BULK_RECALL}
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
@@ -197,8 +201,8 @@ class HttpEngineClient:
     ) -> "_Answer":
         """Return the answer of an engine that has begun the payment, else of the one that begins it now."""
         engine = tenant.engine_of(payment_id)
-        if tenant.former and path == PATH_PAYMENTS:
-            recall = self._asked(tenant, "POST", PATH_RECALL, traceparent, body)
+        if tenant.former and path in _RECALLED:
+            recall = self._asked(tenant, "POST", _RECALLED[path], traceparent, body)
             for former in tenant.formers(but=engine):
                 answer = await self._call(former, recall)
                 if not answer.is_unknown_payment:

@@ -208,7 +208,9 @@ async def test_a_request_to_be_paid_is_started_once_and_told(gateway: Gateway):
 
 
 async def test_a_bulk_is_started_once_and_tells_each_payment(gateway: Gateway):
+    assert (await gateway.post("/bulk-payments/recall", PAID_AT_ONCE, 404))["code"] == "payment-not-found"
     assert await gateway.post("/bulk-payments", PAID_AT_ONCE) == {"transactionId": PAYMENT}
+    assert await gateway.post("/bulk-payments/recall", PAID_AT_ONCE) == {"transactionId": PAYMENT}
     assert await gateway.post("/bulk-payments", PAID_AT_ONCE) == {"transactionId": PAYMENT}
     assert (await gateway.post("/bulk-payments", {**PAID_AT_ONCE, "fingerprint": "g"}, 422))[
         "code"

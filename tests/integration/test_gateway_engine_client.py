@@ -13,6 +13,7 @@ from unit.gateway.gateway_kit import tenant_config
 
 from payhub_gateway.circuit_breaker import FAILURES_MAX
 from payhub_gateway.engine_client import EngineRefusalError, EngineUnavailableError, HttpEngineClient
+from payhub_platform.contracts.bulk_payments import PATH_BULK_PAYMENTS, PATH_BULK_RECALL
 from payhub_platform.contracts.channel import (
     ChannelMoney,
     Confirmation,
@@ -270,12 +271,15 @@ async def test_what_the_former_engine_has_begun_is_not_begun_again():
         assert south.requests == []
 
 
-async def test_what_no_former_engine_has_begun_is_begun_at_the_new_one():
+@pytest.mark.parametrize(
+    ("path", "recall"), [(PATH_PAYMENTS, PATH_RECALL), (PATH_BULK_PAYMENTS, PATH_BULK_RECALL)]
+)
+async def test_what_no_former_engine_has_begun_is_begun_at_the_new_one(path: str, recall: str):
     async with two_engines() as (client, north, south):
         south.handler = accepted
-        await client.start(moved(8, "south", former=["north", "south"]), PAYMENT, TRACE)
-        assert [request.path for request, _ in north.requests] == [PATH_RECALL]
-        assert [request.path for request, _ in south.requests] == [PATH_PAYMENTS]
+        await client.start(moved(8, "south", former=["north", "south"]), PAYMENT, TRACE, path)
+        assert [request.path for request, _ in north.requests] == [recall]
+        assert [request.path for request, _ in south.requests] == [path]
 
 
 @pytest.mark.parametrize("handler", [problem(404, "not-found"), problem(503, "engine-stopping")])

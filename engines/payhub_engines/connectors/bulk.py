@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from payhub_engines.connectors.mojaloop.bulk_variables import BulkItem, ItemResult
+from payhub_engines.connectors.payment import told_error
 from payhub_engines.connectors.variables import NOTE_CHARACTERS_MAX, QuoteTerms, money_of, party_key
 from payhub_platform import ids
 from payhub_platform.clock import iso
@@ -19,7 +20,6 @@ from payhub_platform.contracts.channel import (
     ChannelMoney,
     PartyIdInfo,
     PaymentState,
-    TransferError,
     TransferTerms,
 )
 from payhub_platform.contracts.fspiop import FspMoney
@@ -45,14 +45,19 @@ def bulk_variables(start: StartBulkPayment, tenant: TenantConfig) -> dict[str, A
 
     Every id that leaves payhub is derived from the bulk's id and the payment's place in it, once, so that
     whatever is sent again is the same act. Each payee is looked up once, unless it is said to bank here.
+    Limits are by currency, each held against every payment as against a single one.
 
     Args:
         start: what the gateway asks for.
         tenant: the payer's institution.
     """
     items = [_item(start.payment_id, number, asked) for number, asked in enumerate(start.payments, 1)]
+    currencies = dict.fromkeys(one.amount.currency for one in items)
+    limits = {one: found for one in currencies if (found := tenant.limits_in(one)) is not None}
+    held = {} if not limits else {"limits": msgspec.to_builtins(limits)}
     sought = {one.party_key: one.payee for one in items if one.payee.fsp_id != tenant.fsp_id}
     return {
+        **held,
         "bulkId": start.payment_id,
         "payer": msgspec.to_builtins(_fspiop_party(start.payer, tenant.fsp_id)),
         "payments": msgspec.to_builtins(items),
@@ -124,7 +129,7 @@ def _item_status(item: BulkItem, reference: str | None, result: ItemResult | Non
         amount=_channel_money(item.amount),
         payee=_channel_party(item.payee),
         client_ref_id=reference,
-        error=None if error is None else TransferError(code=error.code, description=error.description),
+        error=told_error(error),
         terms=None if result is None or result.quote_terms is None else _terms(result.quote_terms, result),
     )
 

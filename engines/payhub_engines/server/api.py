@@ -22,9 +22,7 @@ from payhub_engines.connectors.payment import (
     transfer_status,
 )
 from payhub_engines.core.records import InstanceRecord
-from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
-from payhub_engines.handover.recall import recalled
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.leadership import health
 from payhub_engines.server.received_requests import password_for_payer
@@ -36,7 +34,7 @@ from payhub_engines.server.requests import (
     epoch_of,
     known_tenant,
     paying_tenant,
-    refusal_of,
+    recall_instance,
     start_instance,
     tell,
 )
@@ -91,27 +89,10 @@ class PaymentsController(Controller):
 
     @post(PATH_RECALL.removeprefix(PATH_PAYMENTS), status_code=202)
     async def recall(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
-        """Answer as the start did, where this engine has begun the payment; begin nothing.
-
-        Raises:
-            NotFoundError: ``payment-not-found``; from now on it does not begin under an older epoch either.
-            UnprocessableError: ``key-reused``, it was begun with another body.
-        """
+        """Answer as the start did, where this engine has begun the payment; begin nothing."""
         require_internal(request.headers, engine.settings.internal_token)
         start: StartPayment = decode_body(await request.body(), _START.decode)
-        tenant_id = request.headers.get(HEADER_TENANT, "")
-        found = await recalled(
-            engine.stream,
-            tenant_id,
-            epoch_of(request),
-            lambda state: state.find_instance(tenant_id, PAYER_PROCESS, start.payment_id),
-        )
-        if found is None:
-            raise NotFoundError("payment-not-found", "There is no payment with this id.", "/payment_id")
-        if found.fingerprint != start.fingerprint:
-            reused = Rejected("key-reused", f"{start.payment_id} was used with another content.")
-            raise refusal_of(reused, engine.clock())
-        return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
+        return await recall_instance(request, engine, PAYER_PROCESS, start)
 
     @post("/{payment_id:str}/" + PATH_CONFIRMATION)
     async def confirm(

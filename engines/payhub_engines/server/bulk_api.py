@@ -12,8 +12,13 @@ from payhub_engines.connectors.bulk import BULK_PROCESS, bulk_status, bulk_varia
 from payhub_engines.core.records import Instance
 from payhub_engines.core.state import State
 from payhub_engines.server.engine import Engine
-from payhub_engines.server.requests import AnyRequest, active_tenant, answer, start_instance
-from payhub_platform.contracts.bulk_payments import PATH_BULK_PAYMENTS, BulkPaymentStatus, StartBulkPayment
+from payhub_engines.server.requests import AnyRequest, active_tenant, answer, recall_instance, start_instance
+from payhub_platform.contracts.bulk_payments import (
+    PATH_BULK_PAYMENTS,
+    PATH_BULK_RECALL,
+    BulkPaymentStatus,
+    StartBulkPayment,
+)
 from payhub_platform.contracts.engine import HEADER_TENANT
 from payhub_platform.errors import NotFoundError
 from payhub_platform.http import decode_body
@@ -35,6 +40,13 @@ class BulkPaymentsController(Controller):
         start: StartBulkPayment = decode_body(await request.body(), _START.decode)
         variables = bulk_variables(start, tenant)
         return await start_instance(request, engine, tenant, BULK_PROCESS, start, variables)
+
+    @post(PATH_BULK_RECALL.removeprefix(PATH_BULK_PAYMENTS), status_code=202)
+    async def recall(self, request: AnyRequest, engine: NamedDependency[Engine]) -> Response[bytes]:
+        """Answer as the start did, where this engine has begun the bulk; begin nothing."""
+        require_internal(request.headers, engine.settings.internal_token)
+        start: StartBulkPayment = decode_body(await request.body(), _START.decode)
+        return await recall_instance(request, engine, BULK_PROCESS, start)
 
     @get("/{bulk_id:str}")
     async def status(

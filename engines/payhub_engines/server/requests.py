@@ -10,6 +10,7 @@ from payhub_engines.core.commands import Charge, CorrelateMessage, StartInstance
 from payhub_engines.core.reply import Rejected
 from payhub_engines.core.state import State
 from payhub_engines.handover.placing import placement_unknown
+from payhub_engines.handover.recall import recalled
 from payhub_engines.server.engine import Engine
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import HEADER_ACT, HEADER_EPOCH, HEADER_TENANT, STALE_EPOCH
@@ -19,6 +20,7 @@ from payhub_platform.errors import (
     ConflictError,
     ForbiddenError,
     InvalidInputError,
+    NotFoundError,
     PayhubError,
     UnprocessableError,
 )
@@ -153,6 +155,28 @@ async def start_instance(
         reply = await engine.stream.submit(command, tenant.tenant_id)
     if isinstance(reply, Rejected):
         raise refusal_of(reply, engine.clock())
+    return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
+
+
+async def recall_instance(request: AnyRequest, engine: Engine, process: str, start: Start) -> Response[bytes]:
+    """Answer as ``start_instance`` did, where this engine has begun the instance; begin nothing.
+
+    Raises:
+        NotFoundError: ``payment-not-found``; from now on it does not begin under an older epoch either.
+        UnprocessableError: ``key-reused``, it was begun with another body.
+    """
+    tenant_id = request.headers.get(HEADER_TENANT, "")
+    found = await recalled(
+        engine.stream,
+        tenant_id,
+        epoch_of(request),
+        lambda state: state.find_instance(tenant_id, process, start.payment_id),
+    )
+    if found is None:
+        raise NotFoundError("payment-not-found", "There is no payment with this id.", "/payment_id")
+    if found.fingerprint != start.fingerprint:
+        reused = Rejected("key-reused", f"{start.payment_id} was used with another content.")
+        raise refusal_of(reused, engine.clock())
     return answer(TransferAccepted(transaction_id=start.payment_id), status=202)
 
 

@@ -17,6 +17,7 @@ from payhub_platform.money import Money
 
 BULK_PAYMENTS_MAX: Final = 100  # an instance holds them all; FSPIOP allows 1,000 in a message
 PATH_BULK_PAYMENTS: Final = "/engine/v1/bulk-payments"
+PATH_BULK_RECALL: Final = "/engine/v1/bulk-payments/recall"
 
 AmountType = Literal["SEND", "RECEIVE"]
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]

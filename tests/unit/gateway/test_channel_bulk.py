@@ -26,7 +26,7 @@ class BulkEngine(MemoryEngine):
         self._require_up()
         prefix, _, bulk_id = path.rpartition("/")
         assert prefix == "/engine/v1/bulk-payments"
-        known = self.payments.get((tenant.tenant_id, bulk_id))
+        known = self.payments.get((tenant.tenant_id, path))
         if known is None:
             raise NotFoundError("unknown-payment", "There is nothing with this id.")
         return BulkPaymentStatus(

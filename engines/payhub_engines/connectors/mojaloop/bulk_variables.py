@@ -36,6 +36,7 @@ class BulkItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     quote_terms: QuoteTerms | None = None
     payer_account: str | None = None
     payer_fee: str | None = None
+    payer_service_fee: str | None = None
 
 
 class ItemResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

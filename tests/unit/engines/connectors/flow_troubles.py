@@ -226,7 +226,8 @@ def _look_at(house: House, before: Balances, flow: Flow) -> Result:
 
 def _counted_wrong(house: House, payment: Any) -> list[str]:
     """Tell where what counts against limits is not what a payment has moved; a refund never counts."""
-    variables, allowance = payment.variables, house.engine.state.document(payment.key).allowance
+    variables, taken = payment.variables, house.engine.state.document(payment.key).allowances or {}
+    allowance = taken.get("")
     counts = None if allowance is None else (allowance.member, allowance.minor)
     is_refund = variables["transactionType"]["scenario"] == "REFUND"
     moved = None

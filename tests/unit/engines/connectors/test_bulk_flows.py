@@ -443,20 +443,6 @@ def test_a_bulk_that_comes_after_its_quotes_expired_is_refused(house):
     assert_nothing_moved(house)
 
 
-@pytest.mark.parametrize(("resource", "code"), [("bulkQuotes", "3209"), ("bulkTransfers", "3210")])
-def test_what_is_over_or_unknown_is_refused_with_its_own_code(house, resource, code):
-    pay_bulk(house, *TWO)
-    house.run_until_all_ended()
-    over = first(house, f"PUT {resource}").path
-    for number, path in enumerate((over, f"/{resource}/{OTHER}"), 1):
-        house.engine.advance(1)
-        house.say("GET", path, {}, "lion", source="switch")
-        house.settle()
-        answers = all_sent(house, f"PUT {resource} error")
-        assert len(answers) == number
-        assert code_in(answers[-1]) == code
-
-
 def test_two_payees_may_be_asked_under_the_same_ids(three):
     """Who chooses its ids badly, or wants to see what happens, harms nobody."""
     three.switch.decides = False
