@@ -17,7 +17,7 @@ from payhub_platform.http_client import HttpClient
 
 _logger = logging.getLogger(__name__)
 
-ANSWER_BYTES_MAX: Final = 64 * 1024
+ANSWER_BYTES_MAX: Final = 256 * 1024  # a bulk tells each of its payments
 RETRY_AFTER_MAX_S: Final = 60
 
 _LEADER: Final = HEADER_LEADER.lower()

@@ -9,7 +9,7 @@ from payhub_gateway.channel import payment_hub_model as hub
 from payhub_gateway.channel.payment_hub_api import NOT_OFFERED_GETS, NOT_OFFERED_POSTS
 from payhub_gateway.oauth2.model import SCOPE_ACCOUNTS, SCOPE_PARTIES, SCOPE_READ, SCOPE_WRITE
 from payhub_gateway.rates.model import Usage
-from payhub_platform.contracts import channel
+from payhub_platform.contracts import bulk_payments, channel
 from payhub_platform.contracts.channel import TransferAccepted, TransferStatus
 from payhub_platform.errors import PROBLEM_MEDIA_TYPE, Problem
 
@@ -32,6 +32,9 @@ _BODIES: Final = (
     channel.PartyStatus,
     channel.RegistrationStatus,
     channel.TransactionState,
+    bulk_payments.BulkPaymentRequest,
+    bulk_payments.BulkPaymentAccepted,
+    bulk_payments.BulkPaymentStatus,
     hub.HubTransfer,
     hub.HubRequest,
     hub.HubRegistration,
@@ -83,7 +86,14 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "payhub channel API", "version": "1"},
         "security": [{"oauth2": []}],
-        "paths": {**_transfers(), **_requests(), **_members(), **_payment_hub(), **_not_offered()},
+        "paths": {
+            **_transfers(),
+            **_bulks(),
+            **_requests(),
+            **_members(),
+            **_payment_hub(),
+            **_not_offered(),
+        },
         "components": {
             "schemas": schemas,
             "headers": {
@@ -121,6 +131,20 @@ def _transfers() -> Paths:
         },
         "/v1/usage": {
             "get": _operation("usage", "The client's limits, and how it stands.", Usage, SCOPE_READ)
+        },
+    }
+
+
+def _bulks() -> Paths:
+    begun = "Starts many payments of one payer; they are committed once this is answered."
+    stands = "How a bulk stands, and each of its payments."
+    bulk, accepted = bulk_payments.BulkPaymentRequest, bulk_payments.BulkPaymentAccepted
+    return {
+        "/v1/bulk-payments": {"post": _begin("startBulkPayment", begun, bulk, [_V1_KEY], answer=accepted)},
+        "/v1/bulk-payments/{bulk_id}": {
+            "get": _find(
+                "bulkPaymentStatus", stands, bulk_payments.BulkPaymentStatus, [_in_path("bulk_id", _ID)]
+            )
         },
     }
 
@@ -253,11 +277,12 @@ def _begin(
     body: type[msgspec.Struct],
     parameters: list[dict[str, Any]],
     scope: str = SCOPE_WRITE,
+    answer: type[msgspec.Struct] = TransferAccepted,
 ) -> dict[str, Any]:
     operation = _operation(
         operation_id,
         summary,
-        TransferAccepted,
+        answer,
         scope,
         status="202",
         parameters=parameters,

@@ -36,6 +36,7 @@ START = {"payment_id": PAYMENT, "idempotency_key": "k", "fingerprint": "f", "cli
 AMOUNT = {"minor": 10050, "currency": "KES"}
 PAYING = {**START, "payer": MEMBER, "payee": OTHER, "amount": AMOUNT, "confirm_quote": True}
 ASKING = {**START, "payee": MEMBER, "payer": OTHER, "amount": AMOUNT, "expires_at_ms": 4_000_000_000_000}
+PAID_AT_ONCE = {**START, "payer": MEMBER, "payments": [{"payee": OTHER, "amount": AMOUNT}]}
 ABOUT = {"payment_id": PAYMENT, "fingerprint": "f", "client_id": "app", "party": MEMBER}
 CONFIRMED = """<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"
     xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" targetNamespace="test">
@@ -204,6 +205,23 @@ async def test_a_request_to_be_paid_is_started_once_and_told(gateway: Gateway):
     entered = {"responseType": "ENTERED", "password": "123456"}
     assert (await gateway.post(path, entered, 422))["code"] == "nothing-to-confirm"
     assert (await gateway.get("/transaction-requests/unknown", 404))["code"] == "payment-not-found"
+
+
+async def test_a_bulk_is_started_once_and_tells_each_payment(gateway: Gateway):
+    assert (await gateway.post("/bulk-payments/recall", PAID_AT_ONCE, 404))["code"] == "payment-not-found"
+    assert await gateway.post("/bulk-payments", PAID_AT_ONCE) == {"transactionId": PAYMENT}
+    assert await gateway.post("/bulk-payments/recall", PAID_AT_ONCE) == {"transactionId": PAYMENT}
+    assert await gateway.post("/bulk-payments", PAID_AT_ONCE) == {"transactionId": PAYMENT}
+    assert (await gateway.post("/bulk-payments", {**PAID_AT_ONCE, "fingerprint": "g"}, 422))[
+        "code"
+    ] == "key-reused"
+    many = {**PAID_AT_ONCE, "payments": PAID_AT_ONCE["payments"] * 101}
+    assert (await gateway.post("/bulk-payments", many, 400))["code"] == "invalid-field"
+    status = await gateway.get(f"/bulk-payments/{PAYMENT}")
+    assert (status["bulkPaymentId"], status["state"]) == (PAYMENT, "PENDING")
+    [payment] = status["payments"]
+    assert (payment["state"], payment["payee"], payment["amount"]["amount"]) == ("PENDING", OTHER, "100.50")
+    assert (await gateway.get("/bulk-payments/unknown", 404))["code"] == "payment-not-found"
 
 
 @pytest.mark.parametrize("path", ["/account-lookups", "/party-lookups", "/party-registrations"])

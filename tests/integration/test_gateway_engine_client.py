@@ -14,6 +14,7 @@ from unit.gateway.gateway_kit import tenant_config
 from payhub_gateway.circuit_breaker import FAILURES_MAX
 from payhub_gateway.engine_client import HttpEngineClient
 from payhub_gateway.engine_exchange import EngineRefusalError, EngineUnavailableError
+from payhub_platform.contracts.bulk_payments import PATH_BULK_PAYMENTS
 from payhub_platform.contracts.channel import (
     ChannelMoney,
     Confirmation,
@@ -280,12 +281,13 @@ async def test_what_the_former_engine_has_begun_is_not_begun_again(path: str):
         assert south.requests == []
 
 
-async def test_what_no_former_engine_has_begun_is_begun_at_the_new_one():
+@pytest.mark.parametrize("path", [PATH_PAYMENTS, PATH_BULK_PAYMENTS])
+async def test_what_no_former_engine_has_begun_is_begun_at_the_new_one(path: str):
     async with two_engines() as (client, north, south):
         south.handler = accepted
-        await client.start(moved(8, "south", former=["north", "south"]), PAYMENT, TRACE)
+        await client.start(moved(8, "south", former=["north", "south"]), PAYMENT, TRACE, path)
         assert [request.path for request, _ in north.requests] == [PATH_RECALLS]
-        assert [request.path for request, _ in south.requests] == [PATH_PAYMENTS]
+        assert [request.path for request, _ in south.requests] == [path]
 
 
 @pytest.mark.parametrize("handler", [problem(404, "not-found"), problem(503, "engine-stopping")])

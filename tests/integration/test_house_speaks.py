@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 from support.house import House, running_house
 
 from payhub_cli.demo import story
+from payhub_cli.demo.books import Books, nothing_held
 from payhub_cli.demo.channel import Channel
 from payhub_platform.bus.directory import publish
 from payhub_platform.clock import iso, system_clock
@@ -269,6 +270,42 @@ async def test_one_trace_id_from_gateway_to_engine_to_operations(house: House) -
                 break
             await asyncio.sleep(0.2)
     assert {span["trace_id"] for span in spans} == {trace_id}
+
+
+async def test_a_bulk_pays_members_of_three_institutions_through_the_whole_house(house: House) -> None:
+    """Payers and payees live at two engines; what the scheme answers at the wrong one is handed over."""
+    paid = [("rhino", 1), ("rhino", 2), ("elephant", 3), ("buffalo", 3), ("rhino", 1)]
+    payees = [*(story.msisdn(fsp, number) for fsp, number in paid), "254799999999"]
+    amount = {"amount": "1.25", "currency": "KES"}
+    content = {
+        "payer": party(story.msisdn("buffalo", 4)),
+        "payments": [{"payee": party(payee), "amount": amount} for payee in payees],
+    }
+    headers = {"Idempotency-Key": str(uuid.uuid4()), **house.channel.headers}
+    before = await house.books()
+    for _ in range(2):
+        status, _, accepted = await house.raw("POST", "/v1/bulk-payments", json=content, headers=headers)
+        assert status == 202
+    path = f"/v1/bulk-payments/{accepted['bulkPaymentId']}"
+    async with asyncio.timeout(40):
+        while (told := (await house.raw("GET", path, headers=headers))[2])["state"] == "PENDING":
+            await asyncio.sleep(0.1)
+    states = [(one["state"], one.get("error", {}).get("code")) for one in told["payments"]]
+    assert states == [("COMPLETED", None)] * 5 + [("FAILED", "3204")]
+    async with asyncio.timeout(40):  # the payees are credited once they have heard from the scheme
+        after = await house.books()
+        while moved(before, after) != {"rhino": 375, "elephant": 125} or not nothing_held(after).holds:
+            await asyncio.sleep(0.1)
+            after = await house.books()
+
+
+def moved(before: Books, after: Books) -> dict[str, int]:
+    """Return by how much the members of two banks that no other test pays have more, in minor units."""
+    return {
+        fsp: sum(one.balance for one in after.ledgers[fsp].accounts)
+        - sum(one.balance for one in before.ledgers[fsp].accounts)
+        for fsp in ("rhino", "elephant")
+    }
 
 
 async def agree_to_pay_directly(house: House, *fsps: str) -> None:

@@ -246,7 +246,7 @@ def transfer_status(
         ended_at=None if ended_at_ms is None else iso(ended_at_ms),
         transfer_id=payment.transfer_id,
         client_ref_id=outcome.client_ref_id,
-        error=_told(error),
+        error=told_error(error),
         payee_name=party_name(outcome.party),
         terms=_terms(outcome),
         awaits_confirmation=(
@@ -279,7 +279,7 @@ def request_status(
         started_at=iso(started_at_ms),
         ended_at=None if ended_at_ms is None else iso(ended_at_ms),
         client_ref_id=outcome.client_ref_id,
-        error=_told(error),
+        error=told_error(error),
     )
 
 
@@ -340,7 +340,8 @@ def _channel_party(party: FspPartyIdInfo) -> PartyIdInfo:
     return msgspec.convert(msgspec.to_builtins(party), PartyIdInfo)
 
 
-def _told(error: ErrorValue | None) -> TransferError | None:
+def told_error(error: ErrorValue | None) -> TransferError | None:
+    """Return an error as a channel is told it."""
     if error is None:
         return None
     return TransferError(

@@ -3,6 +3,7 @@
 from payhub_engines.connectors.ams.banks import CoreBanks
 from payhub_engines.connectors.ams.jobs import AmsJobs
 from payhub_engines.connectors.http import HttpFactory, SharedConnections
+from payhub_engines.connectors.items import item_handlers
 from payhub_engines.connectors.job import Handler
 from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.ingress import MESSAGE_NAMES
@@ -21,7 +22,8 @@ def handlers(http: HttpFactory = SharedConnections) -> dict[str, Handler]:
     """
     keys = KeyRing()
     mojaloop = MojaloopJobs(FspiopClient(http, keys), keys)
-    return {**mojaloop.handlers(), **AmsJobs(CoreBanks(http)).handlers()}
+    ams = AmsJobs(CoreBanks(http)).handlers()
+    return {**mojaloop.handlers(), **ams, **item_handlers(ams)}
 
 
 def message_names() -> frozenset[str]:

@@ -1,7 +1,8 @@
 """Limits of payments: decided where money is about to be held, in the order of the log (decision 29).
 
 A task ``payhub:take-allowance`` counts what its instance moves, or throws the BPMN error ``limit-exceeded``;
-``payhub:return-allowance`` takes that back once it is certain that nothing was moved.
+``payhub:return-allowance`` takes that back once it is certain that nothing was moved. An instance that moves
+money several times does so by parts, and may keep a refusal in a variable, so that it ends no other part.
 """
 
 from typing import TYPE_CHECKING, Final, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from payhub_engines.core import events, throwing, usage
-from payhub_engines.core.bpmn.model import Element, TakeAllowance
+from payhub_engines.core.bpmn.model import Allowance, Element, TakeAllowance, Value
 from payhub_engines.core.commands import Charge, ForgetUsage
 from payhub_engines.core.feel import ExpressionError
 from payhub_engines.core.records import Usage
@@ -99,6 +100,9 @@ def forget(decision: "Decision", _command: ForgetUsage) -> Reply:
 
 def enter(run: "InstanceRun", element: Element, scope: int) -> None:
     """Pass a plain task where nothing stands against it; else activate it, which says what does."""
+    if isinstance(element.allowance, TakeAllowance) and element.allowance.refusal:
+        run.activate(element, scope)
+        return
     try:
         refused = _decide(run, element, scope)
     except ExpressionError:
@@ -117,13 +121,18 @@ def execute(run: "InstanceRun", element: Element, key: int) -> None:
     except ExpressionError as error:
         run.raise_incident(key, element.id, error.code, error.detail, "activate")
         return
+    task = element.allowance
+    kept_in = task.refusal if isinstance(task, TakeAllowance) else ""
     if refused is None:
-        run.leave(key, {})
+        run.leave(key, {kept_in: None} if kept_in else {})
         return
     run.decision.append(events.AllowanceRefused(run.key, element.id, refused.limit, refused.retry_at_ms))
     told = {"code": PAYER_LIMIT_ERROR, "description": refused.description, "limit": refused.limit}
     if refused.retry_at_ms:
         told["retryAt"] = iso(refused.retry_at_ms)
+    if kept_in:
+        run.leave(key, {kept_in: told})
+        return
     if not throwing.throw_error(run, key, LIMIT_EXCEEDED, {"error": told}):
         run.raise_incident(key, element.id, "unhandled-error", refused.description, "activate")
 
@@ -131,18 +140,18 @@ def execute(run: "InstanceRun", element: Element, key: int) -> None:
 def _decide(run: "InstanceRun", element: Element, key: int) -> Refusal | None:
     """Take or give back what an element is for; return the limit that stands against it.
 
-    What the instance has taken before is given back in any case: it moves money once.
+    What the part of the instance has taken before is given back in any case: it moves money once.
 
     Raises:
-        ExpressionError: member, amount or limits are not what they must be.
+        ExpressionError: member, amount, part or limits are not what they must be.
     """
     task, instance, decision = element.allowance, run.instance, run.decision
-    charge, member = None, ""
+    charge, member, part = None, "", _part(run, task, key)
     if isinstance(task, TakeAllowance):
         charge = _charge(run, task, key)
         member = "" if charge is None else _member(run, task, key)
-    if instance.allowance is not None:
-        decision.append(events.AllowanceReturned(run.key, element.id))
+    if part in (instance.allowances or {}):
+        decision.append(events.AllowanceReturned(run.key, element.id, part))
     if charge is None:
         return None
     state, now_ms = decision.state, decision.now_ms
@@ -153,7 +162,7 @@ def _decide(run: "InstanceRun", element: Element, key: int) -> Refusal | None:
         # Two windows: a clock that is set back by less than one still finds all that counts.
         kept_ms = min(2 * charge.limits.velocity_window_ms, usage.WINDOW_MS_MAX)
         named = (run.key, element.id, member, amount.currency, amount.minor)
-        decision.append(events.AllowanceTaken(*named, now_ms, kept_ms))
+        decision.append(events.AllowanceTaken(*named, now_ms, kept_ms, part))
     return refused
 
 
@@ -171,10 +180,18 @@ def _charge(run: "InstanceRun", task: TakeAllowance, key: int) -> Charge | None:
 
 
 def _member(run: "InstanceRun", task: TakeAllowance, key: int) -> str:
-    member = run.text(task.member, key, "A member")
-    if not fits_key(member):
-        raise ExpressionError("A member's name has at most 512 characters of valid Unicode.")
-    return member
+    return _name(run, task.member, key, "A member")
+
+
+def _part(run: "InstanceRun", task: Allowance | None, key: int) -> str:
+    return "" if task is None or task.part is None else _name(run, task.part, key, "A part")
+
+
+def _name(run: "InstanceRun", value: Value, key: int, what: str) -> str:
+    name = run.text(value, key, what)
+    if not fits_key(name):
+        raise ExpressionError(f"{what}'s name has at most 512 characters of valid Unicode.")
+    return name
 
 
 def _beyond(limit: Limit, moved: Usage, amount: Money, most: int, day: int) -> Refusal | None:

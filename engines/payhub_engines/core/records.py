@@ -109,7 +109,7 @@ class ElementInstance(msgspec.Struct, array_like=True, gc=False):
 
 
 class Allowance(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What an instance has taken of its tenant's limits."""
+    """What an instance, or a part of it, has taken of its tenant's limits."""
 
     member: str
     currency: str
@@ -138,7 +138,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
             completed is compensated.
         parent: instance that called it, with its call activity; 0 where none did.
         incidents: how many are open.
-        allowance: what it has taken of its tenant's limits, unless it gave it back.
+        allowances: what it has taken of its tenant's limits and not given back, by the part of it.
         known_as: further business keys that it is found under.
     """
 
@@ -157,7 +157,7 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
     incidents: int = 0
     parent: int = 0
     parent_element: int = 0
-    allowance: Allowance | None = None
+    allowances: dict[str, Allowance] | None = None
     known_as: tuple[str, ...] = ()
 
     @property

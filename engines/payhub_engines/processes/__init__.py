@@ -14,6 +14,11 @@ ANSWER_AGAIN: Final = "answer-again"
 ACCOUNT_LOOKUP: Final = "account-lookup"
 PARTY_REGISTRATION: Final = "party-registration"
 PARTY_LOOKUP: Final = "party-lookup"
+PAYER_BULK_PAYMENT: Final = "payer-bulk-payment"
+PAYER_BULK_LOOKUP: Final = "payer-bulk-lookup"
+PAYER_BULK_TRANSFER: Final = "payer-bulk-transfer"
+PAYER_BULK_ON_US: Final = "payer-bulk-on-us"
+PAYEE_BULK_QUOTE_TRANSFER: Final = "payee-bulk-quote-transfer"
 
 _NAMES: Final = (
     PAYER_FUND_TRANSFER,
@@ -27,6 +32,11 @@ _NAMES: Final = (
     ACCOUNT_LOOKUP,
     PARTY_REGISTRATION,
     PARTY_LOOKUP,
+    PAYER_BULK_PAYMENT,
+    PAYER_BULK_LOOKUP,
+    PAYER_BULK_TRANSFER,
+    PAYER_BULK_ON_US,
+    PAYEE_BULK_QUOTE_TRANSFER,
 )
 
 

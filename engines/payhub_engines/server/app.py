@@ -13,6 +13,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from payhub_engines.server.api import PaymentsController, RequestsController, live, ready
+from payhub_engines.server.bulk_api import BulkPaymentsController
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.forward import Forwarder
 from payhub_engines.server.fspiop_api import fspiop
@@ -41,6 +42,7 @@ DRAIN_S: Final = 0.5  # connections that stay open are closed after their next a
 CONTROLLERS: Final = (
     PaymentsController,
     RequestsController,
+    BulkPaymentsController,
     AccountsController,
     PartiesController,
     RegistrationsController,

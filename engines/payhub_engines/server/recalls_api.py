@@ -6,12 +6,14 @@ import msgspec
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 
+from payhub_engines.connectors.bulk import BULK_PROCESS
 from payhub_engines.connectors.member import ACCOUNT_PROCESS, PARTY_PROCESS, REGISTRATION_PROCESS
 from payhub_engines.connectors.payment import PAYER_PROCESS, REQUEST_PROCESS
 from payhub_engines.core.reply import Rejected
 from payhub_engines.handover.recall import recalled
 from payhub_engines.server.engine import Engine
 from payhub_engines.server.requests import AnyRequest, answer, epoch_of, refusal_of
+from payhub_platform.contracts.bulk_payments import PATH_BULK_PAYMENTS
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_TENANT,
@@ -33,6 +35,7 @@ _RECALL: Final = msgspec.json.Decoder(RecallStart)
 PROCESSES: Final = {
     PATH_PAYMENTS: PAYER_PROCESS,
     PATH_REQUESTS: REQUEST_PROCESS,
+    PATH_BULK_PAYMENTS: BULK_PROCESS,
     PATH_ACCOUNTS: ACCOUNT_PROCESS,
     PATH_PARTIES: PARTY_PROCESS,
     PATH_REGISTRATIONS: REGISTRATION_PROCESS,

@@ -7,6 +7,7 @@ import msgspec
 
 from payhub_gateway.channel import checks
 from payhub_platform import ids
+from payhub_platform.contracts.bulk_payments import StartBulkPayment
 from payhub_platform.contracts.channel import (
     AccountLookup,
     AccountStatus,
@@ -50,7 +51,7 @@ _TRANSFER_STATES: Final[dict[str, Literal["RECEIVED", "COMMITTED", "ABORTED"]]] 
 }
 
 Inquiry = StartAccountLookup | StartPartyLookup
-Command = StartPayment | StartRequest | StartRefund | Inquiry | StartRegistration
+Command = StartPayment | StartBulkPayment | StartRequest | StartRefund | Inquiry | StartRegistration
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +113,13 @@ def request_id(tenant_id: str, client_id: str, key: str) -> str:
 
 
 def transfer(request: TransferRequest, tenant: TenantConfig, client_id: str, key: str) -> Act:
-    """Check a transfer. Whether it has expired is asked elsewhere.
+    """Check a transfer; errors as ``start_payment``. Whether it has expired is asked elsewhere."""
+    command = start_payment(request, tenant, client_id, key)
+    return Act(path=PATH_PAYMENTS, command=command, expires_at_ms=command.expires_at_ms)
+
+
+def start_payment(request: TransferRequest, tenant: TenantConfig, client_id: str, key: str) -> StartPayment:
+    """Check a transfer and turn it into the engine's command.
 
     Raises:
         InvalidInputError: 400, something is not valid by itself.
@@ -126,7 +133,7 @@ def transfer(request: TransferRequest, tenant: TenantConfig, client_id: str, key
     _check_texts(request)
     checks.member(payer, tenant, "/payer/partyIdInfo")
     checks.two_parties(payer, payee, tenant, "/payee/partyIdInfo")
-    command = StartPayment(
+    return StartPayment(
         payment_id=ids.payment_id(tenant.tenant_id, client_id, key),
         idempotency_key=key,
         fingerprint=checks.fingerprint(request),
@@ -141,7 +148,6 @@ def transfer(request: TransferRequest, tenant: TenantConfig, client_id: str, key
         note=request.note,
         expires_at_ms=checks.expiration(request.expiration),
     )
-    return Act(path=PATH_PAYMENTS, command=command, expires_at_ms=command.expires_at_ms)
 
 
 def request_to_pay(

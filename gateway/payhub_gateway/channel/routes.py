@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from payhub_gateway.channel import api, members_api, payment_hub_api, requests_api
+from payhub_gateway.channel import api, bulk_api, members_api, payment_hub_api, requests_api
 
 MOST_ASKED: Final[tuple[Any, ...]] = (
     api.start_transfer,
@@ -16,6 +16,8 @@ CHANNEL_ROUTES: Final[tuple[Any, ...]] = (
     api.transfer_status,
     api.confirm_transfer,
     api.refund_transfer,
+    bulk_api.start_bulk_payment,
+    bulk_api.bulk_payment_status,
     requests_api.request_payment,
     requests_api.request_status,
     requests_api.authorize_request,

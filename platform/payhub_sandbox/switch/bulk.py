@@ -209,11 +209,11 @@ class BulkClearing:
         for transfer in bulk.transfers:
             result = results.get(transfer.transfer_id)
             fulfilment, failure = "", None
-            if result is None or state == "REJECTED":
-                failure, altered = _NO_RESULT, altered or state != "REJECTED"
-            elif result.error_information is not None:
+            if result is not None and result.error_information is not None:
                 given = result.error_information
                 failure = Failure(given.error_code, given.error_description)
+            elif result is None or state == "REJECTED":
+                failure, altered = _NO_RESULT, altered or state != "REJECTED"
             else:
                 fulfilment = bodies.hash_text(result.fulfilment or "", "fulfilment")
                 if not opens(transfer.condition, fulfilment):

@@ -21,6 +21,14 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/transfers": transfer(**FULL, useCase="cash-in", confirmQuote=True, amountType="RECEIVE"),
     "/v1/transfers/{payment_id}/confirmation": {"accepted": True},
     "/v1/transfers/{payment_id}/refunds": {"amount": transfer()["amount"], "reason": "r", "clientRefId": "c"},
+    "/v1/bulk-payments": {
+        "payer": transfer()["payer"],
+        "payments": [
+            {**{name: transfer()[name] for name in ("payee", "amount")}, "clientRefId": "r", "note": "n"}
+        ],
+        "clientRefId": "b",
+        "expiration": FULL["expiration"],
+    },
     "/v1/transaction-requests": asked(note="n", useCase="atm-cash-out", authentication="OTP"),
     "/v1/transaction-requests/{request_id}/authorization": {"responseType": "ENTERED", "password": "1234"},
     "/v1/party-lookups": {"party": MEMBER},

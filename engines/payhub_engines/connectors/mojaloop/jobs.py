@@ -5,6 +5,8 @@ from payhub_engines.connectors.mojaloop.client import FspiopClient
 from payhub_engines.connectors.mojaloop.direct import DirectLine
 from payhub_engines.connectors.mojaloop.jobs_again import AgainJobs
 from payhub_engines.connectors.mojaloop.jobs_authorizations import AuthorizationJobs
+from payhub_engines.connectors.mojaloop.jobs_bulk_payee import BulkPayeeJobs
+from payhub_engines.connectors.mojaloop.jobs_bulk_payer import BulkPayerJobs
 from payhub_engines.connectors.mojaloop.jobs_payee import PayeeJobs
 from payhub_engines.connectors.mojaloop.jobs_payer import PayerJobs
 from payhub_engines.connectors.mojaloop.jobs_registration import RegistrationJobs
@@ -24,6 +26,8 @@ class MojaloopJobs:
         self.authorizations = AuthorizationJobs(sender, keys)
         self.again = AgainJobs(sender, keys)
         self.registration = RegistrationJobs(sender)
+        self.bulk_payer = BulkPayerJobs(sender)
+        self.bulk_payee = BulkPayeeJobs(sender, keys)
 
     def handlers(self) -> dict[str, Handler]:
         """Return job type to handler."""
@@ -34,4 +38,6 @@ class MojaloopJobs:
             **self.authorizations.handlers(),
             **self.again.handlers(),
             **self.registration.handlers(),
+            **self.bulk_payer.handlers(),
+            **self.bulk_payee.handlers(),
         }

@@ -10,7 +10,8 @@ from payhub_engines.core.state import State
 @applier(events.AllowanceTaken, version=4)
 def _taken(event: events.AllowanceTaken, state: State) -> None:
     instance = state.instances.change(event.instance)
-    instance.allowance = Allowance(event.member, event.currency, event.minor, event.at_ms)
+    taken = Allowance(event.member, event.currency, event.minor, event.at_ms)
+    instance.allowances = {**(instance.allowances or {}), event.part: taken}
     day, tenant = usage.day_of(event.at_ms), instance.tenant
     for member in (usage.WHOLE_TENANT, event.member):
         found = usage.find(state.rows, day, tenant, member)
@@ -23,10 +24,11 @@ def _taken(event: events.AllowanceTaken, state: State) -> None:
 @applier(events.AllowanceReturned, version=4)
 def _returned(event: events.AllowanceReturned, state: State) -> None:
     instance = state.instances.change(event.instance)
-    taken = instance.allowance
+    left_over = dict(instance.allowances or {})
+    taken = left_over.pop(event.part, None)
     if taken is None:
         raise ReplayError("unknown-allowance", f"Instance {event.instance} returns what it has not taken.")
-    instance.allowance = None
+    instance.allowances = left_over or None
     day, tenant = usage.day_of(taken.at_ms), instance.tenant
     for member in (usage.WHOLE_TENANT, taken.member):
         found = usage.find(state.rows, day, tenant, member)

@@ -102,16 +102,24 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class TakeAllowance:
-    """What counts against which limits, and for whom; without limits nothing does."""
+    """What counts against which limits, and for whom; without limits nothing does.
+
+    ``part``: of which part of the instance it is; None where all of it moves money once.
+    ``refusal``: the variable that takes what stands against it, null where nothing does; empty: it is thrown.
+    """
 
     limits: Value
     member: Value
     amount: Value
+    part: Value | None = None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnAllowance:
-    """What the instance has taken counts no more."""
+    """What the instance, or a part of it, has taken counts no more."""
+
+    part: Value | None = None
 
 
 Allowance = TakeAllowance | ReturnAllowance

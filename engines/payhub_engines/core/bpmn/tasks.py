@@ -66,10 +66,12 @@ def job_of(node: Node, report: Report, definition: Node | None = None) -> JobDef
 
 def allowance_of(job: JobDefinition, node: Node, report: Report) -> Allowance | None:
     """Read what a task of the engine's own takes or gives back, from its headers; None of all others."""
-    if job.type == RETURN_ALLOWANCE:
-        return ReturnAllowance()
-    if job.type != TAKE_ALLOWANCE:
+    if job.type not in ENGINE_TASKS:
         return None
+    named = job.headers.get("part", "")
+    part = expression_of(named, node.id, node.line, report) if is_expression(named) else None
+    if job.type == RETURN_ALLOWANCE:
+        return ReturnAllowance(part)
     for name in _TAKING:
         if not is_expression(job.headers.get(name, "")):
             detail = f"{TAKE_ALLOWANCE} needs a header {name!r} with an expression, such as ={name}."
@@ -77,7 +79,7 @@ def allowance_of(job: JobDefinition, node: Node, report: Report) -> Allowance | 
     limits, member, amount = (
         expression_of(job.headers.get(name, "null"), node.id, node.line, report) for name in _TAKING
     )
-    return TakeAllowance(limits, member, amount)
+    return TakeAllowance(limits, member, amount, part, job.headers.get("refusal", ""))
 
 
 def user_task_of(node: Node, report: Report) -> JobDefinition:

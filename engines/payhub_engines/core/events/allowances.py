@@ -16,13 +16,15 @@ class AllowanceTaken(Event, frozen=True, tag=48):
     minor: int
     at_ms: int
     kept_ms: int
+    part: str = ""  # of the instance, where that moves money several times
 
 
 class AllowanceReturned(Event, frozen=True, tag=49):
-    """What an instance had taken counts no more: it has certainly moved nothing."""
+    """What an instance, or a part of it, had taken counts no more: it has certainly moved nothing."""
 
     instance: int
     element: str
+    part: str = ""
 
 
 class AllowanceRefused(Event, frozen=True, tag=50):

@@ -1,6 +1,8 @@
 """The tables of docs/flows.md, from what the flows came to."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from unit.engines.connectors.flow_troubles import (
     BANK_TROUBLES,
@@ -10,6 +12,7 @@ from unit.engines.connectors.flow_troubles import (
     Point,
 )
 
+PAGE = Path(__file__).parents[4] / "docs" / "flows.md"
 Outcomes = Mapping[tuple[Point, str], str]
 MESSAGE_COLUMNS = (*MESSAGE_TROUBLES, "tampered", "not told")
 
@@ -22,6 +25,18 @@ def begins(flow: Flow) -> str:
 def ends(flow: Flow) -> str:
     """Return the line that follows a flow's tables."""
     return f"<!-- {flow.name}: end -->"
+
+
+def assert_page_says(flow: Flow, text: str) -> None:
+    """Hold a flow's part of the page against the text, or write it where that is asked for."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(begins(flow) + "\n")
+    assert begin, f"docs/flows.md has no place for the flow {flow.name}"
+    written, end, after = rest.partition("\n" + ends(flow))
+    if os.environ.get("PAYHUB_WRITE_FLOWS"):
+        PAGE.write_text(before + begin + text + end + after, encoding="utf-8")
+        return
+    assert written == text
 
 
 def tables(flow: Flow, quiet: str, books: list[str], outcomes: Outcomes) -> str:

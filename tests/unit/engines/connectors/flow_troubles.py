@@ -42,6 +42,7 @@ NOTICE_TROUBLES = {
     "overtaken": ["overtaken"],
 }
 BANK_TROUBLES = ("down", "down for long", "answer lost", "refused")
+Balances = dict[tuple[str, str], Decimal]  # by institution and account
 
 
 class TroubledBank(FakeBank):
@@ -83,6 +84,8 @@ class Flow:
     prepare: Callable[[House], None] = lambda _house: None
     go_on: Callable[[House], None] = lambda _house: None
     payer: str = "buffalo"
+    # Looks at what else was paid for: adds what it moved to the expected balances, notes what is wrong.
+    look: Callable[[House, Balances, list[str]], list[str]] = lambda _house, _expected, _wrong: []
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def run(
         if not house.running() and not house.switch.waiting and not house.line:
             break
     house.run_until_all_ended()
-    return house, _look_at(house, before)
+    return house, _look_at(house, before, flow)
 
 
 def points(flow: Flow, make_house: Callable[[], House]) -> list[Point]:
@@ -158,7 +161,7 @@ def troubles_of(point: Point) -> Iterator[str]:
     match point.kind:
         case "message":
             yield from MESSAGE_TROUBLES
-            if point.name == "PUT transfers":
+            if point.name in ("PUT transfers", "PUT bulkTransfers"):
                 yield from ("tampered", "not told")
         case "notice":
             yield from NOTICE_TROUBLES
@@ -192,7 +195,7 @@ def _accounts(house: House) -> dict[tuple[str, str], Decimal]:
     }
 
 
-def _look_at(house: House, before: dict[tuple[str, str], Decimal]) -> Result:
+def _look_at(house: House, before: Balances, flow: Flow) -> Result:
     result = Result()
     wrong = result.wrong
     wrong += [f"{one.process} of {one.tenant} still runs" for one in house.running()]
@@ -207,6 +210,7 @@ def _look_at(house: House, before: dict[tuple[str, str], Decimal]) -> Result:
     wrong += [text for payment in payments for text in _counted_wrong(house, payment)]
     outcomes = [_expect(house, payment, expected, wrong) for payment in payments]
     outcomes += _requested(house, outcomes, wrong)
+    outcomes += flow.look(house, expected, wrong)
     actual = _accounts(house)
     wrong += [
         f"{key}: {actual[key]} instead of {expected[key]}" for key in before if actual[key] != expected[key]
@@ -222,7 +226,8 @@ def _look_at(house: House, before: dict[tuple[str, str], Decimal]) -> Result:
 
 def _counted_wrong(house: House, payment: Any) -> list[str]:
     """Tell where what counts against limits is not what a payment has moved; a refund never counts."""
-    variables, allowance = payment.variables, house.engine.state.document(payment.key).allowance
+    variables, taken = payment.variables, house.engine.state.document(payment.key).allowances or {}
+    allowance = taken.get("")
     counts = None if allowance is None else (allowance.member, allowance.minor)
     is_refund = variables["transactionType"]["scenario"] == "REFUND"
     moved = None
@@ -261,7 +266,7 @@ def _expect(house: House, payment: Any, expected: dict[tuple[str, str], Decimal]
     if state != "COMPLETED":
         if settled or "COMPLETED" in said:
             wrong.append(f"payer {state}, payee {said}, settled: {settled}")
-        return " / ".join([_code_of(payment), *(_code_of(one) for one in theirs)])
+        return " / ".join([code_of(payment), *(code_of(one) for one in theirs)])
     if not is_on_us and (not settled or said != {"COMPLETED"}):
         wrong.append(f"payer {state}, payee {said}, settled: {settled}")
     terms = variables["quoteTerms"]
@@ -278,13 +283,13 @@ def _requested(house: House, outcomes: list[str], wrong: list[str]) -> list[str]
     told = []
     for request in instances(house, PAYEE_TRANSACTION_REQUEST):
         if request.variables.get("paymentState") != "COMPLETED":
-            told.append(f"request {_code_of(request)}")
+            told.append(f"request {code_of(request)}")
         elif "paid" not in outcomes:
             wrong.append("a request is done, but not paid")
     return told
 
 
-def _code_of(record: Any) -> str:
+def code_of(record: Any) -> str:
     error = record.variables.get("error") or {}
     return str(error.get("code", record.variables.get("paymentState")))
 

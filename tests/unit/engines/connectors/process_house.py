@@ -93,6 +93,7 @@ class House:
         secrets: SecretBox,
         engine: Engine | None = None,
         payment: str = PAYMENT,
+        switchboard: type[Switchboard] = Switchboard,
     ) -> None:
         self.engine = engine or engine_with_processes()
         self.engine.now_ms += BETWEEN_HOUSES_MS
@@ -108,7 +109,7 @@ class House:
                 self.banks[fsp].accounts[account] = BankAccount(Decimal(balance))
                 self.banks[fsp].parties[identifier] = account
                 numbers.setdefault(identifier, fsp)
-        self.switch = Switchboard(next(iter(tenants.values())).scheme, lambda: self.engine.now_ms, numbers)
+        self.switch = switchboard(next(iter(tenants.values())).scheme, lambda: self.engine.now_ms, numbers)
         self.weather, self.sent, self.transfers = (
             self.switch.weather,
             self.switch.sent,

@@ -5,13 +5,11 @@ What the flows come to is what docs/flows.md says. Run with ``PAYHUB_WRITE_FLOWS
 
 import dataclasses
 import itertools
-import os
 from functools import cache
-from pathlib import Path
 
 import msgspec
 import pytest
-from unit.engines.connectors.flow_page import begins, ends, tables
+from unit.engines.connectors.flow_page import assert_page_says, tables
 from unit.engines.connectors.flow_troubles import points, run, troubles_of
 from unit.engines.connectors.flows import FLOWS
 from unit.engines.connectors.process_house import House, engine_with_processes
@@ -27,8 +25,6 @@ from payhub_engines.processes import (
 )
 from payhub_platform import ids
 from payhub_platform.contracts.tenant import PaymentLimits
-
-PAGE = Path(__file__).parents[4] / "docs" / "flows.md"
 
 PAYING = (
     PAYER_FUND_TRANSFER,
@@ -164,14 +160,3 @@ class _Nothing(dict):
 
     def __setitem__(self, code, amount):
         pass
-
-
-def assert_page_says(flow, text):
-    page = PAGE.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(begins(flow) + "\n")
-    assert begin, f"docs/flows.md has no place for the flow {flow.name}"
-    written, end, after = rest.partition("\n" + ends(flow))
-    if os.environ.get("PAYHUB_WRITE_FLOWS"):
-        PAGE.write_text(before + begin + text + end + after, encoding="utf-8")
-        return
-    assert written == text

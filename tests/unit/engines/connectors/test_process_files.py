@@ -18,6 +18,7 @@ FILES = load()
 NODES = [BPMN + name for name in ("startEvent", "endEvent", "serviceTask", "exclusiveGateway")]
 NODES += [BPMN + name for name in ("eventBasedGateway", "intermediateCatchEvent", "boundaryEvent")]
 NODES += [BPMN + name for name in ("callActivity", "receiveTask", "intermediateThrowEvent")]
+NODES += [BPMN + name for name in ("parallelGateway", "scriptTask")]
 
 
 def nodes(process):

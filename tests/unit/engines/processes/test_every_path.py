@@ -35,11 +35,16 @@ STUCK = {
 
 # Processes of ours that count, and hear the same message again, which is more than the token game knows.
 # tests/unit/engines/connectors/test_flow_troubles.py takes each of their flows with the connectors, or says
-# which test does; test_member_processes.py there takes those of party-registration.
+# which test does; test_bulk_troubles.py there takes those of bulks, test_member_processes.py those of
+# party-registration.
 BY_CONNECTORS = {
     "party-registration",
+    "payee-bulk-quote-transfer",
     "payee-quote-transfer",
     "payee-transaction-request",
+    "payer-bulk-on-us",
+    "payer-bulk-payment",
+    "payer-bulk-transfer",
     "payer-fund-transfer",
     "payer-transaction-request",
 }

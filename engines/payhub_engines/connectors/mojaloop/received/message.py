@@ -38,6 +38,23 @@ SUBJECT_VARIABLES: Final = (
 )
 """What ``answer-again`` needs of a payment or a request to pay."""
 
+BULK_SUBJECT_VARIABLES: Final = {
+    "bulkQuotes": ("bulkQuote", "error", "ownQuotes", "paymentState", "quotesExpire", "requesterFsp"),
+    "bulkTransfers": (
+        "bulkTransferFingerprint",
+        "bulkTransferId",
+        "error",
+        "ownQuotes",
+        "paymentState",
+        "requesterFsp",
+        "results",
+        "transferItems",
+    ),
+}
+"""What it needs of a bulk, by what is asked for: it could not hold the lists of both."""
+
+RESERVED: Final = ":"  # no key of a client or a peer begins so
+
 DIRECTLY: Final = "direct "  # before the FSP id of who speaks without a switch: no FSPIOP-Source has a space
 LOOKUP_TTL_MS: Final = 3_000  # a look-up that is asked again meanwhile must not get an old answer for long
 
@@ -216,7 +233,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         asked = self.look_up(name, key, self._questioned(self.path, refusal), process=REFUSE_QUERY)
         if not process or asked.callback is None:
             return asked
-        subject = _subject(process, known_as or key, asked.callback.payment)
+        subject = self._subject(process, known_as or key, asked.callback.payment)
         return Inbound(callback=replace(asked.callback, subject=subject), status=asked.status)
 
     def repeated(
@@ -232,21 +249,25 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
         """
         answer_key = ids.derive("again", self.tenant.tenant_id, self.source, resource_id, self.conversation)
         given = self._questioned([resource_id], unknown) | self.way_back
-        return replace(_subject(process, key, answer_key), given=given, or_unknown=unknown is not None)
+        return replace(self._subject(process, key, answer_key), given=given, or_unknown=unknown is not None)
 
     def _questioned(self, path: list[str], refusal: dict[str, str] | None) -> dict[str, Any]:
         query = {"resource": self.resource, "path": path}
         return {"query": query, "queriedBy": self.source, "queryRefusal": refusal}
 
+    def _subject(self, process: str, key: str, answer_key: str) -> Subject:
+        return Subject(
+            process=process,
+            key=key,
+            variables=list(BULK_SUBJECT_VARIABLES.get(self.resource, SUBJECT_VARIABLES)),
+            answer_process=ANSWER_AGAIN,
+            answer_key=answer_key,
+        )
 
-def _subject(process: str, key: str, answer_key: str) -> Subject:
-    return Subject(
-        process=process,
-        key=key,
-        variables=list(SUBJECT_VARIABLES),
-        answer_process=ANSWER_AGAIN,
-        answer_key=answer_key,
-    )
+
+def known_as(kind: str, given_id: str) -> str:
+    """Return what something is found under besides its business key: an id that its payer's side chose."""
+    return f"{RESERVED}{kind}/{given_id}"
 
 
 def check_same(named: str, path: str, where: str) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from payhub_engines.connectors import refusals
 from payhub_engines.connectors.mojaloop import error_codes, ilp, messages
 from payhub_engines.connectors.mojaloop.received import names
-from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received
+from payhub_engines.connectors.mojaloop.received.message import ACCEPTED, OK, Inbound, Received, known_as
 from payhub_engines.connectors.mojaloop.refusal import malformed
 from payhub_engines.connectors.variables import TransferResult, builtin
 from payhub_platform.clock import parse_iso
@@ -26,7 +26,6 @@ NOT_FOUND = "NOT_FOUND"
 UNKNOWN = "UNKNOWN"
 QUERY_FIELDS_MAX = 16
 ABORTED = "ABORTED"
-RESERVED = ":"  # no key of a client or a peer begins so
 
 
 def transaction_requests(received: Received) -> Inbound:
@@ -85,14 +84,14 @@ def quotes(received: Received) -> Inbound:
             variables,
             process=names.PAYEE_QUOTE_TRANSFER,
             payment=quote.transaction_id,
-            known_as=_known_as("quote", quote.quote_id),
+            known_as=known_as("quote", quote.quote_id),
             subject=received.repeated(names.PAYEE_QUOTE_TRANSFER, quote.transaction_id, quote.quote_id),
         )
     quote_id = received.id("quoteId")
     if received.method == "GET":
         received.require("GET")
         return received.query(
-            names.QUOTE_QUERY, quote_id, names.PAYEE_QUOTE_TRANSFER, _known_as("quote", quote_id)
+            names.QUOTE_QUERY, quote_id, names.PAYEE_QUOTE_TRANSFER, known_as("quote", quote_id)
         )
     return received.answer(names.QUOTE_RESPONSE, quote_id, "quoteResponse", QuoteResponse)
 
@@ -106,7 +105,7 @@ def transfers(received: Received) -> Inbound:
     if received.method == "GET":
         received.require("GET")
         return received.query(
-            names.TRANSFER_QUERY, transfer_id, names.PAYEE_QUOTE_TRANSFER, _known_as("transfer", transfer_id)
+            names.TRANSFER_QUERY, transfer_id, names.PAYEE_QUOTE_TRANSFER, known_as("transfer", transfer_id)
         )
     received.require("PUT", "PATCH")
     name = names.TRANSFER_SETTLED if received.method == "PATCH" else names.TRANSFER_RESPONSE
@@ -159,15 +158,10 @@ def _prepare(received: Received) -> Inbound:
         # Who asked for the quote is part of the key: nobody else's transfer reaches the one that waits.
         f"{received.speaker}/{transaction_id}",
         variables,
-        known_as=_known_as("transfer", prepare.transfer_id),
+        known_as=known_as("transfer", prepare.transfer_id),
         subject=subject,
     )
     return Inbound(callback=callback, status=ACCEPTED)
-
-
-def _known_as(kind: str, given_id: str) -> str:
-    """Return what a payment is found under besides its transaction: an id that its payer's side chose."""
-    return f"{RESERVED}{kind}/{given_id}"
 
 
 def _transfer_state(received: Received) -> dict[str, Any]:
