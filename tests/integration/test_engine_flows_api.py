@@ -207,10 +207,17 @@ async def test_a_request_to_be_paid_is_started_once_and_told(gateway: Gateway):
     assert (await gateway.get("/transaction-requests/unknown", 404))["code"] == "payment-not-found"
 
 
+RECALL = {
+    "path": "/engine/v1/bulk-payments",
+    "payment_id": PAYMENT,
+    "fingerprint": PAID_AT_ONCE["fingerprint"],
+}
+
+
 async def test_a_bulk_is_started_once_and_tells_each_payment(gateway: Gateway):
-    assert (await gateway.post("/bulk-payments/recall", PAID_AT_ONCE, 404))["code"] == "payment-not-found"
+    assert (await gateway.post("/recalls", RECALL, 404))["code"] == "payment-not-found"
     assert await gateway.post("/bulk-payments", PAID_AT_ONCE) == {"transactionId": PAYMENT}
-    assert await gateway.post("/bulk-payments/recall", PAID_AT_ONCE) == {"transactionId": PAYMENT}
+    assert await gateway.post("/recalls", RECALL) == {"transactionId": PAYMENT}
     assert await gateway.post("/bulk-payments", PAID_AT_ONCE) == {"transactionId": PAYMENT}
     assert (await gateway.post("/bulk-payments", {**PAID_AT_ONCE, "fingerprint": "g"}, 422))[
         "code"

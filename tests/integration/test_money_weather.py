@@ -29,11 +29,15 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 AMOUNT = {"amount": "1", "currency": "KES"}
 WRONG_FULFILMENT = "A" * 43
 UNDER_WAY_S = 20.0
+KEPT_WAIT_S = 20.0
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def house(server_folder: Path) -> AsyncIterator[House]:
     async with running_house(server_folder / "weather-house") as running:
+        async with asyncio.timeout(KEPT_WAIT_S):
+            while configs(running).keys() != story.PLACEMENTS.keys():
+                await asyncio.sleep(0.1)  # an engine writes down what it has heard once a second
         yield running
 
 
@@ -59,11 +63,16 @@ async def stopped(house: House, name: str) -> AsyncIterator[None]:
 # What peers send.
 
 
-def config(house: House, fsp: str) -> TenantConfig:
-    """Return an institution's configuration as an engine keeps it."""
+def configs(house: House) -> dict[str, TenantConfig]:
+    """Return institutions' configurations as an engine keeps them."""
     cache = house.installation.around.folder / "engine-north" / "tenants.cache"
-    configs = msgspec.msgpack.decode(cache.read_bytes(), type=list[TenantConfig])
-    return next(one for one in configs if one.fsp_id == fsp)
+    kept = msgspec.msgpack.decode(cache.read_bytes(), type=list[TenantConfig]) if cache.exists() else []
+    return {one.fsp_id: one for one in kept}
+
+
+def config(house: House, fsp: str) -> TenantConfig:
+    """Return an institution's configuration."""
+    return configs(house)[fsp]
 
 
 def private_key(house: House, fsp: str) -> jws.PrivateKey:

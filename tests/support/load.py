@@ -44,7 +44,7 @@ class Load:
         self._engine = {
             **internal_headers(house.installation.around.secrets.internal_token),
             HEADER_TENANT: PAYER_FSP,
-            HEADER_EPOCH: "1000000",
+            HEADER_EPOCH: "1",
         }
 
     async def through_gateway(self) -> None:
