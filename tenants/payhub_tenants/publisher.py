@@ -21,9 +21,11 @@ from payhub_tenants.tenants.login import sealed_secrets, with_secrets
 from payhub_tenants.tenants.model import Published, Tenant, config_of
 from payhub_tenants.terms.model import (
     CURRENCIES_DOCUMENT,
+    DIRECT_DOCUMENT,
     FEES_DOCUMENT,
     LIMITS_DOCUMENT,
     Currencies,
+    DirectPayments,
     Fees,
     Limits,
     with_terms,
@@ -160,6 +162,7 @@ class Publisher:
             await registry.documents.get(tenant_id, LIMITS_DOCUMENT, Limits),
             await registry.documents.get(tenant_id, FEES_DOCUMENT, Fees),
             await registry.documents.get(tenant_id, CURRENCIES_DOCUMENT, Currencies),
+            await registry.documents.get(tenant_id, DIRECT_DOCUMENT, DirectPayments),
         )
 
     async def _for_engines(self, tenant: Tenant) -> Tenant:

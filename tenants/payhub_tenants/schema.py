@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 SCHEMA: Final = "tenants"
 VERSION_TABLE: Final = "schema_version"
-SCHEMA_VERSION: Final = "0007"  # the newest migration, which this code works with
+SCHEMA_VERSION: Final = "0008"  # the newest migration, which this code works with
 
 # Every transaction runs in one of these roles; the owner that logs in sees no row of a tenant.
 TENANT_ROLE: Final = "payhub_tenants_tenant"  # the rows of the tenant in app.tenant

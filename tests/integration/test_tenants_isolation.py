@@ -101,7 +101,7 @@ async def test_the_registry_sees_no_member_no_audit_and_no_other_document(databa
         kinds = set((await connection.execute(select(schema.documents.c.kind))).scalars())
         assert kinds <= {
             "limits", "fees", "currencies", "placement", "identifier-file", "endpoints", "certification",
-            "authority",
+            "authority", "direct-payments",
         }  # fmt: skip
     for table in (schema.party_identifiers, schema.audit, schema.keys, schema.approvals, schema.evidence):
         async with database._as(schema.REGISTRY_ROLE) as connection:

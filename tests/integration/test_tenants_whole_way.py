@@ -50,11 +50,12 @@ async def test_the_whole_way(postgres_server: LocalServer, tmp_path: Path):
             assert placed.json()["epoch"] == 1  # the home has room, and the order was this one before
             await api.put(f"{BASE}/fees", json={"tiers": [{"fromMinor": 0, "fixedMinor": 5}]})
             assert (await api.put(f"{BASE}/currencies", json={"others": ["USD"]})).status_code == 200
+            await api.put(f"{BASE}/direct-payments", json={"partners": ["lion"]})
             await api.post(f"{BASE}/suspend", json=REASON)
             assert (await settle())["status"] == "suspended"
             told = [each for each in plane.bus.published if each.tenant_id == "buffalo"][-1]
             assert told.fees == PaymentFees(payer=[FeeTier(from_minor=0, fixed_minor=5)])
-            assert told.currencies == ["KES", "USD"]
+            assert (told.currencies, told.direct_with) == (["KES", "USD"], ["lion"])
             await api.post(f"{BASE}/offboard", json=REASON)
             await settle()
             while (view := await settle())["jobs"][0]["remaining"]:

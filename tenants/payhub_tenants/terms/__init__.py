@@ -1,1 +1,1 @@
-"""What an institution may do and what it pays: limits and fees."""
+"""What an institution may do and what it pays: currencies, limits, fees, and whom it pays directly."""

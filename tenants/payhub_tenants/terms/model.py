@@ -1,4 +1,4 @@
-"""Currencies, limits of payments and fees, in minor units of each currency. Pure."""
+"""Currencies, limits of payments and fees, in minor units of each currency; direct payments. Pure."""
 
 from itertools import pairwise
 from typing import Annotated, Final
@@ -9,12 +9,14 @@ from msgspec.structs import replace
 from payhub_platform.contracts.tenant import BASIS_POINTS, FeeTier, PaymentFees, PaymentLimits, TenantConfig
 from payhub_platform.errors import InvalidInputError
 from payhub_platform.money import CURRENCIES
-from payhub_tenants.fields import Body
+from payhub_tenants.fields import Body, TenantId
 
 LIMITS_DOCUMENT: Final = "limits"
 FEES_DOCUMENT: Final = "fees"
 CURRENCIES_DOCUMENT: Final = "currencies"
+DIRECT_DOCUMENT: Final = "direct-payments"
 CURRENCIES_MAX: Final = 20
+PARTNERS_MAX: Final = 500
 AMOUNT_MAX: Final = 10**15
 TIERS_MAX: Final = 20
 
@@ -81,6 +83,33 @@ class Currencies(Body, frozen=True, kw_only=True):
     """
 
     others: Annotated[list[str], Meta(max_length=CURRENCIES_MAX)]
+
+
+class DirectPayments(Body, frozen=True, kw_only=True):
+    """Body of ``PUT /v1/tenants/{id}/direct-payments``: with whom it pays without the scheme.
+
+    A partner must name this institution too; until then payments go through the scheme.
+    """
+
+    partners: Annotated[list[TenantId], Meta(max_length=PARTNERS_MAX)]
+
+
+def checked_partners(direct: DirectPayments, tenant_id: str) -> DirectPayments:
+    """Return partners that are named once each, and are not the institution itself.
+
+    Whether they are there is not asked: that would tell one institution of another.
+
+    Raises:
+        InvalidInputError: ``invalid-field``.
+    """
+    seen = {tenant_id}
+    for index, partner in enumerate(direct.partners):
+        if partner in seen:
+            raise InvalidInputError(
+                "invalid-field", "Other institutions are named, each of them once.", f"/partners/{index}"
+            )
+        seen.add(partner)
+    return direct
 
 
 def checked_currencies(currencies: Currencies, main: str) -> Currencies:
@@ -154,9 +183,13 @@ def _check_tiers(fees: Fees | CurrencyFees, where: str) -> None:
 
 
 def with_terms(
-    config: TenantConfig, limits: Limits | None, fees: Fees | None, currencies: Currencies | None
+    config: TenantConfig,
+    limits: Limits | None,
+    fees: Fees | None,
+    currencies: Currencies | None,
+    direct: DirectPayments | None,
 ) -> TenantConfig:
-    """Return what gateways and engines are told of a tenant, with its currencies, limits and fees."""
+    """Return what gateways and engines are told of a tenant, with its terms."""
     if limits is not None:
         others = limits.other_currencies.items()
         config = replace(
@@ -170,7 +203,9 @@ def with_terms(
             fees=_fees_of(fees),
             other_fees={currency: _fees_of(other) for currency, other in fees.other_currencies.items()},
         )
-    return config if currencies is None else replace(config, other_currencies=currencies.others)
+    if currencies is not None:
+        config = replace(config, other_currencies=currencies.others)
+    return config if direct is None else replace(config, direct_with=direct.partners)
 
 
 def _limits_of(limits: Limits | CurrencyLimits, velocity: Velocity) -> PaymentLimits:

@@ -1,4 +1,4 @@
-"""Shows limits, and keeps fees and currencies."""
+"""Shows limits, and keeps fees, currencies and whom an institution pays directly."""
 
 from typing import TypeVar
 
@@ -9,13 +9,16 @@ from payhub_tenants.tenants.errors import TenantNotFoundError
 from payhub_tenants.tenants.model import changed
 from payhub_tenants.terms.model import (
     CURRENCIES_DOCUMENT,
+    DIRECT_DOCUMENT,
     FEES_DOCUMENT,
     LIMITS_DOCUMENT,
     Currencies,
+    DirectPayments,
     Fees,
     Limits,
     checked_currencies,
     checked_fees,
+    checked_partners,
 )
 
 T = TypeVar("T", Limits, Fees)
@@ -94,6 +97,37 @@ class TermsService:
             detail = {"others": currencies.others}
             await transaction.audit.append(tenant_id, now, actor, "currencies.set", detail)
         return currencies
+
+    async def direct_payments(self, tenant_id: str) -> DirectPayments:
+        """Return with whom it pays directly; with nobody where nothing was said.
+
+        Raises:
+            TenantNotFoundError: there is no such tenant.
+        """
+        async with self._store.transaction(tenant_id) as transaction:
+            if await transaction.tenants.get(tenant_id) is None:
+                raise TenantNotFoundError
+            found = await transaction.documents.get(tenant_id, DIRECT_DOCUMENT, DirectPayments)
+        return DirectPayments(partners=[]) if found is None else found
+
+    async def set_direct_payments(self, tenant_id: str, direct: DirectPayments, actor: str) -> DirectPayments:
+        """Keep partners in place of those before, and have engines told.
+
+        Raises:
+            TenantNotFoundError: there is no such tenant.
+            InvalidInputError: see ``checked_partners``.
+        """
+        checked_partners(direct, tenant_id)
+        now = self._clock()
+        async with self._store.transaction(tenant_id) as transaction:
+            tenant = await transaction.tenants.lock(tenant_id)
+            if tenant is None:
+                raise TenantNotFoundError
+            await transaction.documents.put(tenant_id, DIRECT_DOCUMENT, direct, now)
+            await transaction.tenants.save(changed(tenant, now))
+            detail = {"partners": direct.partners}
+            await transaction.audit.append(tenant_id, now, actor, "direct-payments.set", detail)
+        return direct
 
     async def _read(self, tenant_id: str, kind: str, type_: type[T]) -> T:
         async with self._store.transaction(tenant_id) as transaction:

@@ -158,6 +158,25 @@ async def test_currencies_that_make_no_sense_are_refused(
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
+async def test_partners_of_direct_payments_are_kept_published_and_audited(api: Api, plane: Plane):
+    path = f"{BASE}/direct-payments"
+    assert (await api.get(path)).json() == {"partners": []}
+    for partners in (["lion", "rhino"], ["lion"]):
+        assert (await api.put(path, json={"partners": partners})).json() == {"partners": partners}
+        assert (await api.get(path)).json() == {"partners": partners}
+        await api.put(f"{BASE}/currencies", json={"others": ["USD"]})  # what else changes leaves them alone
+        await plane.publisher.publish_waiting()
+        assert plane.bus.published[-1].direct_with == partners
+        entries = (await api.get(f"{BASE}/audit")).json()["entries"]
+        told = [entry["detail"] for entry in entries if entry["action"] == "direct-payments.set"]
+        assert told[-1] == {"partners": partners}
+    for index, partners in enumerate((["buffalo"], ["lion", "lion"], ["a", "b", "No Tenant"])):
+        answer = await api.put(path, json={"partners": partners})
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["pointer"].startswith("/partners"), index
+    assert (await api.get(path)).json() == {"partners": ["lion"]}
+
+
 @given(st.integers(0, 10**15), st.integers(0, 10**6), st.integers(0, 10_000))
 def test_a_fee_is_exact_to_half_a_minor_unit(amount: int, fixed: int, points: int):
     fee = fee_minor([FeeTier(from_minor=0, fixed_minor=fixed, basis_points=points)], amount)
