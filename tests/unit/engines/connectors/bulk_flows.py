@@ -8,10 +8,12 @@ from unit.engines.connectors.flow_troubles import Balances, Flow, code_of, insta
 from unit.engines.connectors.process_house import House
 
 from payhub_engines.connectors.bulk import bulk_variables
+from payhub_engines.connectors.pricing import service_fee
 from payhub_engines.processes import PAYEE_BULK_QUOTE_TRANSFER, PAYER_BULK_PAYMENT
 from payhub_engines.server.bulk_api import find_status
 from payhub_platform.contracts.bulk_payments import BulkPaymentStatus, StartBulkItem, StartBulkPayment
 from payhub_platform.contracts.channel import PartyIdInfo
+from payhub_platform.contracts.use_cases import PEER_TO_PEER
 from payhub_platform.money import Money
 
 FIRST, SECOND, SHUT, NEIGHBOUR, NOBODY = (
@@ -97,7 +99,14 @@ def look(house: House, expected: Balances, wrong: list[str]) -> list[str]:
         if is_paid:
             assert payment.terms is not None
             fsp = house.switch.numbers[f"MSISDN/{number}"]
-            expected["buffalo", "A1"] -= Decimal(payment.terms.transfer_amount.amount)
+            transferred = payment.terms.transfer_amount
+            own = service_fee(
+                house.tenants["buffalo"],
+                "PAYER",
+                Money.parse(transferred.amount, transferred.currency),
+                PEER_TO_PEER,
+            )
+            expected["buffalo", "A1"] -= Decimal(transferred.amount) + Decimal(own.decimal_text())
             account = house.banks[fsp].parties[f"MSISDN/{number}"]
             expected[fsp, account] += Decimal(payment.terms.payee_receive_amount.amount)
     codes = [code_of(one) for one in theirs if one.variables.get("paymentState") == "FAILED"]

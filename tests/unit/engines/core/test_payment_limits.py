@@ -334,3 +334,39 @@ def test_a_clock_that_was_far_ahead_for_a_moment_shuts_nobody_out(engine):
         engine.start("p", variables())
     engine.now_ms = START_MS
     assert took(engine, engine.start("p", variables()))
+
+
+def test_parts_of_one_instance_take_and_return_each_for_itself_and_a_refusal_ends_no_other(engine, loop):
+    headers = {"limits": "= limits", "member": "= member", "amount": "= amount", "part": "= item.id"}
+    limits = limits_of(per_member_day_minor=250)
+    took_each = loop("= items", "item", "refusals", "= refused")
+    return_some = loop("= back", "item")
+    many = Model("many").start()
+    many.job(
+        "take",
+        "payhub:take-allowance",
+        headers={**headers, "refusal": "refused"},
+        inputs={"amount": "= item.amount", "refused": "= null"},
+        loop=took_each,
+    )
+    many.job("hold").job(
+        "give-back", "payhub:return-allowance", headers={"part": "= item.id"}, loop=return_some
+    )
+    engine.deploy(many.end().path("start", "take", "hold", "give-back", "end").xml())
+    items = [
+        {"id": f"i{minor}", "amount": {"amount": str(minor), "currency": "UGX"}} for minor in (100, 200, 150)
+    ]
+    key = engine.start(
+        "many", {**variables(limits=limits), "items": items, "back": [*items[:2], {"id": "x"}]}, "t"
+    )
+    refused = engine.instance(key).variables["refusals"]
+    assert [None if one is None else one["limit"] for one in refused] == [None, "member-day", None]
+
+    def counted():
+        found = usage.find(engine.state.rows, usage.day_of(engine.now_ms), "t", "A1")
+        return found.spent, len(found.times)
+
+    assert counted() == ({"UGX": 250}, 2)
+    finish(engine, key, fails=False)
+    assert counted() == ({"UGX": 150}, 1)
+    assert engine.state.document(key).allowances.keys() == {"i150"}
