@@ -8,6 +8,7 @@ alone takes them until then, because closing its port would cut off who waits th
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -54,8 +55,10 @@ async def serve(http: Server, draining: Draining, listener: socket.socket | None
 @contextlib.contextmanager
 def _parent(asked: asyncio.Event) -> Iterator[None]:
     """Tell the parent that this worker serves, and ask for a stop when the parent has ended."""
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    try:
+        os.write(sys.stdout.fileno(), b"ready\n")
+    except BrokenPipeError:
+        asked.set()  # it has ended already
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin, asked.set)  # nothing is ever sent: it can be read when the parent has ended
     try:

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import uuid
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +28,7 @@ from unit.gateway.oauth2_kit import ath, signed
 from payhub_platform.clock import system_clock
 
 WORKERS = 2
+WAIT_S = 30.0
 LANES = 4
 STOP_WAIT_S = 30.0
 
@@ -241,3 +244,30 @@ async def test_a_worker_that_is_killed_is_started_again_and_none_outlives_its_pa
         gateway.process.kill()
         _, alive = await asyncio.to_thread(psutil.wait_procs, left, STOP_WAIT_S)
         assert alive == []
+
+
+async def test_a_worker_whose_parent_ended_before_it_served_ends_too(tmp_path: Path):
+    remember(tmp_path / "gateway")
+    environment = {
+        **os.environ,
+        "PAYHUB_DATA_DIR": str(tmp_path / "gateway"),
+        "PAYHUB_NATS_URL": NOWHERE,
+        "PAYHUB_INTERNAL_TOKEN": "secret",
+        "PAYHUB_ENGINES": json.dumps({"north": "http://127.0.0.1:9"}),
+    }
+    reading, writing = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        descriptor = listener.fileno()
+        arguments = ("-m", "payhub_gateway", "worker", "1", str(descriptor))
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env=environment, stdin=PIPE, stdout=writing, pass_fds=[descriptor]
+        )
+    os.close(writing)
+    os.close(reading)
+    worker.stdin.close()
+    try:
+        async with asyncio.timeout(WAIT_S):
+            assert await worker.wait() == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()

@@ -28,6 +28,7 @@ ENDPOINT: Final = {
     "purpose": "callback",
     "events": ["payment.completed"],
 }
+NOBODYS_NUMBER: Final = "254799000000"
 KINDS: Final = {"type_": "MSISDN", "kind": "MSISDN", "id_name": "MSISDN"}  # they name nothing by themselves
 _CLIENT: Final = "rhino-stranger"
 _OTHER_CLIENT: Final = "buffalo-isolation"
@@ -116,10 +117,15 @@ async def _theirs(gateway: Api, tenants: Api) -> Names:
         "payer": {"partyIdInfo": partner},
         "amount": {"amount": "1.00", "currency": story.CURRENCY},
     }
+    bulk = {
+        "payer": {"partyIdInfo": member},
+        "payments": [{"payee": {"partyIdInfo": _party(NOBODYS_NUMBER)}, "amount": asked["amount"]}],
+    }
     return {
         "tenant_id": OTHER,
         "payment_id": paid.transaction_id,
         "transaction_id": paid.transaction_id,
+        "bulk_id": (await channel.post("/v1/bulk-payments", bulk))["bulkPaymentId"],
         "request_id": await begun("/v1/transaction-requests", asked),
         "lookup_id": await begun("/v1/account-lookups", {"party": member}),
         "party_lookup_id": await begun("/v1/party-lookups", {"party": partner}),
@@ -144,6 +150,7 @@ def _nobodys() -> Names:
         "tenant_id": "zebra",
         "payment_id": str(nobody),
         "transaction_id": str(nobody),
+        "bulk_id": str(nobody),
         "request_id": str(nobody),
         "lookup_id": str(nobody),
         "party_lookup_id": str(nobody),
@@ -155,9 +162,9 @@ def _nobodys() -> Names:
         "endpoint_id": nobody.hex,
         "operator_id": "nobody",
         **KINDS,
-        "value": "254799000000",
-        "identifier": "254799000000",
-        "id_value": "254799000000",
+        "value": NOBODYS_NUMBER,
+        "identifier": NOBODYS_NUMBER,
+        "id_value": NOBODYS_NUMBER,
     }
 
 

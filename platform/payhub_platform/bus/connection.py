@@ -104,7 +104,7 @@ class Bus(Client):
         return self._connecting is not None and self._connecting.done()
 
     async def _connect_until_there(self, url: str, name: str) -> None:
-        await self.connect(
+        connecting = self.connect(
             url,
             name=name,
             max_reconnect_attempts=-1,
@@ -115,6 +115,12 @@ class Bus(Client):
             reconnected_cb=_on_reconnected,
             error_cb=_on_error,
         )
+        attempts = asyncio.create_task(connecting, name="nats-attempts")
+        try:
+            await asyncio.shield(attempts)
+        finally:
+            # An event loop that ends cancels its tasks once, and that may be lost.
+            await cancellation.end([attempts])
         _logger.info("NATS: connected")
 
 
