@@ -250,6 +250,7 @@ async def test_a_worker_whose_parent_ended_before_it_served_ends_too(tmp_path: P
     remember(tmp_path / "gateway")
     environment = {
         **os.environ,
+        "PAYHUB_PORT": str(free_port()),
         "PAYHUB_DATA_DIR": str(tmp_path / "gateway"),
         "PAYHUB_NATS_URL": NOWHERE,
         "PAYHUB_INTERNAL_TOKEN": "secret",
