@@ -1,6 +1,7 @@
 """Limits and own fees of an institution: each payment of a bulk is held against them as a single one is."""
 
 import itertools
+from collections import Counter
 from decimal import Decimal
 
 import msgspec
@@ -22,8 +23,10 @@ from unit.engines.connectors.test_limited_payments import LIMITS, counted
 from unit.engines.connectors.test_service_fees import FEES
 
 from payhub_engines.connectors.bulk import bulk_variables
+from payhub_engines.connectors.variables import NOTE_CHARACTERS_MAX
 from payhub_engines.core import usage
 from payhub_platform import ids
+from payhub_platform.contracts.bulk_payments import BULK_PAYMENTS_MAX
 from payhub_platform.money import Money
 
 ELSEWHERE, ON_US = [(FIRST, 3000), (SECOND, 2050), (FIRST, 1000)], [(NEIGHBOUR, 3000), (NEIGHBOUR, 2050)] * 2
@@ -164,3 +167,28 @@ def test_whatever_happens_to_bank_or_engine_what_was_paid_counts_once_and_nothin
                 result.wrong.append(f"{counted(house)} counts, {paid} was paid")
             wrong += [f"{point.shown}, {trouble}: {text}" for text in result.wrong]
     assert wrong == []
+
+
+@pytest.mark.parametrize("number", [FIRST, NEIGHBOUR], ids=["elsewhere", "on-us"])
+def test_the_largest_bulk_fits_with_limits_and_fees_and_its_messages_are_answered_again(
+    tenants, secrets, number
+):
+    limits = msgspec.structs.replace(
+        LIMITS, per_day_minor=9_900, per_member_day_minor=9_900, velocity_payments=100
+    )
+    strict = {name: msgspec.structs.replace(one, limits=limits, fees=FEES) for name, one in tenants.items()}
+    house = bulk_house(strict, secrets)
+    fsp = "buffalo" if number == NEIGHBOUR else None
+    start = start_bulk(house.payment, *[(number, 100)] * BULK_PAYMENTS_MAX, fsp=fsp)
+    noted = [msgspec.structs.replace(one, note="€" * NOTE_CHARACTERS_MAX) for one in start.payments]
+    pay_bulk(house, *[(number, 100)] * BULK_PAYMENTS_MAX, fsp=fsp, payments=noted)
+    house.run_until_all_ended()
+    assert house.running() == []
+    assert Counter(told(house)) == {"paid": 99, "4200": 1}
+    assert (counted(house), held(house)) == (9_900, 0)
+    for asked in [one for one in house.sent if one.name in ("POST bulkQuotes", "POST bulkTransfers")]:
+        house.engine.advance(1)
+        house.say("POST", asked.path, asked.content, "lion", source="buffalo")
+        house.settle()
+        assert house.sent[-1].name == asked.name.replace("POST", "PUT")
+    assert house.refused == []
