@@ -26,7 +26,7 @@ from payhub_platform.security.secrets import SecretBox
 from payhub_tenants.approvals.model import Approval
 from payhub_tenants.audit.model import AuditEntry
 from payhub_tenants.audit.repository import following
-from payhub_tenants.certification.errors import OutsideError
+from payhub_tenants.certification.errors import OutsideError, SandboxUnfitError
 from payhub_tenants.certification.model import Balance
 from payhub_tenants.certification.suite import Order
 from payhub_tenants.clients.model import Client
@@ -479,6 +479,7 @@ class MemoryHouse:
         self.tells_balance = True
         self.is_down = False
         self.has_sandbox = True
+        self.sandbox_answers = True
         self.switch_pem = ""
         self.passes: Callable[[int], None] = lambda _ms: None  # lets time pass
         self.calls = 0
@@ -542,7 +543,9 @@ class MemoryHouse:
 
     async def payee(self) -> PartyIdInfo:
         if not self.has_sandbox:
-            raise OutsideError("This installation has no sandbox.")
+            raise SandboxUnfitError("This installation has no sandbox.")
+        if not self.sandbox_answers:
+            raise OutsideError("The sandbox: no answer.")
         return PartyIdInfo(party_id_type="MSISDN", party_identifier="254700900001")
 
 

@@ -4,10 +4,17 @@ from payhub_platform.errors import ConflictError, NotFoundError, UnavailableErro
 
 
 class CertificationUnavailableError(UnavailableError):
-    """The sandbox that the suite runs against is not there, or lacks what the suite needs."""
+    """The sandbox that the suite runs against does not answer now."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("certification-unavailable", detail, retry_after_s=5)
+
+
+class NoSandboxError(ConflictError):
+    """The installation has no sandbox, or one that lacks what the suite needs; waiting does not help."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("no-sandbox", detail)
 
 
 class NotAtSandboxError(ConflictError):
@@ -40,3 +47,7 @@ class OutsideError(Exception):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+class SandboxUnfitError(OutsideError):
+    """There is no sandbox, or it lacks what the suite needs."""

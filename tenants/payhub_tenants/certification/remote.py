@@ -21,7 +21,7 @@ from payhub_platform.errors import Problem
 from payhub_platform.money import Money
 from payhub_platform.replicas import read_replicas
 from payhub_platform.security.internal import internal_headers
-from payhub_tenants.certification.errors import OutsideError
+from payhub_tenants.certification.errors import OutsideError, SandboxUnfitError
 from payhub_tenants.certification.model import Balance
 from payhub_tenants.certification.suite import CLIENT_ID, Order, RefusedError
 from payhub_tenants.tenants.model import Tenant
@@ -183,11 +183,11 @@ class HttpSandbox:
     async def _read(self) -> tuple[_Switch, _Counterparty]:
         """Return the switch and the test DFSP, as the guide tells them."""
         if not self._url:
-            raise OutsideError("This installation has no sandbox; PAYHUB_SANDBOX_URL names one.")
+            raise SandboxUnfitError("This installation has no sandbox; PAYHUB_SANDBOX_URL names one.")
         guide = _decoded(await self._call("GET", f"{self._url}/sandbox"), _Guide, "sandbox")
         dfsp = next((one for one in guide.counterparties if one.role == "DFSP" and one.parties), None)
         if dfsp is None or not guide.forced_cases:
-            raise OutsideError(
+            raise SandboxUnfitError(
                 "The sandbox needs its test DFSP (PAYHUB_RESIDENTS) and forced cases (PAYHUB_FORCED_CASES)."
             )
         return guide.switch, dfsp

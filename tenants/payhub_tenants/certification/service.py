@@ -74,7 +74,8 @@ class CertificationService:
 
         Raises:
             TenantNotFoundError: there is no such tenant.
-            CertificationUnavailableError: the sandbox is not there, or lacks what the suite needs.
+            NoSandboxError: there is no sandbox, or it lacks what the suite needs.
+            CertificationUnavailableError: the sandbox does not answer now.
             NotAtSandboxError: the tenant is connected to another switch.
             NoMemberError: no such member is registered.
             ConflictError: see ``LifecycleService.start``.

@@ -12,7 +12,13 @@ from payhub_platform.contracts.channel import PartyIdInfo, TransferStatus
 from payhub_platform.contracts.engine import StartPayment
 from payhub_platform.money import Money
 from payhub_tenants.certification.cases import BOOKS, Case
-from payhub_tenants.certification.errors import CertificationUnavailableError, NotAtSandboxError, OutsideError
+from payhub_tenants.certification.errors import (
+    CertificationUnavailableError,
+    NoSandboxError,
+    NotAtSandboxError,
+    OutsideError,
+    SandboxUnfitError,
+)
 from payhub_tenants.certification.model import (
     CASE_WAIT_MS,
     SETTLE_WAIT_MS,
@@ -129,11 +135,14 @@ class Suite:
         """Find out whether the suite can be run at all, and pays nobody who is real.
 
         Raises:
-            CertificationUnavailableError: it cannot.
+            NoSandboxError: there is no sandbox that it could run at.
+            CertificationUnavailableError: it cannot now.
             NotAtSandboxError: the tenant is connected to another switch.
         """
         try:
             is_sandboxed = await self._is_sandboxed(tenant)
+        except SandboxUnfitError as error:
+            raise NoSandboxError(error.what) from error
         except OutsideError as error:
             raise CertificationUnavailableError(error.what) from error
         if not is_sandboxed:

@@ -188,10 +188,13 @@ async def test_the_suite_is_refused_where_it_cannot_be_run(api: Api, plane: Plan
     nobody = await api.post(f"{BASE}/certify", json={"type": "MSISDN", "value": "254700200009"})
     assert (nobody.status_code, nobody.json()["code"]) == (409, "no-member")
     assert (await lifecycle(api))[1]["kind"] == "provision"  # nothing was begun
+    plane.house.sandbox_answers = False
+    silent = await api.post(f"{BASE}/certify")
+    assert (silent.status_code, silent.json()["code"]) == (503, "certification-unavailable")
+    assert silent.headers["retry-after"] == "5"
     plane.house.has_sandbox = False
     none = await api.post(f"{BASE}/certify")
-    assert (none.status_code, none.json()["code"]) == (503, "certification-unavailable")
-    assert none.headers["retry-after"] == "5"
+    assert (none.status_code, none.json()["code"]) == (409, "no-sandbox")
 
 
 async def test_amounts_are_units_of_the_institutions_own_currency(api: Api, plane: Plane):
