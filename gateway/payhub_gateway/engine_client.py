@@ -111,6 +111,7 @@ class EngineClient(Protocol):
 
         Raises:
             EngineRefusalError: what the engine says against it.
+            NotFoundError: code ``unknown-payment``; no engine knows what it is about for this tenant.
             EngineUnavailableError: code ``engine-unavailable``; whether it was committed is not known.
         """
 
@@ -235,7 +236,17 @@ class HttpEngineClient:
                     raise
             except UnavailableError as error:
                 refused = error
+        if isinstance(refused, EngineRefusalError) and refused.code in _ELSEWHERE:
+            await self._require_known(tenant, path.rpartition("/")[0], traceparent)
         raise refused or EngineUnavailableError
+
+    async def _require_known(self, tenant: TenantConfig, path: str, traceparent: str) -> None:
+        """Refuse what is about nothing that the tenant has, as reading it is refused."""
+        for engine in tenant.known_engines():
+            answer = await self._call(engine, self._asked(tenant, "GET", path, traceparent))
+            if answer.status != _NOT_FOUND or answer.problem() is None:
+                return
+        raise NotFoundError("unknown-payment", "There is nothing with this id.")
 
     def _asked(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes = b""

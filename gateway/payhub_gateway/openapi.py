@@ -304,7 +304,10 @@ def _find(
 
 def _account(operation_id: str, told: str, answer: type[msgspec.Struct]) -> dict[str, Any]:
     parameters = [_in_path("kind", _TEXT), _in_path("identifier", _TEXT)]
-    refused = {"422": "The core system tells of no such account."}
+    refused = {
+        "404": "The core system has no such account.",
+        "422": "The core system refuses to tell of the account.",
+    }
     summary = f"The {told} of a member's account, as the core system tells it now."
     return _operation(operation_id, summary, answer, SCOPE_ACCOUNTS, parameters=parameters, more=refused)
 

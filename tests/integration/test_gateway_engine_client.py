@@ -359,6 +359,14 @@ async def test_a_decision_is_taken_by_whichever_engine_knows_the_payment():
         with pytest.raises(EngineRefusalError, match="refund-exceeds-payment"):
             await tell()
         assert len(south.requests) == asked
+        north.handler = south.handler = nothing
+        with pytest.raises(NotFoundError, match="unknown-payment"):  # it is nobody's, or another's
+            await tell()
+
+
+async def nothing(request: web.Request) -> web.Response:
+    code, status = ("payment-not-found", 404) if request.method == "GET" else ("nothing-to-confirm", 422)
+    return await problem(status, code)(request)
 
 
 async def test_all_engines_are_asked_and_those_that_are_silent_are_told():

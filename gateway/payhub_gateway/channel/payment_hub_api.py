@@ -44,6 +44,7 @@ from payhub_platform.errors import (
 from payhub_platform.http import decode_body
 from payhub_platform.telemetry.tracing import current_traceparent
 
+ID_NOT_FOUND: Final = "32"  # the family of FSPIOP 1.1 section 7.6 for identifiers that nobody has
 TRANSFER: Final = "/channel/transfer"
 REQUEST: Final = "/channel/transactionRequest"
 REGISTRATION: Final = "/channel/partyRegistration"
@@ -223,8 +224,10 @@ async def _account(
     act = model.account_lookup(AccountLookup(party=party), caller.tenant, caller.client_id, key)
     told = await flows.account(caller, act, current_traceparent())
     if told.account is None:
+        if told.error is not None and told.error.code.startswith(ID_NOT_FOUND):
+            raise NotFoundError("unknown-account", "The core system has no such account.")
         why = "" if told.error is None else f" {told.error.code}: {told.error.description}"
-        raise UnprocessableError("account-refused", f"The core system tells of no such account.{why}")
+        raise UnprocessableError("account-refused", f"The core system refuses to tell of the account.{why}")
     return told.account
 
 

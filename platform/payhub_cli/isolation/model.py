@@ -112,12 +112,8 @@ def judged(
     about: str,
     theirs: list[tuple[Answer, float]],
     nobodys: list[tuple[Answer, float]],
-    refusal: str = "",
 ) -> tuple[Row, list[Finding]]:
-    """Compare answers (and their times in ms) about another's things with those about nobody's.
-
-    A problem with the code ``refusal`` is as good as 403 and 404.
-    """
+    """Compare answers (and their times in ms) about another's things with those about nobody's."""
     told, untold = {answer for answer, _ in theirs}, {answer for answer, _ in nobodys}
     row = Row(
         operation=operation,
@@ -129,8 +125,7 @@ def judged(
     found: list[tuple[Flaw, str]] = [
         ("answered", f"{about}: {answer.status} {answer.body[:200]}")
         for answer in told
-        if not (answer.status in HIDDEN or (refusal and f'"code":"{refusal}"' in answer.body))
-        and (answer.status, row.operation.split()[1]) != NOTHING_LEFT
+        if answer.status not in HIDDEN and (answer.status, row.operation.split()[1]) != NOTHING_LEFT
     ]
     if told != untold:
         found.append(("told", f"{about}: {sorted(map(str, told ^ untold))}"))

@@ -39,13 +39,6 @@ def test_an_answer_that_tells_whether_it_is_there_is_one():
     assert flaws(Answer(404, '{"code":"account-blocked"}'), GONE) == {"told"}
 
 
-def test_a_refusal_that_is_sensible_is_none():
-    refused = [(Answer(422, '{"code":"nothing-to-confirm"}'), 1.0)] * 5
-    for code, flaws_found in (("nothing-to-confirm", 0), ("not-refundable", 1), ("", 1)):
-        _, findings = judged("gateway POST /v1/things/{thing}", "a thing", refused, refused, code)
-        assert len(findings) == flaws_found
-
-
 def test_a_time_that_tells_it_is_one():
     assert flaws(GONE, GONE, theirs_ms=5.9) == set()
     assert flaws(GONE, GONE, theirs_ms=6.1) == {"slower"}

@@ -126,8 +126,7 @@ class MemoryEngine:
         self._require_up()
         payment, _, what = path.rpartition("/")
         if (tenant.tenant_id, payment) not in self.payments:
-            code = "not-refundable" if what == PATH_REFUNDS else "nothing-to-confirm"
-            raise refusal(code, "Nothing waits for this.")
+            raise NotFoundError("unknown-payment", "There is nothing with this id.")
         self.told.append((tenant.tenant_id, path, body, act))
         await self.may_answer.wait()
         own_id = body.payment_id if what == PATH_REFUNDS else payment.rpartition("/")[2]

@@ -36,10 +36,10 @@ async def test_a_payer_confirms(gateway: Gateway):
         assert path == f"/engine/v1/payments/{payment_id}/confirmation"
 
 
-async def test_what_does_not_wait_is_not_confirmed(gateway: Gateway):
+async def test_what_is_not_there_is_not_confirmed(gateway: Gateway):
     for unknown in (UNKNOWN, ULID):
         answer = await confirm(gateway, unknown, {"accepted": True})
-        assert_problem(answer, 422, "nothing-to-confirm")
+        assert_problem(answer, 404, "unknown-payment")
         check_body(answer, "/v1/transfers/{payment_id}/confirmation", "post")
 
 
@@ -63,12 +63,12 @@ async def test_another_tenants_payment_is_as_one_that_never_was(gateway: Gateway
     payment_id = await paid(gateway)
     theirs = await confirm(gateway, payment_id, {"accepted": True}, "lion-app")
     nobodys = await confirm(gateway, UNKNOWN, {"accepted": True}, "lion-app")
-    assert_problem(theirs, 422, "nothing-to-confirm")
+    assert_problem(theirs, 404, "unknown-payment")
     assert {**theirs.json(), "instance": ""} == {**nobodys.json(), "instance": ""}
     back = await gateway.call(
         "POST", f"/v1/transfers/{payment_id}/refunds", {}, "lion-app", Idempotency_Key="r"
     )
-    assert_problem(back, 422, "not-refundable")
+    assert_problem(back, 404, "unknown-payment")
     assert gateway.engine.told == []
 
 

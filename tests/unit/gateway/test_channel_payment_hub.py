@@ -186,9 +186,13 @@ async def test_an_account_that_is_refused_or_not_told(gateway: Gateway):
     gateway.engine.state = "FAILED"
     gateway.engine.error = TransferError(code="3204", description="no such party")
     path = "/channel/accounts/ACCOUNT_ID/77/balance"
+    unknown = await gateway.call("GET", path)
+    assert_problem(unknown, 404, "unknown-account")
+    check_body(unknown, "/channel/accounts/{kind}/{identifier}/balance")
+    gateway.engine.error = TransferError(code="4400", description="the account is blocked")
     answer = await gateway.call("GET", path)
     assert_problem(answer, 422, "account-refused")
-    assert "3204" in answer.json()["detail"]
+    assert "4400" in answer.json()["detail"]
     check_body(answer, "/channel/accounts/{kind}/{identifier}/balance")
     where = "path:kind"
     assert_problem(await gateway.call("GET", "/channel/accounts/x/1/status"), 400, "invalid-field", where)

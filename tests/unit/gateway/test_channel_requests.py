@@ -125,7 +125,7 @@ async def test_what_nobody_enters(gateway: Gateway):
     assert_problem(no_key, 400, "missing-idempotency-key", "header:Idempotency-Key")
     assert gateway.engine.told == []
     unknown = "22222222-2222-4222-8222-222222222222"
-    assert_problem(await enter(gateway, unknown, {"responseType": "RESEND"}), 422, "nothing-to-confirm")
+    assert_problem(await enter(gateway, unknown, {"responseType": "RESEND"}), 404, "unknown-payment")
     assert_problem(await enter(gateway, "1", {"responseType": "RESEND"}), 404, "unknown-payment")
 
 
