@@ -5,7 +5,7 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from payhub_gateway.engine_exchange import (
     EngineUnavailableError,
     exchange,
 )
-from payhub_gateway.engine_replicas import EngineReplicas, addresses_of
+from payhub_gateway.engine_replicas import EngineReplicas
 from payhub_platform.contracts.channel import TransferAccepted
 from payhub_platform.contracts.engine import (
     HEADER_ACT,
@@ -35,6 +35,7 @@ from payhub_platform.errors import (
     UnavailableError,
 )
 from payhub_platform.http_client import AnswerTooLongError, HttpClient, UnansweredError
+from payhub_platform.replicas import ENGINES_VARIABLE, engine_addresses
 from payhub_platform.security.internal import internal_headers
 
 _logger = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ _NOT_FOUND: Final = 404
 _UNAVAILABLE: Final = 503
 # What an engine says of a payment that it does not know; another one may know it.
 _ELSEWHERE: Final = frozenset({"nothing-to-confirm", "not-refundable"})
+
+ReadT = TypeVar("ReadT")
 
 
 class Begun(Protocol):
@@ -138,7 +141,10 @@ class HttpEngineClient:
         call_timeout_s: float = CALL_TIMEOUT_S,
         present: Callable[[str], TenantConfig | None] = lambda _tenant_id: None,
     ) -> None:
-        self._engines = {engine: EngineReplicas(addresses_of(text)) for engine, text in engines.items()}
+        self._engines = {
+            engine: EngineReplicas(engine_addresses(text, ENGINES_VARIABLE))
+            for engine, text in engines.items()
+        }
         self._breakers = {engine: CircuitBreaker() for engine in engines}
         self._credential = internal_headers(internal_token).items()
         self._call_timeout_s = call_timeout_s
@@ -181,13 +187,21 @@ class HttpEngineClient:
 
     async def find(self, tenant: TenantConfig, path: str, kind: type[AnswerT], traceparent: str) -> AnswerT:
         """See ``EngineClient``. A payment stays where it began, so after a move another engine knows it."""
+        return await self._first_that_knows(
+            tenant, path, traceparent, lambda answer: answer.decode(_OK, kind)
+        )
+
+    async def _first_that_knows(
+        self, tenant: TenantConfig, path: str, traceparent: str, read: Callable[[Answer], ReadT]
+    ) -> ReadT:
+        """Read the answer of the first engine that knows what a path is about; errors as for ``find``."""
         unavailable: PayhubError | None = None
         for engine in tenant.known_engines(path.rpartition("/")[2]):
             asked = self._asked(tenant, "GET", path, traceparent)
             try:
                 answer = await self._call(engine, asked)
                 if answer.status != _NOT_FOUND or answer.problem() is None:
-                    return answer.decode(_OK, kind)
+                    return read(answer)
             except UnavailableError as error:
                 unavailable = error
             except EngineRefusalError as error:
@@ -237,16 +251,9 @@ class HttpEngineClient:
             except UnavailableError as error:
                 refused = error
         if isinstance(refused, EngineRefusalError) and refused.code in _ELSEWHERE:
-            await self._require_known(tenant, path.rpartition("/")[0], traceparent)
+            # What is about nothing that the tenant has is refused as reading it is.
+            await self._first_that_knows(tenant, path.rpartition("/")[0], traceparent, lambda answer: answer)
         raise refused or EngineUnavailableError
-
-    async def _require_known(self, tenant: TenantConfig, path: str, traceparent: str) -> None:
-        """Refuse what is about nothing that the tenant has, as reading it is refused."""
-        for engine in tenant.known_engines():
-            answer = await self._call(engine, self._asked(tenant, "GET", path, traceparent))
-            if answer.status != _NOT_FOUND or answer.problem() is None:
-                return
-        raise NotFoundError("unknown-payment", "There is nothing with this id.")
 
     def _asked(
         self, tenant: TenantConfig, method: str, path: str, traceparent: str, body: bytes = b""

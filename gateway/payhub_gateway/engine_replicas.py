@@ -2,25 +2,7 @@
 
 from typing import Final
 
-from payhub_platform.errors import InvalidInputError
-from payhub_platform.replicas import base_url, read_replicas
-
 AVOID_S: Final = 2.0
-VARIABLE: Final = "PAYHUB_ENGINES"
-
-
-def addresses_of(text: str) -> dict[str, str]:
-    """Return base URLs by replica id: of ``1=URL,2=URL,3=URL``, or of one URL alone under the id "".
-
-    Raises:
-        InvalidInputError: code ``invalid-settings``.
-    """
-    if text.startswith(("http://", "https://")):
-        return {"": text.rstrip("/")}
-    addresses = {replica: base_url(url, VARIABLE) for replica, url in read_replicas(text, VARIABLE).items()}
-    if not addresses:
-        raise InvalidInputError("invalid-settings", f"{VARIABLE}: an engine has no address.", VARIABLE)
-    return addresses
 
 
 class EngineReplicas:

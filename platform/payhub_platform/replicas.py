@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from payhub_platform.errors import InvalidInputError
 
 REPLICAS_MAX: Final = 5
+ENGINES_VARIABLE: Final = "PAYHUB_ENGINES"  # engine id -> its addresses; of whoever asks engines
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 
 
@@ -33,6 +34,24 @@ def read_replicas(text: str, variable: str) -> dict[str, str]:
         found[replica] = address
     if len(found) > REPLICAS_MAX:
         raise _invalid(variable, f"{len(found)} replicas are named; an engine has {REPLICAS_MAX} at most.")
+    return found
+
+
+def engine_addresses(text: str, variable: str) -> dict[str, str]:
+    """Return base URLs by replica id: of ``1=URL,2=URL,3=URL``, or of one URL alone under the id "".
+
+    Args:
+        text: an engine's part of the setting.
+        variable: the setting, for the message.
+
+    Raises:
+        InvalidInputError: code ``invalid-settings``.
+    """
+    if text.startswith(("http://", "https://")):
+        return {"": text.rstrip("/")}
+    found = {replica: base_url(url, variable) for replica, url in read_replicas(text, variable).items()}
+    if not found:
+        raise _invalid(variable, "an engine has no address.")
     return found
 
 

@@ -19,6 +19,7 @@ from payhub_gateway.oauth2.records import RegisteredClient, Revocation, Signer
 from payhub_gateway.oauth2.signatures import PublicKey, read_key
 from payhub_gateway.oauth2.signing_keys import SigningKeys
 from payhub_gateway.oauth2.store import CLIENTS, REVOKED, SIGNERS, Change, Kind, StateStore
+from payhub_platform import cancellation
 from payhub_platform.clock import Clock
 from payhub_platform.errors import UnavailableError
 
@@ -125,8 +126,8 @@ class SharedState:
 
     async def close(self) -> None:
         """Stop following."""
+        await cancellation.end(self._tasks)
         for task in self._tasks:
-            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         if self._unsaved:

@@ -18,6 +18,7 @@ from nats.js.kv import KeyValue
 
 from payhub_gateway.rates.model import CopyCounts
 from payhub_gateway.rates.service import Others, RateLimits
+from payhub_platform import cancellation
 from payhub_platform.bus import subjects
 
 _logger = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ COPY_BYTES_MAX: Final = 900_000
 BUCKET_BYTES_MAX: Final = 256 * 1024 * 1024
 KEPT_S: Final = 2 * 86_400
 CALL_TIMEOUT_S: Final = 1.0
-CANCEL_AGAIN_S: Final = 0.1
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(CopyCounts)
@@ -126,11 +126,7 @@ class Exchange:
 
     async def close(self) -> None:
         """Say so to the others, and end."""
-        for task in self._tasks:
-            while not task.done():
-                # Python 3.11 loses a cancellation that meets an entry (asyncio.wait_for): it is said again.
-                task.cancel()
-                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+        await cancellation.end(self._tasks)
         await self._tell(msgspec.structs.replace(self._limits.report(), is_last=True))
 
     async def _tell_for_ever(self) -> None:

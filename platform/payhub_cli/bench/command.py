@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import math
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from payhub_cli.bench.report import Figures, FloodFigures, as_json, flood_text, 
 from payhub_cli.bench.steady import Settings, measure
 from payhub_cli.errors import FolderError
 from payhub_cli.local import nats
+from payhub_cli.local.files import new_folder
 from payhub_cli.local.server import running
 from payhub_cli.up import until_stopped
 from payhub_platform.bus.connection import Bus, connect
@@ -149,7 +149,7 @@ def bench_folder(data_root: Path, data: Path | None) -> Path:
     Raises:
         FolderError: it cannot be used.
     """
-    return _empty(data.resolve()) if data else _new_folder(data_root.resolve())
+    return _empty(data.resolve()) if data else new_folder(data_root.resolve(), "bench-")
 
 
 def _empty(folder: Path) -> Path:
@@ -161,11 +161,3 @@ def _empty(folder: Path) -> Path:
     except OSError as error:
         raise FolderError(f"{folder} cannot be used: {error.strerror}.") from error
     return folder
-
-
-def _new_folder(root: Path) -> Path:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="bench-", dir=root))
-    except OSError as error:
-        raise FolderError(f"None can be made in {root}: {error.strerror}.") from error

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -20,8 +19,8 @@ from payhub_cli.demo import report, servers
 from payhub_cli.demo.progress import Steps, console, mark
 from payhub_cli.demo.result import Findings
 from payhub_cli.demo.run import run as demonstrate
-from payhub_cli.errors import FolderError
 from payhub_cli.installation import Installation, installed
+from payhub_cli.local.files import new_folder
 from payhub_cli.up import undisturbed, until_stopped
 
 EXIT_WRONG: Final = 1
@@ -38,7 +37,7 @@ def run(data_root: Path, data: Path | None, *, keep: bool, as_json: bool, replic
         as_json: one JSON document on standard output, progress on standard error.
         replicas: of each engine; None means as many as the folder has, or one.
     """
-    folder = data.resolve() if data else _new_folder(data_root.resolve())
+    folder = data.resolve() if data else new_folder(data_root.resolve(), "demo-")
     shown = console(sys.stderr if as_json else sys.stdout)
     demo = _Demo(folder, shown, keep=keep, as_json=as_json, replicas=replicas)
     status = EXIT_WRONG
@@ -117,11 +116,3 @@ class _Demo:
         )
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-
-
-def _new_folder(root: Path) -> Path:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="demo-", dir=root))
-    except OSError as error:
-        raise FolderError(f"None can be made in {root}: {error.strerror}.") from error

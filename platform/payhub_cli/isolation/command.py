@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from payhub_cli.isolation.model import Report
 from payhub_cli.isolation.report import show
 from payhub_cli.isolation.strangers import strangers
 from payhub_cli.isolation.suite import prove
+from payhub_cli.local.files import new_folder
 from payhub_cli.up import undisturbed, until_stopped
 
 EXIT_WRONG: Final = 1
@@ -35,8 +35,7 @@ def run(data_root: Path, *, as_json: bool) -> int:
         data_root: where a folder is made; it is removed afterwards, unless something was found.
         as_json: one JSON document on standard output, progress on standard error.
     """
-    data_root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="isolation-", dir=data_root.resolve()))
+    folder = new_folder(data_root.resolve(), "isolation-")
     shown = console(sys.stderr if as_json else sys.stdout)
     status = EXIT_WRONG
     try:

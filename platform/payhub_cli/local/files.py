@@ -1,11 +1,27 @@
-"""Small files that only their owner may read, written whole or not at all."""
+"""Small files that only their owner may read, written whole or not at all; folders of their own."""
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+
+from payhub_cli.errors import FolderError
+
+
+def new_folder(root: Path, prefix: str) -> Path:
+    """Make a folder of a name that nobody has.
+
+    Raises:
+        FolderError: none can be made.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    except OSError as error:
+        raise FolderError(f"None can be made in {root}: {error.strerror}.") from error
 
 
 def write_private(file: Path, content: bytes) -> None:

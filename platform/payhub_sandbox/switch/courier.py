@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from payhub_platform import cancellation
 from payhub_sandbox.switch.message import Outgoing
 from payhub_sandbox.switch.participants import Participants
 from payhub_sandbox.switch.target import resource_of
@@ -77,10 +78,7 @@ class Courier:
 
     async def close(self) -> None:
         """Drop what is not delivered; the sandbox keeps nothing over a restart."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancellation.end(self._tasks)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

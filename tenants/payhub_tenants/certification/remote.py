@@ -19,7 +19,7 @@ from payhub_platform.contracts.engine import (
 )
 from payhub_platform.errors import Problem
 from payhub_platform.money import Money
-from payhub_platform.replicas import read_replicas
+from payhub_platform.replicas import ENGINES_VARIABLE, engine_addresses
 from payhub_platform.security.internal import internal_headers
 from payhub_tenants.certification.errors import OutsideError, SandboxUnfitError
 from payhub_tenants.certification.model import Balance
@@ -45,7 +45,10 @@ class HttpPaymentEngines:
 
     def __init__(self, http: aiohttp.ClientSession, engines: Mapping[str, str], internal_token: str) -> None:
         self._http = http
-        self._engines = {engine: _addresses(text) for engine, text in engines.items()}
+        self._engines = {
+            engine: list(engine_addresses(text, ENGINES_VARIABLE).values())
+            for engine, text in engines.items()
+        }
         self._token = internal_token
 
     async def pay(self, tenant: Tenant, payment: StartPayment) -> None:
@@ -223,11 +226,6 @@ async def _send(
             return answer.status, bytes(parts)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise OutsideError(f"no answer ({type(error).__name__})") from error
-
-
-def _addresses(text: str) -> list[str]:
-    addresses = [text] if "=" not in text else list(read_replicas(text, "PAYHUB_ENGINES").values())
-    return [address.rstrip("/") for address in addresses]
 
 
 def _balance(told: AccountStatus) -> Balance:

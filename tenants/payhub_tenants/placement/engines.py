@@ -14,8 +14,7 @@ from payhub_platform.contracts.engine import (
     EngineOverview,
     TenantDrain,
 )
-from payhub_platform.errors import InvalidInputError
-from payhub_platform.replicas import read_replicas
+from payhub_platform.replicas import ENGINES_VARIABLE, engine_addresses
 from payhub_platform.security.internal import internal_headers
 
 CALL_TIMEOUT_S: Final = 5.0
@@ -62,7 +61,10 @@ class HttpEngines:
         self, http: aiohttp.ClientSession, addresses: Mapping[str, str], internal_token: str
     ) -> None:
         self._http = http
-        self._urls = {engine: _urls(text) for engine, text in addresses.items()}
+        self._urls = {
+            engine: list(engine_addresses(text, ENGINES_VARIABLE).values())
+            for engine, text in addresses.items()
+        }
         self._credential = internal_headers(internal_token)
 
     async def drain(self, engine: str, tenant_id: str, epoch: int) -> TenantDrain:
@@ -94,17 +96,3 @@ class HttpEngines:
             except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
                 why = type(error).__name__
         raise EngineSilentError(f"engine {engine} does not answer: {why}")
-
-
-def _urls(text: str) -> list[str]:
-    """Return the addresses of a setting.
-
-    Raises:
-        InvalidInputError: code ``invalid-settings``.
-    """
-    if text.startswith(("http://", "https://")):
-        return [text.rstrip("/")]
-    urls = [url.rstrip("/") for url in read_replicas(text, "PAYHUB_ENGINES").values()]
-    if not urls:
-        raise InvalidInputError("invalid-settings", "An engine has no address.", "PAYHUB_ENGINES")
-    return urls

@@ -15,7 +15,7 @@ from payhub_cli.profiles import (
     services,
 )
 from payhub_engines.server.settings import Address, EngineSettings
-from payhub_gateway.engine_replicas import addresses_of
+from payhub_platform.replicas import ENGINES_VARIABLE, engine_addresses
 from payhub_platform.settings import load
 
 SECRETS = Secrets(
@@ -106,7 +106,9 @@ def test_engines_of_three_replicas():
     assert members("full", 3) == [(name.split("-")[1], name[-1]) for name in names]
     told = msgspec.json.decode(specs["gateway"].environment["PAYHUB_ENGINES"])
     for engine in ("north", "south"):
-        assert addresses_of(told[engine]) == {r: specs[f"engine-{engine}-{r}"].url for r in "123"}
+        assert engine_addresses(told[engine], ENGINES_VARIABLE) == {
+            r: specs[f"engine-{engine}-{r}"].url for r in "123"
+        }
 
 
 def test_the_replicas_of_a_group_agree_on_it_and_are_proved_by_certificates(

@@ -2,14 +2,15 @@
 
 import pytest
 
-from payhub_gateway.engine_replicas import AVOID_S, EngineReplicas, addresses_of
+from payhub_gateway.engine_replicas import AVOID_S, EngineReplicas
 from payhub_platform.errors import InvalidInputError
+from payhub_platform.replicas import ENGINES_VARIABLE, engine_addresses
 
 THREE = "1=http://one:1,2=http://two:2 3=http://three:3/"
 
 
 def test_one_address_is_an_engine_of_one_replica():
-    replicas = EngineReplicas(addresses_of("http://one:1/"))
+    replicas = EngineReplicas(engine_addresses("http://one:1/", ENGINES_VARIABLE))
     assert (replicas.size, replicas.next(0)) == (1, "http://one:1")
     replicas.failed("http://one:1", 0)
     assert replicas.next(0) == "http://one:1"
@@ -20,11 +21,11 @@ def test_one_address_is_an_engine_of_one_replica():
 @pytest.mark.parametrize("text", ["", "one", "1=one", "1=http://one,1=http://two", "1=http://one/path"])
 def test_an_address_that_leads_nowhere_is_refused(text: str):
     with pytest.raises(InvalidInputError, match="invalid-settings: PAYHUB_ENGINES"):
-        addresses_of(text)
+        engine_addresses(text, ENGINES_VARIABLE)
 
 
 def test_the_leader_is_asked_until_another_one_leads():
-    replicas = EngineReplicas(addresses_of(THREE))
+    replicas = EngineReplicas(engine_addresses(THREE, ENGINES_VARIABLE))
     assert replicas.next(0) == "http://one:1"
     replicas.answered("http://one:1", "3")
     assert replicas.next(0) == "http://three:3"
@@ -33,7 +34,7 @@ def test_the_leader_is_asked_until_another_one_leads():
 
 
 def test_one_that_failed_is_avoided_for_a_while():
-    replicas = EngineReplicas(addresses_of(THREE))
+    replicas = EngineReplicas(engine_addresses(THREE, ENGINES_VARIABLE))
     replicas.failed("http://one:1", 10.0)
     assert replicas.next(10.0) == "http://two:2"
     replicas.failed("http://two:2", 10.1)
